@@ -1,0 +1,3 @@
+//! The product as a library.
+#![no_std]
+#![forbid(unsafe_code)]
