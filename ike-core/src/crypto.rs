@@ -1,0 +1,335 @@
+//! The seam to cryptography: a backend implements [`Crypto`] and everything else is generic over it.
+//! Values that cross the seam have fixed sizes, secrets wipe themselves when dropped, and messages are
+//! passed as pieces (`&[&[u8]]`, concatenated) so that nobody needs a buffer to join them. Which
+//! algorithms exist is the negotiation's business (RFC 8247); how they are computed is the backend's.
+
+use core::fmt;
+
+use esp_engine::crypto::Cipher;
+use rand_core::TryCryptoRng;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Octets of the longest PRF output (HMAC-SHA2-512).
+pub const MAX_PRF: usize = 64;
+
+/// Octets of the longest public value in a KE payload.
+pub const MAX_PUBLIC_VALUE: usize = 64;
+
+/// Octets of the longest secret that a key exchange yields.
+pub const MAX_SHARED_SECRET: usize = 32;
+
+/// Octets of a signature: `R | S` for Ed25519 (RFC 8032 §5.1.6), `r | s` for ECDSA P-256 (RFC 4754 §7).
+pub const SIGNATURE: usize = 64;
+
+/// A backend. It holds no keys; what it builds does.
+pub trait Crypto {
+    /// Protection of the SK payload (RFC 7296 §3.14, RFC 5282).
+    type Cipher: Cipher;
+    /// Our half of a key exchange that has begun.
+    type KeyExchange: KeyExchange;
+    /// A private key made ready for signing.
+    type Signer: Signer;
+
+    /// The negotiated pseudorandom function over the concatenated `data` (RFC 7296 §2.13).
+    fn prf(&self, prf: Prf, key: &[u8], data: &[&[u8]]) -> PrfOutput;
+
+    /// SHA-1, for NAT detection only (RFC 7296 §2.23).
+    fn sha1(&self, data: &[&[u8]]) -> [u8; 20];
+
+    /// SHA-256, for fingerprints and cookies.
+    fn sha256(&self, data: &[&[u8]]) -> [u8; 32];
+
+    /// Begins a key exchange with a fresh secret.
+    ///
+    /// # Errors
+    /// [`RngFailure`]: there is no other source of randomness to fall back to.
+    fn generate<R: TryCryptoRng + ?Sized>(
+        &self,
+        group: Group,
+        rng: &mut R,
+    ) -> Result<Self::KeyExchange, RngFailure>;
+
+    /// Makes a private key ready for signing, which costs one multiplication on its curve.
+    ///
+    /// # Errors
+    /// [`BadPrivateKey`] when the octets are no key of that algorithm.
+    fn signer(&self, key: &PrivateKey) -> Result<Self::Signer, BadPrivateKey>;
+
+    /// Verifies a signature of the concatenated `message`: Ed25519 over the octets themselves, ECDSA
+    /// P-256 over their SHA-256. Ed25519 is strict: S below the group order, A canonical and not of small
+    /// order.
+    ///
+    /// # Errors
+    /// [`BadSignature`], also for a key that is no point on its curve.
+    fn verify(
+        &self,
+        key: &PublicKey,
+        message: &[&[u8]],
+        signature: &[u8; SIGNATURE],
+    ) -> Result<(), BadSignature>;
+}
+
+/// Our half of a key exchange. Wipes itself when dropped.
+pub trait KeyExchange: Clone + ZeroizeOnDrop {
+    /// The group that it belongs to.
+    fn group(&self) -> Group;
+
+    /// What goes into our KE payload; computed at each call, at the cost of one multiplication.
+    fn public(&self) -> PublicValue;
+
+    /// The shared secret, as it enters SKEYSEED and KEYMAT.
+    ///
+    /// # Errors
+    /// [`BadPublicValue`] when `peer` has the wrong length or fails the tests of RFC 6989 §2.3 (P-256:
+    /// on the curve) or RFC 8031 §3.2 (Curve25519: the result must not be zero).
+    fn agree(self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue>;
+}
+
+/// A private key ready for signing. Wipes itself when dropped.
+pub trait Signer: ZeroizeOnDrop {
+    /// The key that verifies what this one signs.
+    fn public_key(&self) -> PublicKey;
+
+    /// Signs the concatenated `message`: Ed25519 over the octets themselves, ECDSA P-256 over their
+    /// SHA-256 with the deterministic nonce of RFC 6979. Needs no randomness and cannot fail.
+    fn sign(&self, message: &[&[u8]]) -> [u8; SIGNATURE];
+}
+
+/// Pseudorandom functions (RFC 7296 §3.3.2, transform type 2).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Prf {
+    /// PRF_HMAC_SHA2_256 (RFC 4868).
+    HmacSha256,
+}
+
+impl Prf {
+    /// The function with this transform identifier; `None` when it is not known here.
+    pub const fn from_id(id: u16) -> Option<Self> {
+        match id {
+            5 => Some(Self::HmacSha256),
+            _ => None,
+        }
+    }
+
+    /// The transform identifier.
+    pub const fn id(self) -> u16 {
+        match self {
+            Self::HmacSha256 => 5,
+        }
+    }
+
+    /// Octets of its output and of the keys that it prefers (RFC 7296 §2.13).
+    pub const fn output_length(self) -> usize {
+        match self {
+            Self::HmacSha256 => 32,
+        }
+    }
+}
+
+/// Groups of the key exchange (RFC 7296 §3.3.2, transform type 4).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Group {
+    /// 256-bit random ECP group, NIST P-256 (RFC 5903): public value `x | y`, secret `x`.
+    P256,
+    /// Curve25519 (RFC 8031).
+    Curve25519,
+}
+
+impl Group {
+    /// The group with this transform identifier; `None` when it is not known here.
+    pub const fn from_id(id: u16) -> Option<Self> {
+        match id {
+            19 => Some(Self::P256),
+            31 => Some(Self::Curve25519),
+            _ => None,
+        }
+    }
+
+    /// The transform identifier.
+    pub const fn id(self) -> u16 {
+        match self {
+            Self::P256 => 19,
+            Self::Curve25519 => 31,
+        }
+    }
+
+    /// Octets of its public values.
+    pub const fn public_length(self) -> usize {
+        match self {
+            Self::P256 => 64,
+            Self::Curve25519 => 32,
+        }
+    }
+}
+
+/// Content of a KE payload behind the group number.
+pub type PublicValue = heapless::Vec<u8, MAX_PUBLIC_VALUE>;
+
+/// Output of a pseudorandom function, or a key of its length. Wipes itself when dropped; compared in
+/// constant time.
+#[derive(Clone, Hash, Zeroize, ZeroizeOnDrop)]
+pub struct PrfOutput {
+    octets: [u8; MAX_PRF],
+    length: u8,
+}
+
+impl PrfOutput {
+    /// `None` when `octets` is longer than [`MAX_PRF`].
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        let mut output = Self { octets: [0; MAX_PRF], length: u8::try_from(octets.len()).ok()? };
+        output.octets.get_mut(..octets.len())?.copy_from_slice(octets);
+        Some(output)
+    }
+
+    /// As long as the function's output.
+    pub fn octets(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or(&self.octets)
+    }
+}
+
+impl From<[u8; 32]> for PrfOutput {
+    fn from(first: [u8; 32]) -> Self {
+        let mut octets = [0; MAX_PRF];
+        for (to, from) in octets.iter_mut().zip(first) {
+            *to = from;
+        }
+        Self { octets, length: 32 }
+    }
+}
+
+impl AsRef<[u8]> for PrfOutput {
+    fn as_ref(&self) -> &[u8] {
+        self.octets()
+    }
+}
+
+impl PartialEq for PrfOutput {
+    fn eq(&self, other: &Self) -> bool {
+        self.octets().ct_eq(other.octets()).into()
+    }
+}
+
+impl Eq for PrfOutput {}
+
+impl fmt::Debug for PrfOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrfOutput({} octets)", self.length)
+    }
+}
+
+/// What a key exchange yields, `g^ir` of RFC 7296. Wipes itself when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SharedSecret([u8; MAX_SHARED_SECRET]);
+
+impl SharedSecret {
+    /// Of a group whose secrets have this length, in network order.
+    pub const fn new(octets: [u8; MAX_SHARED_SECRET]) -> Self {
+        Self(octets)
+    }
+
+    /// As it enters the key derivation.
+    pub const fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret")
+    }
+}
+
+/// What kind of key signs.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum KeyKind {
+    /// Ed25519 (RFC 8032, RFC 8420).
+    Ed25519,
+    /// ECDSA on P-256 with SHA-256 (RFC 4754).
+    EcdsaP256,
+}
+
+/// A private key as it is stored. Wipes itself when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub enum PrivateKey {
+    /// The 32 octets of RFC 8032 §5.1.5.
+    Ed25519([u8; 32]),
+    /// The scalar in network order, 1 ≤ d < n.
+    EcdsaP256([u8; 32]),
+}
+
+impl PrivateKey {
+    /// A fresh key.
+    ///
+    /// # Errors
+    /// [`RngFailure`], also when the source only yields octets that are no key.
+    pub fn generate<C: Crypto, R: TryCryptoRng + ?Sized>(
+        crypto: &C,
+        kind: KeyKind,
+        rng: &mut R,
+    ) -> Result<Self, RngFailure> {
+        // Random octets are no P-256 scalar once in 2^32; twice in a row means a broken source.
+        for _ in 0..2 {
+            let mut octets = [0; 32];
+            rng.try_fill_bytes(&mut octets).map_err(|_| RngFailure)?;
+            let key = match kind {
+                KeyKind::Ed25519 => Self::Ed25519(octets),
+                KeyKind::EcdsaP256 => Self::EcdsaP256(octets),
+            };
+            octets.zeroize();
+            if crypto.signer(&key).is_ok() {
+                return Ok(key);
+            }
+        }
+        Err(RngFailure)
+    }
+
+    /// Which algorithm it is for.
+    pub const fn kind(&self) -> KeyKind {
+        match self {
+            Self::Ed25519(_) => KeyKind::Ed25519,
+            Self::EcdsaP256(_) => KeyKind::EcdsaP256,
+        }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({:?})", self.kind())
+    }
+}
+
+/// A public key, not yet known to be a point of its curve: [`Crypto::verify`] finds out.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum PublicKey {
+    /// The encoded point of RFC 8032 §5.1.2.
+    Ed25519([u8; 32]),
+    /// `x | y` in network order.
+    EcdsaP256([u8; 64]),
+}
+
+impl PublicKey {
+    /// Which algorithm it is for.
+    pub const fn kind(&self) -> KeyKind {
+        match self {
+            Self::Ed25519(_) => KeyKind::Ed25519,
+            Self::EcdsaP256(_) => KeyKind::EcdsaP256,
+        }
+    }
+}
+
+/// The source of randomness failed; nothing was generated.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct RngFailure;
+
+/// The peer's public value is unusable (RFC 6989 §2.5).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct BadPublicValue;
+
+/// The stored octets are no private key of their algorithm.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct BadPrivateKey;
+
+/// Not made with this key over this message.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct BadSignature;
