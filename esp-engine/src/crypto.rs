@@ -66,6 +66,13 @@ impl RawKey {
         Some(key)
     }
 
+    /// A key whose octets `fill` writes, exactly as many as the algorithm wants.
+    pub fn derive(algorithm: Algorithm, fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut key = Self { algorithm, octets: [0; MAX_KEY] };
+        fill(key.octets.get_mut(..algorithm.key_length()).unwrap_or(&mut []));
+        key
+    }
+
     /// Which algorithm it is for.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm

@@ -4,11 +4,15 @@
 //! algorithms exist is the negotiation's business (RFC 8247); how they are computed is the backend's.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use esp_engine::crypto::Cipher;
 use rand_core::TryCryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+#[cfg(feature = "software")]
+pub mod software;
 
 /// Octets of the longest PRF output (HMAC-SHA2-512).
 pub const MAX_PRF: usize = 64;
@@ -168,7 +172,7 @@ pub type PublicValue = heapless::Vec<u8, MAX_PUBLIC_VALUE>;
 
 /// Output of a pseudorandom function, or a key of its length. Wipes itself when dropped; compared in
 /// constant time.
-#[derive(Clone, Hash, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct PrfOutput {
     octets: [u8; MAX_PRF],
     length: u8,
@@ -180,6 +184,13 @@ impl PrfOutput {
         let mut output = Self { octets: [0; MAX_PRF], length: u8::try_from(octets.len()).ok()? };
         output.octets.get_mut(..octets.len())?.copy_from_slice(octets);
         Some(output)
+    }
+
+    /// A key of the length that `prf` prefers, whose octets `fill` writes.
+    pub(crate) fn derive(prf: Prf, fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut key = Self { octets: [0; MAX_PRF], length: prf.output_length() as u8 };
+        fill(key.octets.get_mut(..prf.output_length()).unwrap_or(&mut []));
+        key
     }
 
     /// As long as the function's output.
@@ -211,6 +222,12 @@ impl PartialEq for PrfOutput {
 }
 
 impl Eq for PrfOutput {}
+
+impl Hash for PrfOutput {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.octets().hash(state);
+    }
+}
 
 impl fmt::Debug for PrfOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

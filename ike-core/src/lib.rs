@@ -4,4 +4,5 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod crypto;
+pub mod ike_sa;
 pub mod output;

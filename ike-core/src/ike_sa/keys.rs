@@ -1,0 +1,207 @@
+//! Keys of IKE SAs and Child SAs: pure functions over [`Crypto`] (RFC 7296 §2.13, §2.14, §2.17, §2.18).
+//! Nonces and secrets go in, [`IkeKeys`] and [`ChildKeys`] come out; both wipe themselves when dropped.
+//! "Initiator" is always the initiator of the exchange that made the keys: for the keys of a rekeyed
+//! IKE SA and for those of later Child SAs that may be either end.
+
+use esp_engine::crypto::{Algorithm, MAX_KEY, RawKey};
+use esp_engine::sa::KeyPair;
+
+use crate::crypto::{Crypto, MAX_PRF, Prf, PrfOutput, SharedSecret};
+
+/// Octets of the longest nonce (RFC 7296 §2.10).
+pub const MAX_NONCE: usize = 256;
+
+// prf+ is defined for 255 blocks; the longest keys asked of it here need far fewer.
+const _: () = assert!(3 * MAX_PRF + 2 * MAX_KEY <= 255 * 32);
+
+/// Our part in an exchange.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    /// We sent the request.
+    Initiator,
+    /// We sent the response.
+    Responder,
+}
+
+/// What an IKE SA's keys are made for.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Suite {
+    /// Negotiated pseudorandom function.
+    pub prf: Prf,
+    /// Negotiated protection of the SK payload.
+    pub cipher: Algorithm,
+}
+
+/// The nonces of one exchange, 16 to 256 octets each, without payload headers (RFC 7296 §2.10).
+#[derive(Copy, Clone, Debug)]
+pub struct Nonces<'a> {
+    /// Ni.
+    pub initiator: &'a [u8],
+    /// Nr.
+    pub responder: &'a [u8],
+}
+
+/// The SPIs of an IKE SA as they stand in its header (RFC 7296 §3.1).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IkeSpis {
+    /// SPIi.
+    pub initiator: u64,
+    /// SPIr.
+    pub responder: u64,
+}
+
+/// The keys of an IKE SA (RFC 7296 §2.14). With combined-mode ciphers there is no SK_ai or SK_ar.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IkeKeys {
+    /// SK_d: from it come the keys of Child SAs and of the IKE SA's successor.
+    pub sk_d: PrfOutput,
+    /// SK_ei with its salt: protects what the original initiator sends.
+    pub sk_ei: RawKey,
+    /// SK_er with its salt: protects what the original responder sends.
+    pub sk_er: RawKey,
+    /// SK_pi: binds the initiator's identity into AUTH.
+    pub sk_pi: PrfOutput,
+    /// SK_pr: binds the responder's identity into AUTH.
+    pub sk_pr: PrfOutput,
+}
+
+impl IkeKeys {
+    /// Keys of a first IKE SA: SKEYSEED = prf(Ni | Nr, g^ir) (RFC 7296 §2.14).
+    pub fn initial<C: Crypto>(
+        crypto: &C,
+        suite: Suite,
+        secret: &SharedSecret,
+        nonces: Nonces<'_>,
+        spis: IkeSpis,
+    ) -> Self {
+        let both: heapless::Vec<u8, { 2 * MAX_NONCE }> =
+            nonces.initiator.iter().chain(nonces.responder).copied().take(2 * MAX_NONCE).collect();
+        let seed = crypto.prf(suite.prf, &both, &[secret.octets()]);
+        Self::expand(crypto, suite, &seed, nonces, spis)
+    }
+
+    /// Keys of the successor of an IKE SA: SKEYSEED = prf(SK_d, g^ir | Ni | Nr) with SK_d and PRF of the
+    /// old SA; the rest with nonces, SPIs and PRF of the new one (RFC 7296 §2.18).
+    pub fn rekeyed<C: Crypto>(
+        crypto: &C,
+        old_prf: Prf,
+        old_sk_d: &PrfOutput,
+        suite: Suite,
+        secret: &SharedSecret,
+        nonces: Nonces<'_>,
+        spis: IkeSpis,
+    ) -> Self {
+        let seed =
+            crypto.prf(old_prf, old_sk_d.octets(), &[secret.octets(), nonces.initiator, nonces.responder]);
+        Self::expand(crypto, suite, &seed, nonces, spis)
+    }
+
+    /// {SK_d | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
+    fn expand<C: Crypto>(
+        crypto: &C,
+        suite: Suite,
+        seed: &PrfOutput,
+        nonces: Nonces<'_>,
+        spis: IkeSpis,
+    ) -> Self {
+        let (spi_i, spi_r) = (spis.initiator.to_be_bytes(), spis.responder.to_be_bytes());
+        let seeds = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
+        let mut keys = PrfPlus::new(crypto, suite.prf, seed, seeds);
+        // The order of the fields is the order of the keys.
+        Self {
+            sk_d: PrfOutput::derive(suite.prf, |octets| keys.fill(octets)),
+            sk_ei: RawKey::derive(suite.cipher, |octets| keys.fill(octets)),
+            sk_er: RawKey::derive(suite.cipher, |octets| keys.fill(octets)),
+            sk_pi: PrfOutput::derive(suite.prf, |octets| keys.fill(octets)),
+            sk_pr: PrfOutput::derive(suite.prf, |octets| keys.fill(octets)),
+        }
+    }
+
+    /// The keys of the SK payload from our side; `role` is ours in the exchange that made the IKE SA.
+    pub fn cipher_keys(&self, role: Role) -> KeyPair<&RawKey> {
+        match role {
+            Role::Initiator => KeyPair { inbound: &self.sk_er, outbound: &self.sk_ei },
+            Role::Responder => KeyPair { inbound: &self.sk_ei, outbound: &self.sk_er },
+        }
+    }
+}
+
+/// KEYMAT of a pair of Child SAs (RFC 7296 §2.17).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ChildKeys {
+    /// For packets from the initiator of the exchange to its responder.
+    pub from_initiator: RawKey,
+    /// For packets from the responder of the exchange to its initiator.
+    pub from_responder: RawKey,
+}
+
+impl ChildKeys {
+    /// KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr). The first Child SA takes the nonces of IKE_SA_INIT and no
+    /// secret, later ones those of CREATE_CHILD_SA with its secret, if it carried a key exchange.
+    pub fn new<C: Crypto>(
+        crypto: &C,
+        prf: Prf,
+        sk_d: &PrfOutput,
+        cipher: Algorithm,
+        secret: Option<&SharedSecret>,
+        nonces: Nonces<'_>,
+    ) -> Self {
+        let secret = secret.map_or(&[][..], SharedSecret::octets);
+        let mut keymat = PrfPlus::new(crypto, prf, sk_d, [secret, nonces.initiator, nonces.responder, &[]]);
+        Self {
+            from_initiator: RawKey::derive(cipher, |octets| keymat.fill(octets)),
+            from_responder: RawKey::derive(cipher, |octets| keymat.fill(octets)),
+        }
+    }
+
+    /// The pair from our side; `role` is ours in the exchange that made it.
+    pub fn pair(self, role: Role) -> KeyPair<RawKey> {
+        match role {
+            Role::Initiator => KeyPair { inbound: self.from_responder, outbound: self.from_initiator },
+            Role::Responder => KeyPair { inbound: self.from_initiator, outbound: self.from_responder },
+        }
+    }
+}
+
+/// prf+(K, S) = T1 | T2 | …, T1 = prf(K, S | 01), Tn = prf(K, Tn-1 | S | n) (RFC 7296 §2.13).
+struct PrfPlus<'a, C: Crypto> {
+    crypto: &'a C,
+    prf: Prf,
+    key: &'a PrfOutput,
+    seed: [&'a [u8]; 4],
+    block: Option<PrfOutput>,
+    number: u8,
+    used: usize,
+}
+
+impl<'a, C: Crypto> PrfPlus<'a, C> {
+    fn new(crypto: &'a C, prf: Prf, key: &'a PrfOutput, seed: [&'a [u8]; 4]) -> Self {
+        Self { crypto, prf, key, seed, block: None, number: 0, used: 0 }
+    }
+
+    /// The next octets of the stream.
+    fn fill(&mut self, mut out: &mut [u8]) {
+        while !out.is_empty() {
+            let block = match self.block.take() {
+                Some(block) if self.used < block.octets().len() => block,
+                previous => self.next_block(previous.as_ref()),
+            };
+            let unused = block.octets().get(self.used..).unwrap_or_default();
+            let length = unused.len().min(out.len());
+            for (to, from) in out.iter_mut().zip(unused) {
+                *to = *from;
+            }
+            self.used += length;
+            self.block = Some(block);
+            out = out.get_mut(length..).unwrap_or_default();
+        }
+    }
+
+    fn next_block(&mut self, previous: Option<&PrfOutput>) -> PrfOutput {
+        self.number = self.number.wrapping_add(1);
+        self.used = 0;
+        let [a, b, c, d] = self.seed;
+        let previous = previous.map_or(&[][..], PrfOutput::octets);
+        self.crypto.prf(self.prf, self.key.octets(), &[previous, a, b, c, d, &[self.number]])
+    }
+}
