@@ -3,7 +3,12 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod crypto;
+pub mod hold;
+pub mod reassembly;
 pub mod sa;
 pub mod selector;
 pub mod spd;

@@ -1,0 +1,160 @@
+//! One fragment as it arrives, and the header of the datagram that fragments become
+//! (RFC 791 §3.1, RFC 8200 §4.5).
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::FragmentError;
+
+/// Octets of the longest header that is kept: an IPv4 header with all options, or an IPv6 header
+/// with 24 octets of extension headers.
+pub(super) const MAX_HEADER: usize = 64;
+
+const IPV6_HEADER: usize = 40;
+const ESP: u8 = 50;
+const UDP: u8 = 17;
+const FRAGMENT: u8 = 44;
+
+/// What fragments of one datagram have in common.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Key {
+    pub(super) source: IpAddr,
+    destination: IpAddr,
+    pub(super) protocol: u8,
+    identification: u32,
+}
+
+/// One fragment of ESP or UDP.
+pub(super) struct Fragment<'p> {
+    pub(super) key: Key,
+    /// Only in the fragment with offset 0.
+    pub(super) header: Option<Header<'p>>,
+    pub(super) data: &'p [u8],
+    /// Octets of payload in front of this fragment.
+    pub(super) offset: usize,
+    /// Others follow.
+    pub(super) more: bool,
+    /// ECN code point, 0…3.
+    pub(super) congestion: u8,
+}
+
+/// The headers in front of the payload, without fragment header.
+pub(super) struct Header<'p> {
+    pub(super) octets: &'p [u8],
+    /// Which of its octets names the payload's protocol.
+    pub(super) next_header_at: usize,
+}
+
+impl<'p> Fragment<'p> {
+    /// `None` when the packet is no fragment, or of something else than ESP or UDP.
+    pub(super) fn parse(packet: &'p [u8]) -> Result<Option<Self>, FragmentError> {
+        match packet.first().map(|octet| octet >> 4) {
+            Some(4) => Self::parse_v4(packet).ok_or(FragmentError::Malformed),
+            Some(6) => Self::parse_v6(packet),
+            _ => Err(FragmentError::Malformed),
+        }
+        .map(|found| found.filter(|fragment| matches!(fragment.key.protocol, ESP | UDP)))
+    }
+
+    /// Whether it is the whole datagram (RFC 6946).
+    pub(super) fn is_atomic(&self) -> bool {
+        self.offset == 0 && !self.more
+    }
+
+    fn parse_v4(packet: &'p [u8]) -> Option<Option<Self>> {
+        let fixed = packet.first_chunk::<20>()?;
+        let [version_length, service, _, _, id0, id1, flags0, flags1, _, protocol, ..] = *fixed;
+        let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *fixed;
+        let flags = u16::from_be_bytes([flags0, flags1]);
+        let (offset, more) = (usize::from(flags & 0x1FFF) * 8, flags & 0x2000 != 0);
+        if offset == 0 && !more {
+            return Some(None);
+        }
+        let length = usize::from(version_length & 0xF) * 4;
+        if length < 20 {
+            return None;
+        }
+        let (octets, data) = packet.split_at_checked(length)?;
+        Some(Some(Self {
+            key: Key {
+                source: Ipv4Addr::new(s0, s1, s2, s3).into(),
+                destination: Ipv4Addr::new(d0, d1, d2, d3).into(),
+                protocol,
+                identification: u16::from_be_bytes([id0, id1]).into(),
+            },
+            header: (offset == 0).then_some(Header { octets, next_header_at: 9 }),
+            data,
+            offset,
+            more,
+            congestion: service & 3,
+        }))
+    }
+
+    fn parse_v6(packet: &'p [u8]) -> Result<Option<Self>, FragmentError> {
+        let (fixed, mut rest) = packet.split_first_chunk::<IPV6_HEADER>().ok_or(FragmentError::Malformed)?;
+        let [_, class, _, _, _, _, mut next, ..] = *fixed;
+        let (mut length, mut next_header_at) = (IPV6_HEADER, 6);
+        // Hop-by-hop options, routing and destination options may stand in front (RFC 8200 §4.1).
+        while matches!(next, 0 | 43 | 60) {
+            let [following, units, ..] = *rest else { return Err(FragmentError::Malformed) };
+            let octets = usize::from(units) * 8 + 8;
+            rest = rest.get(octets..).ok_or(FragmentError::Malformed)?;
+            (next, next_header_at) = (following, length);
+            length += octets;
+        }
+        if next != FRAGMENT {
+            return Ok(None);
+        }
+        if length > MAX_HEADER {
+            return Err(FragmentError::TooLong);
+        }
+        let ([protocol, _, flags0, flags1, id @ ..], data) =
+            rest.split_first_chunk::<8>().ok_or(FragmentError::Malformed)?;
+        let flags = u16::from_be_bytes([*flags0, *flags1]);
+        let octets = packet.get(..length).ok_or(FragmentError::Malformed)?;
+        let (offset, more) = (usize::from(flags & 0xFFF8), flags & 1 != 0);
+        let (source, destination) = addresses_v6(fixed).ok_or(FragmentError::Malformed)?;
+        Ok(Some(Self {
+            key: Key { source, destination, protocol: *protocol, identification: u32::from_be_bytes(*id) },
+            header: (offset == 0).then_some(Header { octets, next_header_at }),
+            data,
+            offset,
+            more,
+            congestion: class >> 4 & 3,
+        }))
+    }
+}
+
+fn addresses_v6(header: &[u8; IPV6_HEADER]) -> Option<(IpAddr, IpAddr)> {
+    let (source, destination) = header.get(8..)?.split_first_chunk::<16>()?;
+    Some((Ipv6Addr::from(*source).into(), Ipv6Addr::from(*destination.first_chunk::<16>()?).into()))
+}
+
+/// Writes length, flags and checksum of a packet whose first `header` octets came from its first
+/// fragment; `congested` sets the ECN field to CE (RFC 3168 §5.3).
+pub(super) fn make_whole(packet: &mut [u8], header: usize, congested: bool) -> Option<()> {
+    let length = u16::try_from(packet.len()).ok()?;
+    match packet {
+        [first, service, l0, l1, _, _, f0, f1, _, _, c0, c1, ..] if *first >> 4 == 4 => {
+            [*l0, *l1] = length.to_be_bytes();
+            [*f0, *f1] = [0, 0];
+            [*c0, *c1] = [0, 0];
+            *service |= if congested { 3 } else { 0 };
+            let sum = checksum(packet.get(..header)?).to_be_bytes();
+            packet.get_mut(10..12)?.copy_from_slice(&sum);
+        }
+        [_, class, _, _, l0, l1, ..] => {
+            [*l0, *l1] = length.checked_sub(IPV6_HEADER as u16)?.to_be_bytes();
+            *class |= if congested { 0x30 } else { 0 };
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The Internet checksum (RFC 1071) of a header, whose own checksum field is zero.
+fn checksum(header: &[u8]) -> u16 {
+    let (pairs, _) = header.as_chunks::<2>();
+    let sum = pairs.iter().fold(0_u32, |sum, pair| sum + u32::from(u16::from_be_bytes(*pair)));
+    let folded = (sum & 0xFFFF) + (sum >> 16);
+    !(((folded & 0xFFFF) + (folded >> 16)) as u16)
+}
