@@ -1,0 +1,333 @@
+//! What an operator decides about a device: role, addresses, own key, peers, policies.
+//!
+//! A board reads a [`Config`] from wherever it keeps one ([`stored`] wraps it for flash), has it
+//! checked ([`Config::check`]) and hands it to a role. [`translate`] makes of it what the two cores
+//! take: the SPD (RFC 4301 §4.4.1) and the PAD (RFC 4301 §4.4.3).
+
+pub mod check;
+pub mod stored;
+pub mod translate;
+
+use core::net::IpAddr;
+
+use esp_engine::sa::Mode;
+use esp_engine::selector::{ANY_PROTOCOL, AddressRange, PortRange};
+use esp_engine::spd::Level;
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Ports of a device: one for a host, two for a gateway.
+pub const MAX_INTERFACES: usize = 2;
+/// Static routes.
+pub const MAX_ROUTES: usize = 8;
+/// Peers in the PAD, the BTNS wildcard included.
+pub const MAX_PEERS: usize = 8;
+/// Policies of the operator; the fixed ones come on top.
+pub const MAX_POLICIES: usize = 16;
+/// Keys or fingerprints of one peer: two at once let a peer change its key without a gap.
+pub const MAX_KEYS: usize = 2;
+/// Address ranges that one peer may speak for.
+pub const MAX_RANGES: usize = 4;
+/// Octets of a peer's or policy's name.
+pub const MAX_NAME: usize = 32;
+/// Octets of an identity.
+pub const MAX_IDENTITY: usize = 64;
+/// Octets of a SubjectPublicKeyInfo; P-256 takes 91.
+pub const MAX_PUBLIC_KEY: usize = 96;
+/// Octets of a shared key.
+pub const MAX_SHARED_KEY: usize = 64;
+
+/// How operators call a peer or a policy.
+pub type Name = String<MAX_NAME>;
+
+/// Everything an operator decides.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// What the device is to its network.
+    pub role: Role,
+    /// Whom it claims to be.
+    pub identity: Identity,
+    /// What it proves that with.
+    pub key: PrivateKey,
+    /// Its ports, in the board's order; the first one faces the peers.
+    pub interfaces: Vec<Interface, MAX_INTERFACES>,
+    /// Networks that are not attached.
+    pub routes: Vec<Route, MAX_ROUTES>,
+    /// Whom it talks to, first match decides; the BTNS wildcard comes last (RFC 5386 §2).
+    pub peers: Vec<Peer, MAX_PEERS>,
+    /// What happens to which traffic, first match decides; what matches nothing is discarded.
+    pub policies: Vec<Policy, MAX_POLICIES>,
+    /// Algorithms, preferred first.
+    pub suite: Suite,
+    /// Durations.
+    pub timing: Timing,
+}
+
+/// What the device is to its network.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Role {
+    /// An end of its own traffic: one port, transport mode.
+    Host,
+    /// A router with two ports that protects other machines' traffic: tunnel mode.
+    Gateway,
+}
+
+/// An identity as IKE shows it (RFC 7296 §3.5).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Identity {
+    /// ID_FQDN.
+    Fqdn(String<MAX_IDENTITY>),
+    /// ID_IPV4_ADDR or ID_IPV6_ADDR.
+    Address(IpAddr),
+    /// ID_KEY_ID: octets that mean something to both ends only.
+    KeyId(Vec<u8, MAX_IDENTITY>),
+}
+
+/// Our private key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub enum PrivateKey {
+    /// No key: every peer shares a secret with us.
+    None,
+    /// Ed25519 seed (RFC 8032 §5.1.5).
+    Ed25519([u8; 32]),
+    /// P-256 scalar, network order.
+    P256([u8; 32]),
+}
+
+impl core::fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Ed25519(_) => "Ed25519(..)",
+            Self::P256(_) => "P256(..)",
+        })
+    }
+}
+
+/// A port. Its MAC address is the driver's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Interface {
+    /// Own addresses with the length of the attached network: at most one a family.
+    pub addresses: Vec<Prefix, 2>,
+}
+
+/// An address with a prefix length.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Prefix {
+    /// An address; that of the network where a network is meant.
+    pub address: IpAddr,
+    /// Leading bits that are the network's.
+    pub length: u8,
+}
+
+impl Prefix {
+    /// All its addresses; `None` when the length exceeds the family's.
+    pub fn range(&self) -> Option<AddressRange> {
+        AddressRange::prefix(self.address, self.length)
+    }
+
+    /// Whether `address` belongs to this network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.range().is_some_and(|range| range.contains(address))
+    }
+}
+
+/// A network behind a neighbour.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Route {
+    /// The network; length 0 is the default route.
+    pub to: Prefix,
+    /// The neighbour.
+    pub via: IpAddr,
+}
+
+/// Someone who may come by an SA.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Peer {
+    /// How the operator calls it.
+    pub name: Name,
+    /// Whom it has to claim to be; `None` only for the BTNS wildcard.
+    pub identity: Option<Identity>,
+    /// Where it is; `None` when it calls us.
+    pub address: Option<IpAddr>,
+    /// What it has to prove that with.
+    pub authentication: Authentication,
+    /// Whose traffic it may carry; empty: only its own address.
+    pub ranges: Vec<Prefix, MAX_RANGES>,
+    /// Who begins.
+    pub start: Start,
+}
+
+/// When an IKE SA is begun.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Start {
+    /// When a packet asks for it.
+    OnTraffic,
+    /// When the device starts, and again whenever it is lost.
+    AtOnce,
+    /// Never: the peer begins.
+    Never,
+}
+
+/// How a peer is known, strongest first.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Authentication {
+    /// By one of these keys, each a DER SubjectPublicKeyInfo (RFC 7670).
+    Pinned(Vec<Vec<u8, MAX_PUBLIC_KEY>, MAX_KEYS>),
+    /// By a key whose SubjectPublicKeyInfo has one of these SHA-256 sums.
+    Fingerprints(Vec<[u8; 32], MAX_KEYS>),
+    /// By a shared key.
+    Shared(SharedKey),
+    /// Not at all: any key will do, and it is shown as that (RFC 5386).
+    Btns,
+}
+
+impl core::fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Pinned(keys) => f.debug_tuple("Pinned").field(&keys.len()).finish(),
+            Self::Fingerprints(sums) => f.debug_tuple("Fingerprints").field(&sums.len()).finish(),
+            Self::Shared(_) => f.write_str("Shared(..)"),
+            Self::Btns => f.write_str("Btns"),
+        }
+    }
+}
+
+/// A secret of two; wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedKey(Vec<u8, MAX_SHARED_KEY>);
+
+impl SharedKey {
+    /// `None` when it exceeds [`MAX_SHARED_KEY`] octets.
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        Vec::from_slice(octets).ok().map(Self)
+    }
+
+    /// The secret.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for SharedKey {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+/// What happens to some traffic. Its selectors are named from our side and hold in both directions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Policy {
+    /// How the operator calls it.
+    pub name: Name,
+    /// Our side's addresses.
+    pub local: Prefix,
+    /// The far side's addresses.
+    pub remote: Prefix,
+    /// IP protocol number, or 0 for every one.
+    pub protocol: u8,
+    /// Our side's ports.
+    pub local_ports: Ports,
+    /// The far side's ports.
+    pub remote_ports: Ports,
+    /// What happens.
+    pub action: Action,
+}
+
+/// A range of ports.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ports {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
+}
+
+impl Ports {
+    /// Every port.
+    pub const ANY: Self = Self { first: 0, last: u16::MAX };
+
+    /// One port.
+    pub const fn single(port: u16) -> Self {
+        Self { first: port, last: port }
+    }
+
+    /// The data plane's word for it; `None` when `first` lies behind `last`.
+    pub fn range(self) -> Option<PortRange> {
+        if self.first <= self.last { PortRange::new(self.first, self.last) } else { None }
+    }
+}
+
+/// Every protocol.
+pub const EVERY_PROTOCOL: u8 = ANY_PROTOCOL;
+
+/// What a policy does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// Only inside ESP.
+    Protect {
+        /// Transport or tunnel.
+        #[serde(with = "ModeWords")]
+        mode: Mode,
+        /// The weakest authentication that will do.
+        #[serde(with = "LevelWords")]
+        minimum: Level,
+        /// The name of the peer that has to do it; `None`: whoever the PAD lets speak for the far side.
+        peer: Option<Name>,
+    },
+    /// In clear.
+    Bypass,
+    /// Not at all.
+    Discard,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Mode")]
+enum ModeWords {
+    Transport,
+    Tunnel,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Level")]
+enum LevelWords {
+    Clear,
+    Null,
+    Any,
+    First,
+    Known,
+    Shared,
+    Validated,
+    Pinned,
+}
+
+/// Which algorithms are offered and accepted.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Suite {
+    /// ChaCha20-Poly1305 and Curve25519 first: cheapest where no engine helps.
+    FastSoftware,
+    /// AES-GCM and P-256 first: for chips with engines, and for captures that tshark can decrypt.
+    HardwareAes,
+}
+
+/// Durations, in milliseconds or seconds as named.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Timing {
+    /// The first retransmission of a request follows after this many ms; later ones back off.
+    pub retransmit_ms: u32,
+    /// Times that a request is sent in all before the peer counts as gone.
+    pub tries: u8,
+    /// Silence of a peer before it is asked whether it lives, s; 0: never.
+    pub liveness_s: u32,
+    /// Age at which a Child SA ends, s; 0: none.
+    pub child_lifetime_s: u32,
+    /// Longest break before a peer with [`Start::AtOnce`] is called again, s.
+    pub retry_s: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { retransmit_ms: 1_000, tries: 6, liveness_s: 30, child_lifetime_s: 3_600, retry_s: 60 }
+    }
+}

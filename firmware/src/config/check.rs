@@ -1,0 +1,479 @@
+//! Refuses a configuration that cannot work or that would mean less protection than it says
+//! (RFC 4301 §4.4, RFC 5386 §2): which entry, what is wrong with it, what to write instead.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use esp_engine::sa::Mode;
+use esp_engine::spd::Level;
+
+use super::{
+    Action, Authentication, Config, EVERY_PROTOCOL, Identity, Peer, Policy, Ports, Prefix, PrivateKey, Role,
+    Start,
+};
+
+/// Fewer octets of a shared key can be guessed off-line by whoever sees one exchange.
+pub const MIN_SHARED_KEY: usize = 16;
+
+/// One entry of a configuration and what is wrong with it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Which entry.
+    pub entry: Entry,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// An entry; those of a list by their place, from 0.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// The device's own identity.
+    Identity,
+    /// The device's own key.
+    Key,
+    /// The list of ports.
+    Interfaces,
+    /// One port.
+    Interface(u8),
+    /// A static route.
+    Route(u8),
+    /// A peer.
+    Peer(u8),
+    /// A policy.
+    Policy(u8),
+    /// The durations.
+    Timing,
+}
+
+/// What is wrong with an entry.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// A host has another number of ports than one.
+    HostPorts,
+    /// A gateway has another number of ports than two.
+    GatewayPorts,
+    /// A port without an address.
+    NoAddress,
+    /// Two addresses of one family on one port.
+    SecondOfFamily,
+    /// Not an address that a device can have.
+    NotUnicast,
+    /// A prefix longer than its addresses.
+    PrefixLength,
+    /// A network with bits behind its prefix.
+    HostBits,
+    /// Two ports attached to the same network.
+    SameNetwork,
+    /// A route's neighbour is on no attached network.
+    Unreachable,
+    /// A route or a peer leads to ourselves.
+    Ourselves,
+    /// Addresses of both families where one is meant.
+    MixedFamilies,
+    /// Not a host name as RFC 1123 has them.
+    BadName,
+    /// An identity without octets.
+    EmptyIdentity,
+    /// A name is missing.
+    NoName,
+    /// Two peers of one name.
+    DuplicateName,
+    /// Two peers of one identity.
+    DuplicateIdentity,
+    /// A peer without an identity that is not the BTNS wildcard.
+    NoIdentity,
+    /// A peer has the device's own identity.
+    OwnIdentity,
+    /// A peer without a key, fingerprint or secret.
+    NoCredential,
+    /// Not an Ed25519 or P-256 SubjectPublicKeyInfo.
+    UnknownKey,
+    /// A shared key that can be guessed.
+    ShortSharedKey,
+    /// A peer that authenticates by signature although the device has no key of its own.
+    NoOwnKey,
+    /// A key that is zero.
+    ZeroKey,
+    /// The BTNS wildcard with an identity, an address or ranges.
+    NarrowWildcard,
+    /// A peer behind the BTNS wildcard.
+    BehindWildcard,
+    /// A peer to call at once, without an address.
+    NoWay,
+    /// A range of ports that ends before it begins.
+    PortOrder,
+    /// Ports of a protocol without ports.
+    NoPorts,
+    /// A policy names a peer that is not there.
+    UnknownPeer,
+    /// A policy that protects asks for no authentication at all.
+    ClearMinimum,
+    /// A policy names an authenticated peer and is content with less.
+    MinimumTooLow,
+    /// A policy asks for more than its peer can show.
+    MinimumTooHigh,
+    /// A policy that protects, and no peer that could.
+    NoPeer,
+    /// Transport mode for somebody else's addresses.
+    ForeignTransport,
+    /// Tunnel mode on a host.
+    HostTunnel,
+    /// Traffic that the policy's peer may not speak for.
+    OutsideRanges,
+    /// Everything that the policy matches is matched by an earlier one.
+    Shadowed,
+    /// A duration or count that stops the device from ever reaching anyone.
+    ZeroTiming,
+}
+
+impl Fault {
+    /// What is wrong and what to write instead, for an operator.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::HostPorts => "a host has one port: leave one interface, or write role \"gateway\"",
+            Self::GatewayPorts => {
+                "a gateway has two ports: write two interfaces, the one towards the peers first"
+            }
+            Self::NoAddress => "an interface needs an address with its prefix length, such as 192.0.2.1/24",
+            Self::SecondOfFamily => "one IPv4 and one IPv6 address an interface: remove the other one",
+            Self::NotUnicast => "this address cannot belong to a device: write a unicast address",
+            Self::PrefixLength => "a prefix length is at most 32 for IPv4 and 128 for IPv6",
+            Self::HostBits => {
+                "bits behind the prefix are set: write the network's own address, or a longer prefix"
+            }
+            Self::SameNetwork => "both interfaces are attached to this network: give each its own",
+            Self::Unreachable => {
+                "no interface is attached to this neighbour's network: name a neighbour that is"
+            }
+            Self::Ourselves => "this is the device's own address: name the other end",
+            Self::MixedFamilies => "IPv4 and IPv6 are mixed: write an entry for each",
+            Self::BadName => "not a host name: letters, digits, hyphens and dots, such as router.example",
+            Self::EmptyIdentity => "an identity needs octets: write a name, an address or a key ID",
+            Self::NoName => "give it a name: status and reasons are shown under it",
+            Self::DuplicateName => "an earlier peer has this name: names tell peers apart",
+            Self::DuplicateIdentity => "an earlier peer has this identity and would always match first",
+            Self::NoIdentity => "say whom this peer has to claim to be, or make it the BTNS wildcard",
+            Self::OwnIdentity => "this is the device's own identity: write the peer's",
+            Self::NoCredential => {
+                "nothing to authenticate by: write its public key, a fingerprint or a shared key"
+            }
+            Self::UnknownKey => {
+                "not a public key that is understood: write an Ed25519 or P-256 SubjectPublicKeyInfo"
+            }
+            Self::ShortSharedKey => "a shared key needs at least 16 random octets",
+            Self::NoOwnKey => {
+                "the device has no key of its own to sign with: make one, or use shared keys only"
+            }
+            Self::ZeroKey => "this key is all zero: make a new one",
+            Self::NarrowWildcard => "the BTNS wildcard is for anyone: remove identity, address and ranges",
+            Self::BehindWildcard => "the BTNS wildcard comes last and there is only one: move it to the end",
+            Self::NoWay => "a peer to call at once needs an address, or start \"on-traffic\" or \"never\"",
+            Self::PortOrder => "the last port lies before the first: swap them",
+            Self::NoPorts => {
+                "only TCP (6), UDP (17), DCCP (33), SCTP (132) and UDP-Lite (136) have ports: name one"
+            }
+            Self::UnknownPeer => "no peer has this name: write one of the names under peers",
+            Self::ClearMinimum => {
+                "protection without any authentication: write a minimum of at least \"null\", or bypass"
+            }
+            Self::MinimumTooLow => {
+                "the policy names a peer that authenticates: write minimum \"shared\" or above"
+            }
+            Self::MinimumTooHigh => {
+                "its peer can never show that much: lower the minimum or strengthen the peer"
+            }
+            Self::NoPeer => "no peer could protect this: add one, or write bypass or discard",
+            Self::ForeignTransport => {
+                "transport mode is for the device's own addresses: write mode \"tunnel\""
+            }
+            Self::HostTunnel => "a host uses transport mode: write mode \"transport\", or role \"gateway\"",
+            Self::OutsideRanges => {
+                "its peer may not speak for these addresses: add them to the peer's ranges"
+            }
+            Self::Shadowed => "an earlier policy matches all of this: move this one before it, or remove it",
+            Self::ZeroTiming => "0 here means that no peer is ever reached: write at least 1",
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry {
+            Entry::Identity => f.write_str("identity"),
+            Entry::Key => f.write_str("key"),
+            Entry::Interfaces => f.write_str("interfaces"),
+            Entry::Interface(n) => write!(f, "interface {}", u16::from(n) + 1),
+            Entry::Route(n) => write!(f, "route {}", u16::from(n) + 1),
+            Entry::Peer(n) => write!(f, "peer {}", u16::from(n) + 1),
+            Entry::Policy(n) => write!(f, "policy {}", u16::from(n) + 1),
+            Entry::Timing => f.write_str("timing"),
+        }?;
+        write!(f, ": {}", self.fault.advice())
+    }
+}
+
+impl core::error::Error for Refused {}
+
+impl Config {
+    /// Whether a device can work by this and means what it says.
+    ///
+    /// # Errors
+    /// The first entry that it refuses.
+    pub fn check(&self) -> Result<(), Refused> {
+        self.check_interfaces()?;
+        each(&self.routes, Entry::Route, |_, route| {
+            network(route.to)?;
+            same_family(route.to.address, route.via)?;
+            self.check_remote(route.via)?;
+            let attached = self.addresses().any(|own| own.contains(route.via));
+            require(attached, Fault::Unreachable)
+        })?;
+        identity(&self.identity).map_err(|fault| Refused { entry: Entry::Identity, fault })?;
+        self.check_key()?;
+        each(&self.peers, Entry::Peer, |n, peer| self.check_peer(n, peer))?;
+        each(&self.policies, Entry::Policy, |n, policy| self.check_policy(n, policy))?;
+        let timing = &self.timing;
+        require(timing.retransmit_ms > 0 && timing.tries > 0 && timing.retry_s > 0, Fault::ZeroTiming)
+            .map_err(|fault| Refused { entry: Entry::Timing, fault })
+    }
+
+    /// Every address of the device.
+    pub fn addresses(&self) -> impl Iterator<Item = &Prefix> {
+        self.interfaces.iter().flat_map(|interface| &interface.addresses)
+    }
+
+    /// Whether `address` is the device's own.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        self.addresses().any(|own| own.address == address)
+    }
+
+    fn check_interfaces(&self) -> Result<(), Refused> {
+        let ports = match self.role {
+            Role::Host => require(self.interfaces.len() == 1, Fault::HostPorts),
+            Role::Gateway => require(self.interfaces.len() == 2, Fault::GatewayPorts),
+        };
+        ports.map_err(|fault| Refused { entry: Entry::Interfaces, fault })?;
+        each(&self.interfaces, Entry::Interface, |n, interface| {
+            require(!interface.addresses.is_empty(), Fault::NoAddress)?;
+            for (k, own) in interface.addresses.iter().enumerate() {
+                unicast(own.address)?;
+                let range = own.range().ok_or(Fault::PrefixLength)?;
+                let mut earlier = interface.addresses.iter().take(k);
+                require(
+                    earlier.all(|other| other.address.is_ipv4() != own.address.is_ipv4()),
+                    Fault::SecondOfFamily,
+                )?;
+                let mut others = self.interfaces.iter().take(n).flat_map(|other| &other.addresses);
+                let clash = others.any(|other| other.range().is_some_and(|r| r.intersect(&range).is_some()));
+                require(!clash, Fault::SameNetwork)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn check_key(&self) -> Result<(), Refused> {
+        let signs = self.peers.iter().any(|peer| !matches!(peer.authentication, Authentication::Shared(_)));
+        match &self.key {
+            PrivateKey::None => require(!signs, Fault::NoOwnKey),
+            PrivateKey::Ed25519(octets) | PrivateKey::P256(octets) => {
+                require(*octets != [0; 32], Fault::ZeroKey)
+            }
+        }
+        .map_err(|fault| Refused { entry: Entry::Key, fault })
+    }
+
+    fn check_peer(&self, n: usize, peer: &Peer) -> Result<(), Fault> {
+        require(!peer.name.is_empty(), Fault::NoName)?;
+        let mut earlier = self.peers.iter().take(n);
+        require(earlier.all(|other| other.name != peer.name), Fault::DuplicateName)?;
+        let mut earlier = self.peers.iter().take(n);
+        require(earlier.all(|other| other.authentication != Authentication::Btns), Fault::BehindWildcard)?;
+        if let Some(address) = peer.address {
+            self.check_remote(address)?;
+        }
+        require(peer.start != Start::AtOnce || peer.address.is_some(), Fault::NoWay)?;
+        for range in &peer.ranges {
+            network(*range)?;
+        }
+        credential(&peer.authentication)?;
+        match &peer.identity {
+            None if peer.authentication == Authentication::Btns => {
+                require(peer.address.is_none() && peer.ranges.is_empty(), Fault::NarrowWildcard)
+            }
+            None => Err(Fault::NoIdentity),
+            Some(_) if peer.authentication == Authentication::Btns => Err(Fault::NarrowWildcard),
+            Some(id) => {
+                identity(id)?;
+                require(*id != self.identity, Fault::OwnIdentity)?;
+                let mut earlier = self.peers.iter().take(n);
+                require(earlier.all(|other| other.identity != peer.identity), Fault::DuplicateIdentity)
+            }
+        }
+    }
+
+    /// An address that a packet can be sent to: unicast and not ours.
+    fn check_remote(&self, address: IpAddr) -> Result<(), Fault> {
+        unicast(address)?;
+        require(!self.is_own(address), Fault::Ourselves)
+    }
+
+    fn check_policy(&self, n: usize, policy: &Policy) -> Result<(), Fault> {
+        require(!policy.name.is_empty(), Fault::NoName)?;
+        network(policy.local)?;
+        network(policy.remote)?;
+        same_family(policy.local.address, policy.remote.address)?;
+        for ports in [policy.local_ports, policy.remote_ports] {
+            ports.range().ok_or(Fault::PortOrder)?;
+            require(ports == Ports::ANY || has_ports(policy.protocol), Fault::NoPorts)?;
+        }
+        let mut earlier = self.policies.iter().take(n);
+        require(!earlier.any(|other| other.covers(policy)), Fault::Shadowed)?;
+        match &policy.action {
+            Action::Bypass | Action::Discard => Ok(()),
+            Action::Protect { mode, minimum, peer } => {
+                self.check_mode(*mode, policy)?;
+                require(*minimum != Level::Clear, Fault::ClearMinimum)?;
+                match peer {
+                    Some(name) => {
+                        let peer = self.peers.iter().find(|p| p.name == *name).ok_or(Fault::UnknownPeer)?;
+                        self.check_pairing(policy, *minimum, peer)
+                    }
+                    None => {
+                        let strong = |p: &Peer| p.best_level() >= *minimum && p.may_claim(policy);
+                        require(self.peers.iter().any(strong), Fault::NoPeer)
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_mode(&self, mode: Mode, policy: &Policy) -> Result<(), Fault> {
+        match mode {
+            Mode::Tunnel => require(self.role == Role::Gateway, Fault::HostTunnel),
+            // A wider prefix would claim protection for addresses whose packets never come by here.
+            Mode::Transport => {
+                let own = self.addresses().any(|own| policy.local.contains(own.address));
+                let only_own = self.role == Role::Host || policy.local.range().is_some_and(|r| r.is_single());
+                require(own && only_own, Fault::ForeignTransport)
+            }
+        }
+    }
+
+    fn check_pairing(&self, policy: &Policy, minimum: Level, peer: &Peer) -> Result<(), Fault> {
+        require(peer.best_level() >= minimum, Fault::MinimumTooHigh)?;
+        let named = peer.authentication != Authentication::Btns;
+        require(!named || minimum >= Level::Shared, Fault::MinimumTooLow)?;
+        require(peer.may_claim(policy), Fault::OutsideRanges)
+    }
+}
+
+impl Peer {
+    /// The strongest level that this peer's authentication can reach.
+    pub fn best_level(&self) -> Level {
+        match self.authentication {
+            Authentication::Pinned(_) | Authentication::Fingerprints(_) => Level::Pinned,
+            Authentication::Shared(_) => Level::Shared,
+            Authentication::Btns => Level::Any,
+        }
+    }
+
+    /// Whether the PAD would let this peer have an SA for some of the policy's far side
+    /// (RFC 4301 §4.4.3.3). A peer whose address is not known yet may turn out to be anywhere.
+    fn may_claim(&self, policy: &Policy) -> bool {
+        let Some(remote) = policy.remote.range() else { return false };
+        if self.ranges.is_empty() {
+            return self.address.is_none_or(|address| remote.contains(address));
+        }
+        self.ranges.iter().filter_map(Prefix::range).any(|range| range.intersect(&remote).is_some())
+    }
+}
+
+impl Policy {
+    fn covers(&self, other: &Self) -> bool {
+        let covers =
+            |a: Prefix, b: Prefix| matches!((a.range(), b.range()), (Some(a), Some(b)) if a.covers(&b));
+        let ports = |a: Ports, b: Ports| a.first <= b.first && b.last <= a.last;
+        (self.protocol == EVERY_PROTOCOL || self.protocol == other.protocol)
+            && covers(self.local, other.local)
+            && covers(self.remote, other.remote)
+            && ports(self.local_ports, other.local_ports)
+            && ports(self.remote_ports, other.remote_ports)
+    }
+}
+
+fn each<T>(
+    entries: &[T],
+    name: fn(u8) -> Entry,
+    check: impl Fn(usize, &T) -> Result<(), Fault>,
+) -> Result<(), Refused> {
+    for ((n, entry), place) in entries.iter().enumerate().zip(0..) {
+        check(n, entry).map_err(|fault| Refused { entry: name(place), fault })?;
+    }
+    Ok(())
+}
+
+fn require(holds: bool, fault: Fault) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(fault) }
+}
+
+fn unicast(address: IpAddr) -> Result<(), Fault> {
+    let broadcast = matches!(address, IpAddr::V4(a) if a.is_broadcast());
+    require(
+        !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || broadcast),
+        Fault::NotUnicast,
+    )
+}
+
+fn network(prefix: Prefix) -> Result<(), Fault> {
+    let range = prefix.range().ok_or(Fault::PrefixLength)?;
+    require(range.first() == prefix.address, Fault::HostBits)
+}
+
+fn same_family(a: IpAddr, b: IpAddr) -> Result<(), Fault> {
+    require(a.is_ipv4() == b.is_ipv4(), Fault::MixedFamilies)
+}
+
+fn identity(identity: &Identity) -> Result<(), Fault> {
+    match identity {
+        Identity::Fqdn(name) => require(is_host_name(name), Fault::BadName),
+        Identity::Address(address) => unicast(*address),
+        Identity::KeyId(octets) => require(!octets.is_empty(), Fault::EmptyIdentity),
+    }
+}
+
+fn is_host_name(name: &str) -> bool {
+    name.split('.').all(|label| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    })
+}
+
+fn credential(authentication: &Authentication) -> Result<(), Fault> {
+    match authentication {
+        Authentication::Pinned(keys) => {
+            require(!keys.is_empty(), Fault::NoCredential)?;
+            require(keys.iter().all(|key| is_public_key(key)), Fault::UnknownKey)
+        }
+        Authentication::Fingerprints(sums) => require(!sums.is_empty(), Fault::NoCredential),
+        Authentication::Shared(key) => require(key.octets().len() >= MIN_SHARED_KEY, Fault::ShortSharedKey),
+        Authentication::Btns => Ok(()),
+    }
+}
+
+/// The two forms of SubjectPublicKeyInfo: Ed25519 (RFC 8410 §4) and uncompressed P-256 (RFC 5480 §2).
+fn is_public_key(spki: &[u8]) -> bool {
+    const ED25519: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+    const P256: [u8; 27] = *b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04";
+    (spki.starts_with(&ED25519) && spki.len() == ED25519.len() + 32)
+        || (spki.starts_with(&P256) && spki.len() == P256.len() + 64)
+}
+
+const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, 6 | 17 | 33 | 132 | 136)
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+pub(crate) mod tests;

@@ -1,0 +1,303 @@
+use heapless::{String, Vec};
+
+use super::*;
+use crate::config::{Interface, Route, SharedKey, Suite, Timing};
+
+pub(crate) fn prefix(text: &str) -> Prefix {
+    let (address, length) = text.split_once('/').unwrap();
+    Prefix { address: address.parse().unwrap(), length: length.parse().unwrap() }
+}
+
+fn name<const N: usize>(text: &str) -> String<N> {
+    String::try_from(text).unwrap()
+}
+
+fn ed25519(fill: u8) -> Vec<u8, 96> {
+    let mut spki = Vec::from_slice(b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00").unwrap();
+    spki.extend_from_slice(&[fill; 32]).unwrap();
+    spki
+}
+
+fn interface(addresses: &[&str]) -> Interface {
+    Interface { addresses: addresses.iter().map(|a| prefix(a)).collect() }
+}
+
+fn peer(called: &str, authentication: Authentication) -> Peer {
+    Peer {
+        name: name(called),
+        identity: Some(Identity::Fqdn(name(called))),
+        address: Some("192.0.2.2".parse().unwrap()),
+        authentication,
+        ranges: Vec::new(),
+        start: Start::OnTraffic,
+    }
+}
+
+fn pinned(called: &str, fill: u8) -> Peer {
+    peer(called, Authentication::Pinned(Vec::from_slice(&[ed25519(fill)]).unwrap()))
+}
+
+fn wildcard() -> Peer {
+    Peer { identity: None, address: None, ..peer("anyone", Authentication::Btns) }
+}
+
+fn protect(local: &str, remote: &str, mode: Mode, minimum: Level, by: Option<&str>) -> Policy {
+    Policy {
+        name: name("traffic"),
+        local: prefix(local),
+        remote: prefix(remote),
+        protocol: EVERY_PROTOCOL,
+        local_ports: Ports::ANY,
+        remote_ports: Ports::ANY,
+        action: Action::Protect { mode, minimum, peer: by.map(name) },
+    }
+}
+
+/// A router between 10.1.0.0/16 and a peer with 10.2.0.0/16 behind it.
+pub(crate) fn gateway() -> Config {
+    let mut far = pinned("far.example", 2);
+    far.ranges = [prefix("10.2.0.0/16"), prefix("fd00:b::/64")].into_iter().collect();
+    Config {
+        role: Role::Gateway,
+        identity: Identity::Fqdn(name("near.example")),
+        key: PrivateKey::Ed25519([1; 32]),
+        interfaces: [
+            interface(&["192.0.2.1/24", "2001:db8::1/64"]),
+            interface(&["10.1.0.1/16", "fd00:a::1/64"]),
+        ]
+        .into_iter()
+        .collect(),
+        routes: [
+            Route { to: prefix("0.0.0.0/0"), via: "192.0.2.2".parse().unwrap() },
+            Route { to: prefix("::/0"), via: "2001:db8::2".parse().unwrap() },
+        ]
+        .into_iter()
+        .collect(),
+        peers: [far].into_iter().collect(),
+        policies: [
+            protect("10.1.0.0/16", "10.2.0.0/16", Mode::Tunnel, Level::Pinned, Some("far.example")),
+            protect("fd00:a::/64", "fd00:b::/64", Mode::Tunnel, Level::Pinned, Some("far.example")),
+        ]
+        .into_iter()
+        .collect(),
+        suite: Suite::FastSoftware,
+        timing: Timing::default(),
+    }
+}
+
+/// A host that protects everything towards one neighbour.
+pub(crate) fn host() -> Config {
+    let mut config = gateway();
+    config.role = Role::Host;
+    config.interfaces.pop();
+    config.peers[0].ranges.clear();
+    config.policies = [
+        protect("192.0.2.1/32", "192.0.2.2/32", Mode::Transport, Level::Pinned, Some("far.example")),
+        Policy {
+            action: Action::Bypass,
+            ..protect("0.0.0.0/0", "0.0.0.0/0", Mode::Transport, Level::Any, None)
+        },
+    ]
+    .into_iter()
+    .collect();
+    config
+}
+
+fn refused(entry: Entry, fault: Fault, mut config: Config, break_it: impl FnOnce(&mut Config)) {
+    assert_eq!(config.check(), Ok(()), "the configuration is sound before it is broken");
+    break_it(&mut config);
+    assert_eq!(config.check(), Err(Refused { entry, fault }));
+}
+
+#[test]
+fn ports_have_to_fit_the_role() {
+    refused(Entry::Interfaces, Fault::HostPorts, host(), |c| {
+        c.interfaces.push(interface(&["10.1.0.1/16"])).unwrap();
+    });
+    refused(Entry::Interfaces, Fault::GatewayPorts, gateway(), |c| drop(c.interfaces.pop()));
+}
+
+#[test]
+fn interfaces_have_one_usable_address_a_family() {
+    let first = Entry::Interface(0);
+    refused(first, Fault::NoAddress, gateway(), |c| c.interfaces[0].addresses.clear());
+    refused(first, Fault::SecondOfFamily, host(), |c| {
+        c.interfaces[0] = interface(&["192.0.2.1/24", "192.0.2.9/24"])
+    });
+    for bad in
+        ["0.0.0.0/24", "224.0.0.1/24", "127.0.0.1/8", "255.255.255.255/32", "::/64", "ff02::1/64", "::1/128"]
+    {
+        refused(first, Fault::NotUnicast, host(), |c| c.interfaces[0] = interface(&[bad]));
+    }
+    refused(first, Fault::PrefixLength, host(), |c| c.interfaces[0] = interface(&["192.0.2.1/33"]));
+    refused(first, Fault::PrefixLength, host(), |c| c.interfaces[0] = interface(&["2001:db8::1/129"]));
+    refused(Entry::Interface(1), Fault::SameNetwork, gateway(), |c| {
+        c.interfaces[1] = interface(&["192.0.2.128/25"]);
+    });
+}
+
+#[test]
+fn routes_lead_through_an_attached_neighbour() {
+    let first = Entry::Route(0);
+    refused(first, Fault::HostBits, gateway(), |c| c.routes[0].to = prefix("10.2.0.1/16"));
+    refused(first, Fault::PrefixLength, gateway(), |c| c.routes[0].to = prefix("10.2.0.0/40"));
+    refused(first, Fault::MixedFamilies, gateway(), |c| c.routes[0].via = "2001:db8::2".parse().unwrap());
+    refused(first, Fault::Ourselves, gateway(), |c| c.routes[0].via = "10.1.0.1".parse().unwrap());
+    refused(first, Fault::Unreachable, gateway(), |c| c.routes[0].via = "198.51.100.1".parse().unwrap());
+    refused(Entry::Route(1), Fault::NotUnicast, gateway(), |c| c.routes[1].via = "ff02::2".parse().unwrap());
+}
+
+#[test]
+fn the_device_has_an_identity_and_a_key() {
+    for bad in ["", "a..b", "a b", "-a.example", "a-.example", "a.example."] {
+        refused(Entry::Identity, Fault::BadName, host(), |c| c.identity = Identity::Fqdn(name(bad)));
+    }
+    refused(Entry::Identity, Fault::EmptyIdentity, host(), |c| c.identity = Identity::KeyId(Vec::new()));
+    refused(Entry::Identity, Fault::NotUnicast, host(), |c| {
+        c.identity = Identity::Address("224.0.0.1".parse().unwrap());
+    });
+    refused(Entry::Key, Fault::NoOwnKey, host(), |c| c.key = PrivateKey::None);
+    refused(Entry::Key, Fault::ZeroKey, host(), |c| c.key = PrivateKey::P256([0; 32]));
+}
+
+#[test]
+fn peers_are_told_apart_by_name_and_identity() {
+    let second = Entry::Peer(1);
+    refused(second, Fault::DuplicateName, host(), |c| c.peers.push(pinned("far.example", 3)).unwrap());
+    refused(second, Fault::DuplicateIdentity, host(), |c| {
+        c.peers.push(Peer { name: name("other"), ..pinned("far.example", 3) }).unwrap();
+    });
+    refused(Entry::Peer(0), Fault::NoName, host(), |c| c.peers[0].name.clear());
+    refused(Entry::Peer(0), Fault::NoIdentity, host(), |c| c.peers[0].identity = None);
+    refused(Entry::Peer(0), Fault::OwnIdentity, host(), |c| c.peers[0].identity = Some(c.identity.clone()));
+    refused(Entry::Peer(0), Fault::BadName, host(), |c| {
+        c.peers[0].identity = Some(Identity::Fqdn(name("a b")))
+    });
+    refused(Entry::Peer(0), Fault::Ourselves, host(), |c| c.peers[0].address = "192.0.2.1".parse().ok());
+    refused(Entry::Peer(0), Fault::HostBits, gateway(), |c| c.peers[0].ranges[0] = prefix("10.2.0.1/16"));
+}
+
+#[test]
+fn peers_have_something_to_authenticate_by() {
+    let first = Entry::Peer(0);
+    let with = |authentication| move |c: &mut Config| c.peers[0].authentication = authentication;
+    refused(first, Fault::NoCredential, host(), with(Authentication::Pinned(Vec::new())));
+    refused(first, Fault::NoCredential, host(), with(Authentication::Fingerprints(Vec::new())));
+    let mut short = ed25519(7);
+    short.pop();
+    refused(first, Fault::UnknownKey, host(), with(Authentication::Pinned([short].into_iter().collect())));
+    refused(
+        first,
+        Fault::ShortSharedKey,
+        host(),
+        with(Authentication::Shared(SharedKey::new(&[7; 15]).unwrap())),
+    );
+    refused(first, Fault::NoWay, host(), |c| {
+        c.peers[0].address = None;
+        c.peers[0].start = Start::AtOnce;
+    });
+}
+
+/// RFC 5386 §2: at most one BTNS wildcard, behind all other entries.
+#[test]
+fn the_btns_wildcard_is_last_and_wide() {
+    refused(Entry::Peer(1), Fault::BehindWildcard, host(), |c| {
+        c.peers.insert(0, wildcard()).unwrap();
+    });
+    refused(Entry::Peer(1), Fault::NarrowWildcard, host(), |c| {
+        c.peers.push(Peer { address: "192.0.2.9".parse().ok(), ..wildcard() }).unwrap();
+    });
+    refused(Entry::Peer(1), Fault::NarrowWildcard, host(), |c| {
+        c.peers.push(Peer { identity: Some(Identity::Fqdn(name("some.example"))), ..wildcard() }).unwrap();
+    });
+    let mut sound = host();
+    sound.peers.push(wildcard()).unwrap();
+    assert_eq!(sound.check(), Ok(()));
+}
+
+#[test]
+fn policies_have_sound_selectors() {
+    let first = Entry::Policy(0);
+    refused(first, Fault::NoName, host(), |c| c.policies[0].name.clear());
+    refused(first, Fault::HostBits, gateway(), |c| c.policies[0].local = prefix("10.1.0.1/16"));
+    refused(first, Fault::PrefixLength, gateway(), |c| c.policies[0].remote = prefix("10.2.0.0/33"));
+    refused(first, Fault::MixedFamilies, gateway(), |c| c.policies[0].remote = prefix("fd00:b::/64"));
+    refused(first, Fault::NoPorts, gateway(), |c| c.policies[0].local_ports = Ports::single(179));
+    refused(first, Fault::PortOrder, gateway(), |c| {
+        c.policies[0].protocol = 6;
+        c.policies[0].local_ports = Ports { first: 2, last: 1 };
+    });
+    refused(Entry::Policy(1), Fault::Shadowed, host(), |c| {
+        let narrow = Policy { protocol: 6, remote_ports: Ports::single(179), ..c.policies[0].clone() };
+        c.policies.insert(1, narrow).unwrap();
+    });
+}
+
+/// An entry that names a peer by key or secret is never content with less than that.
+#[test]
+fn policies_ask_for_what_their_peer_can_show() {
+    let first = Entry::Policy(0);
+    let set = |minimum, peer| {
+        move |c: &mut Config| {
+            c.policies[0] = protect("192.0.2.1/32", "192.0.2.2/32", Mode::Transport, minimum, peer)
+        }
+    };
+    refused(first, Fault::UnknownPeer, host(), set(Level::Pinned, Some("nobody")));
+    refused(first, Fault::ClearMinimum, host(), set(Level::Clear, Some("far.example")));
+    refused(first, Fault::MinimumTooLow, host(), set(Level::Known, Some("far.example")));
+    let mut shared = host();
+    shared.peers[0].authentication = Authentication::Shared(SharedKey::new(&[7; 16]).unwrap());
+    shared.policies[0] =
+        protect("192.0.2.1/32", "192.0.2.2/32", Mode::Transport, Level::Shared, Some("far.example"));
+    refused(first, Fault::MinimumTooHigh, shared.clone(), set(Level::Pinned, Some("far.example")));
+    refused(first, Fault::NoPeer, shared, set(Level::Pinned, None));
+    let mut btns = host();
+    btns.peers = [wildcard()].into_iter().collect();
+    btns.policies[0] = protect("192.0.2.1/32", "192.0.2.2/32", Mode::Transport, Level::Any, Some("anyone"));
+    refused(first, Fault::MinimumTooHigh, btns, set(Level::First, Some("anyone")));
+}
+
+#[test]
+fn policies_use_a_mode_that_their_role_has() {
+    let first = Entry::Policy(0);
+    let transport =
+        protect("10.1.0.0/16", "10.2.0.0/16", Mode::Transport, Level::Pinned, Some("far.example"));
+    refused(first, Fault::ForeignTransport, gateway(), |c| c.policies[0] = transport);
+    let elsewhere =
+        protect("192.0.2.7/32", "192.0.2.2/32", Mode::Transport, Level::Pinned, Some("far.example"));
+    refused(first, Fault::ForeignTransport, host(), |c| c.policies[0] = elsewhere);
+    let tunnel = protect("192.0.2.1/32", "192.0.2.2/32", Mode::Tunnel, Level::Pinned, Some("far.example"));
+    refused(first, Fault::HostTunnel, host(), |c| c.policies[0] = tunnel);
+}
+
+/// RFC 4301 §4.4.3.3: the PAD would never let this peer have the SA.
+#[test]
+fn policies_stay_within_their_peers_ranges() {
+    refused(Entry::Policy(0), Fault::OutsideRanges, gateway(), |c| {
+        c.policies[0].remote = prefix("10.3.0.0/16")
+    });
+    refused(Entry::Policy(0), Fault::OutsideRanges, host(), |c| {
+        c.policies[0].remote = prefix("192.0.2.3/32")
+    });
+}
+
+#[test]
+fn timing_leaves_a_way_to_reach_a_peer() {
+    for timing in [
+        Timing { retransmit_ms: 0, ..Timing::default() },
+        Timing { tries: 0, ..Timing::default() },
+        Timing { retry_s: 0, ..Timing::default() },
+    ] {
+        refused(Entry::Timing, Fault::ZeroTiming, host(), |c| c.timing = timing);
+    }
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let mut config = host();
+    config.peers[0].authentication = Authentication::Shared(SharedKey::new(&[0xAB; 16]).unwrap());
+    let mut text: String<4096> = String::new();
+    fmt::write(&mut text, format_args!("{config:?}")).unwrap();
+    assert!(text.contains("Ed25519(..)") && text.contains("Shared(..)"));
+    assert!(!text.contains("171") && !text.contains("[1, 1, 1"));
+}

@@ -1,0 +1,159 @@
+//! From an operator's [`Config`] to what the two cores take.
+//!
+//! The SPD begins with a short fixed list of what has to pass in clear for anything to work
+//! (RFC 4301 §5.2: IKE; RFC 4861: Neighbor Discovery). It is the same list that operators are shown.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use esp_engine::selector::{AddressRange, PortRange, TrafficSelector, TrafficSelectors};
+use esp_engine::spd::{self, PolicyId};
+use heapless::Vec;
+
+use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, Policy, Role};
+
+/// Entries of the SPD: the fixed ones, then the operator's.
+pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES;
+const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1;
+
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// What passes in clear whatever the operator writes.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum FixedBypass {
+    /// IKE on UDP port 500 of our own addresses.
+    Ike,
+    /// IKE, and ESP in UDP, on UDP port 4500 of our own addresses.
+    IkeNat,
+    /// ICMPv6 types 133 to 137. A gateway answers these itself and never forwards them.
+    NeighbourDiscovery,
+}
+
+impl Config {
+    /// The fixed entries that come before every policy of the operator.
+    pub fn fixed_bypasses(&self) -> Vec<(FixedBypass, spd::Policy), MAX_FIXED> {
+        let mut fixed = Vec::new();
+        for interface in &self.interfaces {
+            let own = |port| {
+                let range = |a: IpAddr| TrafficSelector {
+                    protocol: UDP,
+                    ports: PortRange::single(port),
+                    addresses: AddressRange::single(a),
+                };
+                interface.addresses.iter().map(|prefix| range(prefix.address)).collect()
+            };
+            for (what, port) in [(FixedBypass::Ike, 500), (FixedBypass::IkeNat, 4500)] {
+                let _ = fixed.push((what, bypass(own(port), everywhere(UDP, PortRange::ANY))));
+            }
+        }
+        if self.role == Role::Host {
+            let both =
+                everywhere(ICMPV6, PortRange::new(133 << 8, (137 << 8) | 0xFF).unwrap_or(PortRange::ANY));
+            let _ = fixed.push((FixedBypass::NeighbourDiscovery, bypass(both.clone(), both)));
+        }
+        fixed
+    }
+
+    /// The whole SPD in order.
+    pub fn spd(&self) -> Vec<spd::Policy, MAX_SPD> {
+        let fixed = self.fixed_bypasses().into_iter().map(|(_, policy)| policy);
+        fixed.chain(self.policies.iter().filter_map(Policy::translate)).collect()
+    }
+
+    /// Where the operator's policy number `n` (from 0) stands in [`Config::spd`].
+    pub fn policy_id(&self, n: usize) -> PolicyId {
+        PolicyId(u16::try_from(self.fixed_bypasses().len() + n).unwrap_or(u16::MAX))
+    }
+
+    /// The operator's policy behind an entry of [`Config::spd`]; `None` for a fixed one.
+    pub fn policy(&self, id: PolicyId) -> Option<&Policy> {
+        self.policies.get(usize::from(id.0).checked_sub(self.fixed_bypasses().len())?)
+    }
+}
+
+impl Policy {
+    /// `None` when a prefix or a range of ports makes no sense, which [`Config::check`] refuses.
+    fn translate(&self) -> Option<spd::Policy> {
+        let side = |prefix: super::Prefix, ports: super::Ports| {
+            let selector = TrafficSelector {
+                protocol: self.protocol,
+                ports: ports.range()?,
+                addresses: prefix.range()?,
+            };
+            Some([selector].into_iter().collect())
+        };
+        Some(spd::Policy {
+            local: side(self.local, self.local_ports)?,
+            remote: side(self.remote, self.remote_ports)?,
+            action: match self.action {
+                Action::Protect { mode, minimum, .. } => spd::Action::Protect { mode, minimum },
+                Action::Bypass => spd::Action::Bypass,
+                Action::Discard => spd::Action::Discard,
+            },
+        })
+    }
+}
+
+fn bypass(local: TrafficSelectors, remote: TrafficSelectors) -> spd::Policy {
+    spd::Policy { local, remote, action: spd::Action::Bypass }
+}
+
+fn everywhere(protocol: u8, ports: PortRange) -> TrafficSelectors {
+    let families = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let ranges = families.into_iter().filter_map(|any| AddressRange::prefix(any, 0));
+    ranges.map(|addresses| TrafficSelector { protocol, ports, addresses }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use esp_engine::selector::{Ports, Selectors};
+    use esp_engine::spd::Action::{Bypass, Discard, Protect};
+
+    use super::*;
+    use crate::config::check::tests::{gateway, host};
+
+    fn action(config: &Config, from: &str, to: &str, protocol: u8, ports: Ports) -> spd::Action {
+        let packet =
+            Selectors { source: from.parse().unwrap(), destination: to.parse().unwrap(), protocol, ports };
+        config.spd().iter().find(|p| p.matches_outbound(&packet)).map_or(Discard, |p| p.action)
+    }
+
+    fn udp(source: u16, destination: u16) -> Ports {
+        Ports::Known { source, destination }
+    }
+
+    #[test]
+    fn ike_leaves_in_clear_from_our_own_addresses_only() {
+        let config = gateway();
+        for (from, to) in
+            [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2"), ("10.1.0.1", "10.2.0.1")]
+        {
+            assert_eq!(action(&config, from, to, UDP, udp(500, 500)), Bypass);
+            assert_eq!(action(&config, from, to, UDP, udp(4500, 61_000)), Bypass);
+        }
+        assert!(matches!(action(&config, "10.1.0.2", "10.2.0.1", UDP, udp(500, 500)), Protect { .. }));
+        assert!(matches!(action(&config, "10.1.0.1", "10.2.0.1", UDP, udp(501, 500)), Protect { .. }));
+    }
+
+    #[test]
+    fn neighbour_discovery_passes_on_a_host_and_is_not_forwarded_by_a_gateway() {
+        let solicitation = Ports::Icmp { kind: 135, code: 0 };
+        assert_eq!(action(&host(), "fe80::1", "ff02::1:ff00:2", ICMPV6, solicitation), Bypass);
+        assert_eq!(
+            action(&host(), "fe80::1", "fe80::2", ICMPV6, Ports::Icmp { kind: 128, code: 0 }),
+            Discard
+        );
+        assert!(matches!(action(&gateway(), "fd00:a::2", "fd00:b::1", ICMPV6, solicitation), Protect { .. }));
+    }
+
+    #[test]
+    fn places_in_the_spd_lead_back_to_the_operators_policies() {
+        for config in [host(), gateway()] {
+            assert_eq!(config.spd().len(), config.fixed_bypasses().len() + config.policies.len());
+            for (n, policy) in config.policies.iter().enumerate() {
+                assert_eq!(config.policy(config.policy_id(n)), Some(policy));
+            }
+            assert_eq!(config.policy(PolicyId(0)), None);
+        }
+    }
+}
