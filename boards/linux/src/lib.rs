@@ -1,1 +1,2 @@
 //! Buttons on Linux.
+pub mod peer;

@@ -1,0 +1,120 @@
+//! Network namespaces and the cables between them.
+
+use std::process::Command;
+
+use super::{PeerError, output};
+
+/// A network namespace; it goes when this goes.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes one. Processes that run at the same time are told apart by their number.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] when `ip netns add` fails.
+    pub fn new(role: &str) -> Result<Self, PeerError> {
+        let name = format!("buttons-{}-{role}", std::process::id());
+        output(Command::new("ip").args(["netns", "add", &name]))?;
+        let namespace = Self { name };
+        namespace.run("ip", &["link", "set", "lo", "up"])?;
+        // Without duplicate address detection an IPv6 address can be used at once.
+        namespace.run("sysctl", &["-qw", "net.ipv6.conf.default.accept_dad=0"])?;
+        Ok(namespace)
+    }
+
+    /// Its name, as `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A command that will run inside.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    /// Runs a command inside to its end.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with its words when it fails.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String, PeerError> {
+        output(self.command(program).args(arguments))
+    }
+
+    /// Lays a cable: two interfaces, up, with every checksum and segment finished before it leaves.
+    fn cable(&self, device: &str, other: &Self, other_device: &str) -> Result<(), PeerError> {
+        self.run(
+            "ip",
+            &["link", "add", device, "type", "veth", "peer", "name", other_device, "netns", other.name()],
+        )?;
+        for (end, device) in [(self, device), (other, other_device)] {
+            end.run("ip", &["link", "set", device, "up"])?;
+            end.run(
+                "ethtool",
+                &["-K", device, "rx", "off", "tx", "off", "tso", "off", "gso", "off", "gro", "off"],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn address(&self, device: &str, address: &str) -> Result<(), PeerError> {
+        let mut arguments = vec!["addr", "add", address, "dev", device];
+        if address.contains(':') {
+            arguments.push("nodad");
+        }
+        self.run("ip", &arguments).map(drop)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = output(Command::new("ip").args(["netns", "del", &self.name]));
+    }
+}
+
+/// A device with two ports between a network of hosts and a peer:
+/// ```text
+///   host 10.1.0.2 ── lan0 [ device ] wan0 ── 192.0.2.2 peer, 10.2.0.1 on a stub behind it
+/// ```
+/// The device's own ports carry no kernel address: whoever opens them raw is the device
+/// (192.0.2.1 and 2001:db8::1 towards the peer, 10.1.0.1 and fd00:a::1 towards the hosts).
+#[derive(Debug)]
+pub struct Topology {
+    /// Where the device runs; ports `wan0` and `lan0`.
+    pub device: Namespace,
+    /// A host behind the device: port `lan0`, 10.1.0.2/16 and fd00:a::2/64.
+    pub host: Namespace,
+    /// The peer: port `wan0`, 192.0.2.2/24 and 2001:db8::2/64.
+    pub peer: Namespace,
+}
+
+impl Topology {
+    /// Makes the three namespaces and lays the cables.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with the words of the command that failed.
+    pub fn new() -> Result<Self, PeerError> {
+        let (device, host, peer) =
+            (Namespace::new("device")?, Namespace::new("host")?, Namespace::new("peer")?);
+        device.run("sysctl", &["-qw", "net.ipv6.conf.default.disable_ipv6=1"])?;
+        device.cable("wan0", &peer, "wan0")?;
+        device.cable("lan0", &host, "lan0")?;
+        peer.cable("stub", &peer, "stub-end")?;
+        for (end, device, addresses) in [
+            (&peer, "wan0", ["192.0.2.2/24", "2001:db8::2/64"]),
+            (&peer, "stub", ["10.2.0.1/16", "fd00:b::1/64"]),
+            (&host, "lan0", ["10.1.0.2/16", "fd00:a::2/64"]),
+        ] {
+            for address in addresses {
+                end.address(device, address)?;
+            }
+        }
+        host.run("ip", &["route", "add", "default", "via", "10.1.0.1"])?;
+        host.run("ip", &["-6", "route", "add", "default", "via", "fd00:a::1"])?;
+        Ok(Self { device, host, peer })
+    }
+}
