@@ -6,3 +6,4 @@
 pub mod crypto;
 pub mod ike_sa;
 pub mod output;
+pub mod wire;

@@ -1,0 +1,195 @@
+//! Encrypted payloads: SK (RFC 7296 §3.14, RFC 5282) and SKF (RFC 7383 §2.5).
+//!
+//! [`Encrypted`] knows where an encrypted payload lies in its message; [`Encrypted::open`] decrypts
+//! it in place. [`EncryptedWriter`] writes a message whose payloads all lie inside SK.
+
+use esp_engine::crypto::{Algorithm, Associated, Cipher};
+
+use super::chain::{Chain, PAYLOAD_HEADER};
+use super::code_point::PayloadType;
+use super::header::{Header, Message};
+use super::reader::Reader;
+use super::writer::Writer;
+use super::{Malformed, NoSpace};
+
+/// Octets of fragment number and total.
+const FRAGMENT_HEADER: usize = 4;
+
+/// Which part of a fragmented message an SKF payload carries: 1 ≤ number ≤ total (RFC 7383 §2.5).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Fragment {
+    number: u16,
+    total: u16,
+}
+
+impl Fragment {
+    /// `None` unless 1 ≤ number ≤ total.
+    pub const fn new(number: u16, total: u16) -> Option<Self> {
+        if number != 0 && number <= total { Some(Self { number, total }) } else { None }
+    }
+
+    /// Counted from 1.
+    pub const fn number(self) -> u16 {
+        self.number
+    }
+
+    /// How many there are.
+    pub const fn total(self) -> u16 {
+        self.total
+    }
+}
+
+/// Where the encrypted payload of a message lies.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Encrypted {
+    /// Type of the first payload inside; zero in every fragment but the first.
+    pub first: PayloadType,
+    /// The fragment, if it is SKF.
+    pub fragment: Option<Fragment>,
+    /// Offset of the IV in the message: all before it is associated data.
+    iv_at: usize,
+}
+
+/// An encrypted payload taken apart.
+#[derive(Debug)]
+pub struct Parts<'m> {
+    /// From the first octet of the IKE header to the last before the IV (RFC 5282 §5.1).
+    pub associated: &'m [u8],
+    /// Explicit IV.
+    pub iv: &'m mut [u8],
+    /// Payloads, padding and pad length.
+    pub text: &'m mut [u8],
+    /// Integrity check value.
+    pub icv: &'m mut [u8],
+}
+
+/// Why an encrypted payload does not open.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum OpenError {
+    /// No place for IV, pad length and ICV: whoever sent it, it is dropped.
+    Truncated,
+    /// The ICV does not match: anybody may have sent it.
+    Forged,
+    /// More padding than text, and the ICV matches: the peer's own mistake.
+    Padding,
+}
+
+impl Encrypted {
+    /// Finds the encrypted payload. Known payloads before it are authenticated but not encrypted;
+    /// they are passed over, and nothing here trusts them.
+    ///
+    /// # Errors
+    /// What is wrong with the chain; [`Malformed::PayloadTruncated`] and
+    /// [`Malformed::FragmentNumber`] for SKF. `Ok(None)` when nothing is encrypted.
+    pub fn find(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
+        let mut found = None;
+        for payload in message.chain() {
+            let payload = payload?;
+            if payload.kind.is_encrypted() {
+                found = Some(payload);
+            }
+        }
+        let Some(payload) = found else { return Ok(None) };
+        let start = message.octets().len().saturating_sub(payload.body.len());
+        if payload.kind == PayloadType::SK {
+            return Ok(Some(Self { first: payload.next, fragment: None, iv_at: start }));
+        }
+        let fragment = read_fragment(payload.body)?;
+        let iv_at = start.saturating_add(FRAGMENT_HEADER);
+        Ok(Some(Self { first: payload.next, fragment: Some(fragment), iv_at }))
+    }
+
+    /// Takes `message`, in which this was found or written, apart.
+    ///
+    /// # Errors
+    /// [`Malformed::EncryptedTruncated`] unless there is room for IV, pad length and ICV.
+    pub fn parts<'m>(&self, message: &'m mut [u8], algorithm: Algorithm) -> Result<Parts<'m>, Malformed> {
+        self.split(message, algorithm).ok_or(Malformed::EncryptedTruncated)
+    }
+
+    fn split<'m>(&self, message: &'m mut [u8], algorithm: Algorithm) -> Option<Parts<'m>> {
+        let (associated, rest) = message.split_at_mut_checked(self.iv_at)?;
+        let (iv, rest) = rest.split_at_mut_checked(algorithm.iv_length())?;
+        let (text, icv) = rest.split_at_mut_checked(rest.len().checked_sub(algorithm.icv_length())?)?;
+        (!text.is_empty()).then_some(Parts { associated, iv, text, icv })
+    }
+
+    /// Verifies and decrypts in place; returns the payloads' octets without padding. They are a
+    /// chain of their own ([`Encrypted::chain`]) unless this is a fragment.
+    ///
+    /// # Errors
+    /// [`OpenError`]; only with [`OpenError::Padding`] is the peer known to have sent it.
+    pub fn open<'m, C: Cipher>(&self, message: &'m mut [u8], cipher: &C) -> Result<&'m [u8], OpenError> {
+        let parts = self.split(message, cipher.algorithm()).ok_or(OpenError::Truncated)?;
+        cipher
+            .open(Associated::Message(parts.associated), parts.iv, parts.text, parts.icv)
+            .map_err(|_| OpenError::Forged)?;
+        without_padding(parts.text).map_err(|_| OpenError::Padding)
+    }
+
+    /// The chain of payloads that [`Encrypted::open`] returned from the message with `header`.
+    pub const fn chain<'t>(&self, header: &Header, text: &'t [u8]) -> Chain<'t> {
+        Chain::inside(self.first, text, header.critical())
+    }
+}
+
+/// Removes pad length and padding, whose octets may be anything (RFC 7296 §3.14).
+///
+/// # Errors
+/// [`Malformed::Padding`].
+pub fn without_padding(text: &[u8]) -> Result<&[u8], Malformed> {
+    let (pad_length, rest) = text.split_last().ok_or(Malformed::Padding)?;
+    let length = rest.len().checked_sub(usize::from(*pad_length)).ok_or(Malformed::Padding)?;
+    rest.get(..length).ok_or(Malformed::Padding)
+}
+
+fn read_fragment(body: &[u8]) -> Result<Fragment, Malformed> {
+    let mut reader = Reader(body);
+    let (number, total) =
+        reader.u16().zip(reader.u16()).ok_or(Malformed::PayloadTruncated(PayloadType::SKF))?;
+    Fragment::new(number, total).ok_or(Malformed::FragmentNumber)
+}
+
+/// Writes a message whose payloads lie inside SK.
+#[derive(Debug)]
+pub struct EncryptedWriter<'b> {
+    writer: Writer<'b>,
+    algorithm: Algorithm,
+    sk_at: usize,
+}
+
+impl<'b> EncryptedWriter<'b> {
+    /// Begins the message and its SK payload.
+    ///
+    /// # Errors
+    /// [`NoSpace`].
+    pub fn new(buffer: &'b mut [u8], header: &Header, algorithm: Algorithm) -> Result<Self, NoSpace> {
+        let mut writer = Writer::new(buffer, header)?;
+        let sk_at = writer.open_payload(PayloadType::SK)?;
+        writer.octets_mut().zeros(algorithm.iv_length())?;
+        Ok(Self { writer, algorithm, sk_at })
+    }
+
+    /// What the payloads inside are written with.
+    pub const fn payloads(&mut self) -> &mut Writer<'b> {
+        &mut self.writer
+    }
+
+    /// Encrypts and authenticates; returns the message. `counter` must never repeat under one key.
+    ///
+    /// # Errors
+    /// [`NoSpace`].
+    pub fn seal<C: Cipher>(mut self, cipher: &C, counter: u64) -> Result<&'b mut [u8], NoSpace> {
+        let octets = self.writer.octets_mut();
+        // The pad length, which is 0: combined modes need no padding (RFC 5282 §3).
+        octets.zeros(1)?;
+        octets.zeros(self.algorithm.icv_length())?;
+        octets.patch_length(self.sk_at, self.sk_at.saturating_add(2))?;
+        let message = self.writer.finish()?;
+        let iv_at = self.sk_at.saturating_add(PAYLOAD_HEADER);
+        let here = Encrypted { first: PayloadType::NONE, fragment: None, iv_at };
+        let parts = here.split(message, self.algorithm).ok_or(NoSpace)?;
+        cipher.seal(counter, Associated::Message(parts.associated), parts.iv, parts.text, parts.icv);
+        Ok(message)
+    }
+}
