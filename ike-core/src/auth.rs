@@ -9,25 +9,11 @@ use crate::crypto::{Crypto, Prf, PrfOutput, PublicKey, Signer};
 mod ecdsa_sig_value;
 mod signature;
 
+pub use crate::wire::code_point::AuthMethod;
 pub use signature::{HashAlgorithms, NoCommonAlgorithm, SignatureHashes};
 
 /// Octets of the longest authentication data: method 14 with ECDSA P-256.
 pub const MAX_AUTH: usize = 1 + 12 + ecdsa_sig_value::MAX_LENGTH;
-
-/// How a peer authenticates (RFC 7296 §3.8), a code point.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct AuthMethod(pub u8);
-
-impl AuthMethod {
-    /// Shared Key Message Integrity Code (RFC 7296 §2.15).
-    pub const SHARED_KEY: Self = Self(2);
-    /// ECDSA with SHA-256 on the P-256 curve (RFC 4754).
-    pub const ECDSA_P256: Self = Self(9);
-    /// NULL Authentication (RFC 7619).
-    pub const NULL: Self = Self(13);
-    /// Digital Signature (RFC 7427).
-    pub const DIGITAL_SIGNATURE: Self = Self(14);
-}
 
 /// Content of an AUTH payload.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -73,8 +73,6 @@ pub enum Malformed {
     NonceLength,
     /// Identification data that its type does not allow (RFC 7296 §3.5, RFC 7619 §2.2).
     Identity(IdType),
-    /// The AUTH payload of a digital signature does not hold one (RFC 7427 §3).
-    DigitalSignature,
     /// REKEY_SA without the protocol and SPI of a Child SA (RFC 7296 §1.3.3).
     RekeySa,
     /// Number, size and octets of the SPIs of a Delete payload disagree (RFC 7296 §3.11).
@@ -102,9 +100,7 @@ impl Malformed {
     pub const fn notify(self) -> NotifyType {
         match self {
             Self::UnknownCritical(_) => NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD,
-            Self::Identity(_) | Self::DigitalSignature | Self::Der | Self::UnknownKey => {
-                NotifyType::AUTHENTICATION_FAILED
-            }
+            Self::Identity(_) | Self::Der | Self::UnknownKey => NotifyType::AUTHENTICATION_FAILED,
             _ => NotifyType::INVALID_SYNTAX,
         }
     }

@@ -155,30 +155,14 @@ code_points! {
         /// A MAC under a shared key.
         SHARED_KEY = 2,
         /// ECDSA with SHA-256 on P-256, 64 octets.
-        ECDSA_SHA256_P256 = 9,
+        ECDSA_P256 = 9,
         /// ECDSA with SHA-384 on P-384, 96 octets.
-        ECDSA_SHA384_P384 = 10,
+        ECDSA_P384 = 10,
         /// ECDSA with SHA-512 on P-521, 132 octets.
-        ECDSA_SHA512_P521 = 11,
+        ECDSA_P521 = 11,
         /// Nobody is authenticated.
         NULL = 13,
         /// A signature with its AlgorithmIdentifier.
         DIGITAL_SIGNATURE = 14,
-    }
-}
-
-code_points! {
-    /// Hashes that a peer can verify signatures with (RFC 7427 §7, RFC 8420 §2).
-    HashAlgorithm(u16) {
-        /// SHA-1.
-        SHA1 = 1,
-        /// SHA-256.
-        SHA2_256 = 2,
-        /// SHA-384.
-        SHA2_384 = 3,
-        /// SHA-512.
-        SHA2_512 = 4,
-        /// None: the signature scheme hashes by itself.
-        IDENTITY = 5,
     }
 }

@@ -3,7 +3,7 @@
 //! Data that a known type does not allow reads as `None` and is thereby ignored. Only REKEY_SA is
 //! refused whole, because its sender wants an answer about the SA it names.
 
-use super::code_point::{HashAlgorithm, PayloadType, Protocol, code_points};
+use super::code_point::{PayloadType, Protocol, code_points};
 use super::reader::Reader;
 use super::transform::KeyExchangeMethod;
 use super::writer::Writer;
@@ -81,12 +81,6 @@ impl<'a> NotifyView<'a> {
             .ok()
     }
 
-    /// SIGNATURE_HASH_ALGORITHMS: what the sender can verify (RFC 7427 §4).
-    pub fn hash_algorithms(&self) -> Option<impl Iterator<Item = HashAlgorithm> + use<'a>> {
-        let (hashes, rest) = self.of(NotifyType::SIGNATURE_HASH_ALGORITHMS)?.data.as_chunks::<2>();
-        rest.is_empty().then(|| hashes.iter().map(|&hash| HashAlgorithm(u16::from_be_bytes(hash))))
-    }
-
     /// SET_WINDOW_SIZE: how many requests may be outstanding, not zero (RFC 7296 §2.3).
     pub fn window_size(&self) -> Option<u32> {
         let data = self.of(NotifyType::SET_WINDOW_SIZE)?.data.try_into().ok()?;
@@ -110,18 +104,6 @@ impl<'a> NotifyView<'a> {
             body.put(self.data)
         })
     }
-}
-
-/// Appends SIGNATURE_HASH_ALGORITHMS (RFC 7427 §4).
-///
-/// # Errors
-/// [`NoSpace`].
-pub fn write_hash_algorithms(hashes: &[HashAlgorithm], writer: &mut Writer<'_>) -> Result<(), NoSpace> {
-    writer.payload(PayloadType::NOTIFY, |body| {
-        body.put(&[Protocol::NONE.0, 0])?;
-        body.put(&NotifyType::SIGNATURE_HASH_ALGORITHMS.0.to_be_bytes())?;
-        hashes.iter().try_for_each(|hash| body.put(&hash.0.to_be_bytes()))
-    })
 }
 
 code_points! {

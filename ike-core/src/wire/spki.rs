@@ -7,11 +7,10 @@
 
 use super::Malformed;
 use super::reader::Reader;
+use crate::crypto::PublicKey;
 
-/// Octets of an Ed25519 key's SubjectPublicKeyInfo.
-pub const ED25519_LENGTH: usize = 44;
-/// Octets of a P-256 key's SubjectPublicKeyInfo.
-pub const P256_LENGTH: usize = 91;
+/// Octets of the longest SubjectPublicKeyInfo: that of a P-256 key.
+pub const MAX_LENGTH: usize = 91;
 
 /// SEQUENCE { SEQUENCE { id-Ed25519 }, BIT STRING of 32 octets }.
 const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -22,58 +21,32 @@ const P256_PREFIX: [u8; 27] = [
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
 ];
 
-/// A public key that was found in its SubjectPublicKeyInfo. Whether it is a point is the
-/// algorithm's business.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Spki<'a> {
-    /// Ed25519, as in RFC 8032 §5.1.5.
-    Ed25519(&'a [u8; 32]),
-    /// P-256: x, then y, each 32 octets in network order.
-    P256(&'a [u8; 64]),
+/// Reads a SubjectPublicKeyInfo: the data of CERT with encoding 15. Whether it holds a point is found
+/// out by verification.
+///
+/// # Errors
+/// [`Malformed::UnknownKey`] for everything but the exact encodings of the two algorithms.
+pub fn parse(der: &[u8]) -> Result<PublicKey, Malformed> {
+    let ed25519 = || der.strip_prefix(&ED25519_PREFIX)?.try_into().ok().map(PublicKey::Ed25519);
+    let p256 = || der.strip_prefix(&P256_PREFIX)?.try_into().ok().map(PublicKey::EcdsaP256);
+    ed25519().or_else(p256).ok_or(Malformed::UnknownKey)
 }
 
-impl<'a> Spki<'a> {
-    /// Reads a SubjectPublicKeyInfo: the data of CERT with encoding 15.
-    ///
-    /// # Errors
-    /// [`Malformed::UnknownKey`] for everything but the exact encodings of the two algorithms.
-    pub fn parse(der: &'a [u8]) -> Result<Self, Malformed> {
-        Self::ed25519(der).or_else(|| Self::p256(der)).ok_or(Malformed::UnknownKey)
-    }
-
-    /// Takes the key out of an X.509 certificate: the data of CERT with encoding 4.
-    ///
-    /// # Errors
-    /// [`Malformed::Der`], [`Malformed::UnknownKey`].
-    pub fn from_certificate(der: &'a [u8]) -> Result<Self, Malformed> {
-        Self::parse(find_in_certificate(der).ok_or(Malformed::Der)?)
-    }
-
-    fn ed25519(der: &'a [u8]) -> Option<Self> {
-        der.strip_prefix(&ED25519_PREFIX)?.try_into().ok().map(Self::Ed25519)
-    }
-
-    fn p256(der: &'a [u8]) -> Option<Self> {
-        der.strip_prefix(&P256_PREFIX)?.try_into().ok().map(Self::P256)
-    }
+/// Takes the key out of an X.509 certificate: the data of CERT with encoding 4.
+///
+/// # Errors
+/// [`Malformed::Der`], [`Malformed::UnknownKey`].
+pub fn from_certificate(der: &[u8]) -> Result<PublicKey, Malformed> {
+    parse(find_in_certificate(der).ok_or(Malformed::Der)?)
 }
 
-/// The SubjectPublicKeyInfo of an Ed25519 key.
-pub fn encode_ed25519(key: &[u8; 32]) -> [u8; ED25519_LENGTH] {
-    concatenated(&ED25519_PREFIX, key)
-}
-
-/// The SubjectPublicKeyInfo of a P-256 key: x, then y, each 32 octets.
-pub fn encode_p256(key: &[u8; 64]) -> [u8; P256_LENGTH] {
-    concatenated(&P256_PREFIX, key)
-}
-
-fn concatenated<const N: usize>(prefix: &[u8], key: &[u8]) -> [u8; N] {
-    let mut der = [0; N];
-    for (octet, value) in der.iter_mut().zip(prefix.iter().chain(key)) {
-        *octet = *value;
-    }
-    der
+/// The SubjectPublicKeyInfo of a key.
+pub fn encode(key: &PublicKey) -> heapless::Vec<u8, MAX_LENGTH> {
+    let (prefix, key): (&[u8], &[u8]) = match key {
+        PublicKey::Ed25519(key) => (&ED25519_PREFIX, key),
+        PublicKey::EcdsaP256(key) => (&P256_PREFIX, key),
+    };
+    prefix.iter().chain(key).copied().collect()
 }
 
 /// Identifier octets of the elements that a certificate is made of.
