@@ -5,6 +5,8 @@
 use subtle::ConstantTimeEq;
 
 use crate::crypto::{Crypto, Prf, PrfOutput, PublicKey, Signer};
+use crate::wire::auth::AuthView;
+use crate::wire::id::IdView;
 
 mod ecdsa_sig_value;
 mod signature;
@@ -24,6 +26,13 @@ pub struct AuthData {
     pub data: heapless::Vec<u8, MAX_AUTH>,
 }
 
+impl AuthData {
+    /// As a payload to be written.
+    pub fn view(&self) -> AuthView<'_> {
+        AuthView { method: self.method, data: &self.data }
+    }
+}
+
 /// What one end signs (RFC 7296 §2.15): its first message, the other's nonce, its own identity.
 #[derive(Debug)]
 pub struct SignedOctets<'a> {
@@ -37,17 +46,17 @@ pub struct SignedOctets<'a> {
 impl<'a> SignedOctets<'a> {
     /// For the signer's side of the IKE SA: its SK_p (SK_pi for the initiator, SK_pr for the responder);
     /// its IKE_SA_INIT `message` that took effect, from the first octet of the header and without the
-    /// non-ESP marker; the *other* side's `nonce` without payload header; and its `identity` payload
-    /// behind the generic header as it is on the wire, RESERVED included, in pieces.
+    /// non-ESP marker; the *other* side's `nonce` without payload header; and its `identity`.
     pub fn new<C: Crypto>(
         crypto: &C,
         prf: Prf,
         sk_p: &'a PrfOutput,
         message: &'a [u8],
         nonce: &'a [u8],
-        identity: &[&[u8]],
+        identity: &IdView<'_>,
     ) -> Self {
-        Self { prf, sk_p, message, nonce, identity: crypto.prf(prf, sk_p.octets(), identity) }
+        let identity = crypto.prf(prf, sk_p.octets(), &[&identity.prefix(), identity.data]);
+        Self { prf, sk_p, message, nonce, identity }
     }
 
     fn pieces(&self) -> [&[u8]; 3] {
@@ -137,15 +146,15 @@ pub fn verify<C: Crypto>(
     expected: Expected<'_>,
     hashes: SignatureHashes,
     octets: &SignedOctets<'_>,
-    method: AuthMethod,
-    data: &[u8],
+    auth: AuthView<'_>,
 ) -> Result<(), AuthError> {
+    let AuthView { method, data } = auth;
     match (expected, method) {
         (Expected::Key { peer, own }, _) => {
             if own == Some(peer) {
                 return Err(AuthError::OwnKey);
             }
-            let signature = hashes.decode(peer.kind(), method, data)?;
+            let signature = hashes.decode(peer.kind(), auth)?;
             crypto.verify(peer, &octets.pieces(), &signature).map_err(|_| AuthError::Mismatch)
         }
         (Expected::SharedKey(secret), AuthMethod::SHARED_KEY) => compare(&octets.mac(crypto, secret), data),

@@ -11,8 +11,11 @@ use rand_core::TryCryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+mod key;
 #[cfg(feature = "software")]
 pub mod software;
+
+pub use key::{KeyKind, PrivateKey, PublicKey};
 
 /// Octets of the longest PRF output (HMAC-SHA2-512).
 pub const MAX_PRF: usize = 64;
@@ -254,84 +257,6 @@ impl SharedSecret {
 impl fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedSecret")
-    }
-}
-
-/// What kind of key signs.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum KeyKind {
-    /// Ed25519 (RFC 8032, RFC 8420).
-    Ed25519,
-    /// ECDSA on P-256 with SHA-256 (RFC 4754).
-    EcdsaP256,
-}
-
-/// A private key as it is stored. Wipes itself when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub enum PrivateKey {
-    /// The 32 octets of RFC 8032 §5.1.5.
-    Ed25519([u8; 32]),
-    /// The scalar in network order, 1 ≤ d < n.
-    EcdsaP256([u8; 32]),
-}
-
-impl PrivateKey {
-    /// A fresh key.
-    ///
-    /// # Errors
-    /// [`RngFailure`], also when the source only yields octets that are no key.
-    pub fn generate<C: Crypto, R: TryCryptoRng + ?Sized>(
-        crypto: &C,
-        kind: KeyKind,
-        rng: &mut R,
-    ) -> Result<Self, RngFailure> {
-        // Random octets are no P-256 scalar once in 2^32; twice in a row means a broken source.
-        for _ in 0..2 {
-            let mut octets = [0; 32];
-            rng.try_fill_bytes(&mut octets).map_err(|_| RngFailure)?;
-            let key = match kind {
-                KeyKind::Ed25519 => Self::Ed25519(octets),
-                KeyKind::EcdsaP256 => Self::EcdsaP256(octets),
-            };
-            octets.zeroize();
-            if crypto.signer(&key).is_ok() {
-                return Ok(key);
-            }
-        }
-        Err(RngFailure)
-    }
-
-    /// Which algorithm it is for.
-    pub const fn kind(&self) -> KeyKind {
-        match self {
-            Self::Ed25519(_) => KeyKind::Ed25519,
-            Self::EcdsaP256(_) => KeyKind::EcdsaP256,
-        }
-    }
-}
-
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrivateKey({:?})", self.kind())
-    }
-}
-
-/// A public key, not yet known to be a point of its curve: [`Crypto::verify`] finds out.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum PublicKey {
-    /// The encoded point of RFC 8032 §5.1.2.
-    Ed25519([u8; 32]),
-    /// `x | y` in network order.
-    EcdsaP256([u8; 64]),
-}
-
-impl PublicKey {
-    /// Which algorithm it is for.
-    pub const fn kind(&self) -> KeyKind {
-        match self {
-            Self::Ed25519(_) => KeyKind::Ed25519,
-            Self::EcdsaP256(_) => KeyKind::EcdsaP256,
-        }
     }
 }
 

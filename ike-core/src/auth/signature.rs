@@ -3,6 +3,7 @@
 //! it is refused, so parameters, other curves and other encodings have no way in.
 
 use crate::crypto::{KeyKind, SIGNATURE};
+use crate::wire::auth::AuthView;
 
 use super::ecdsa_sig_value;
 use super::{AuthData, AuthError, AuthMethod};
@@ -77,12 +78,8 @@ impl SignatureHashes {
     }
 
     /// The signature in authentication data that must come from a key of this kind.
-    pub(super) fn decode(
-        self,
-        kind: KeyKind,
-        method: AuthMethod,
-        data: &[u8],
-    ) -> Result<[u8; SIGNATURE], AuthError> {
+    pub(super) fn decode(self, kind: KeyKind, auth: AuthView<'_>) -> Result<[u8; SIGNATURE], AuthError> {
+        let AuthView { method, data } = auth;
         match (method, self.peer) {
             (AuthMethod::DIGITAL_SIGNATURE, Some(_)) => self.decode_digital(kind, data),
             (AuthMethod::ECDSA_P256, None) if kind == KeyKind::EcdsaP256 => {

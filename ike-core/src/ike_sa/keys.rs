@@ -7,9 +7,7 @@ use esp_engine::crypto::{Algorithm, MAX_KEY, RawKey};
 use esp_engine::sa::KeyPair;
 
 use crate::crypto::{Crypto, MAX_PRF, Prf, PrfOutput, SharedSecret};
-
-/// Octets of the longest nonce (RFC 7296 §2.10).
-pub const MAX_NONCE: usize = 256;
+use crate::wire::nonce::MAX_NONCE;
 
 // prf+ is defined for 255 blocks; the longest keys asked of it here need far fewer.
 const _: () = assert!(3 * MAX_PRF + 2 * MAX_KEY <= 255 * 32);
