@@ -8,7 +8,7 @@ use crate::crypto::{Crypto, Prf, PrfOutput, PublicKey, Signer};
 use crate::wire::auth::AuthView;
 use crate::wire::id::IdView;
 
-mod ecdsa_sig_value;
+pub mod ecdsa_sig_value;
 mod signature;
 
 pub use crate::wire::code_point::AuthMethod;

@@ -4,13 +4,13 @@
 use crate::crypto::SIGNATURE;
 
 /// Octets of the longest encoding: both integers with a leading zero.
-pub(super) const MAX_LENGTH: usize = 2 + 2 * (2 + 33);
+pub const MAX_LENGTH: usize = 2 + 2 * (2 + 33);
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 
 /// `r | s` in DER.
-pub(super) fn encode(signature: &[u8; SIGNATURE]) -> heapless::Vec<u8, MAX_LENGTH> {
+pub fn encode(signature: &[u8; SIGNATURE]) -> heapless::Vec<u8, MAX_LENGTH> {
     let (r, s) = signature.split_at(SIGNATURE / 2);
     let (r, s) = (Integer::of(r), Integer::of(s));
     let header = [SEQUENCE, r.encoded_length() + s.encoded_length()];
@@ -18,7 +18,7 @@ pub(super) fn encode(signature: &[u8; SIGNATURE]) -> heapless::Vec<u8, MAX_LENGT
 }
 
 /// `r | s` of a DER encoding, or `None`. Whether they are in range is not looked at here.
-pub(super) fn decode(der: &[u8]) -> Option<[u8; SIGNATURE]> {
+pub fn decode(der: &[u8]) -> Option<[u8; SIGNATURE]> {
     let (body, []) = element(SEQUENCE, der)? else { return None };
     let (r, rest) = element(INTEGER, body)?;
     let (s, []) = element(INTEGER, rest)? else { return None };
