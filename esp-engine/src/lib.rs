@@ -6,10 +6,22 @@
 #[cfg(test)]
 extern crate std;
 
+mod acquire;
+pub mod counters;
 pub mod crypto;
+pub mod encapsulation;
+pub mod engine;
 pub mod hold;
+mod latch;
+pub mod mtu;
 pub mod reassembly;
+pub mod replay;
+pub mod resources;
 pub mod sa;
+mod sad;
 pub mod selector;
 pub mod spd;
 pub mod time;
+mod transform;
+mod tunnel;
+pub mod wire;

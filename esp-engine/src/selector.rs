@@ -10,7 +10,7 @@ pub const ANY_PROTOCOL: u8 = 0;
 pub const MAX_TRAFFIC_SELECTORS: usize = 2;
 
 /// A list of traffic selectors; a packet matches it when it matches one of them.
-pub type TrafficSelectors = heapless::Vec<TrafficSelector, MAX_TRAFFIC_SELECTORS>;
+pub type TrafficSelectors = heapless::Vec<TrafficSelector, MAX_TRAFFIC_SELECTORS, u8>;
 
 /// What one packet offers to a policy look-up.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -256,6 +256,12 @@ impl TrafficSelector {
     /// Whether the destination's side of a packet matches.
     pub fn matches_destination(&self, packet: &Selectors) -> bool {
         self.matches_source(&packet.reversed())
+    }
+
+    /// Whether the source's side of a packet would match if its ports were to be seen.
+    pub(crate) fn may_match_source(&self, packet: &Selectors, protocol_is_hidden: bool) -> bool {
+        self.addresses.contains(packet.source)
+            && (self.protocol == ANY_PROTOCOL || protocol_is_hidden || self.protocol == packet.protocol)
     }
 
     /// Whether all of `other` lies inside.

@@ -23,7 +23,6 @@ pub struct SoftwareCipher {
     salt: [u8; SALT],
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is no heap to put the larger schedules on")]
 enum Schedule {
     Aes128(AesGcm<Aes128Enc, U12>),
     Aes256(AesGcm<Aes256Enc, U12>),

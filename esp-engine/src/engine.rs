@@ -1,0 +1,330 @@
+//! The packet path (RFC 4301 §5): [`Engine::outbound`] and [`Engine::inbound`] decide about one IP
+//! packet each, [`Engine::seal`] finishes what the first decided. Key management installs, moves and
+//! removes SAs, and learns through [`Engine::poll_output`] what the packets showed.
+//!
+//! Whatever is missing, a policy, an SA, room in a table, ends in a drop: no path leads from a
+//! packet that policy protects to clear octets.
+
+use core::net::IpAddr;
+use core::ops::Range;
+
+use heapless::VecView;
+
+use crate::counters::{Counters, DropReason, Traffic};
+use crate::crypto::{Algorithm, Cipher};
+use crate::encapsulation;
+use crate::mtu::Wrapping;
+use crate::resources::{Desk, Resources};
+use crate::sa::{ChildSa, Encapsulation, Mode, PeerKey, SaReport, SaUpdate, Spi};
+use crate::sad::{Association, Sad, Stage};
+use crate::selector::{Selectors, TrafficSelectors};
+use crate::spd::{self, Action, Decision, Level, Policy, PolicyId, Unmatched};
+use crate::time::Instant;
+use crate::wire::ip;
+
+pub use crate::sad::InstallError;
+pub use crate::tunnel::DfPolicy;
+pub use outbound::Seal;
+
+mod inbound;
+mod outbound;
+
+/// One data plane. All state lies in its [`Resources`].
+#[derive(Debug)]
+pub struct Engine<'r, C: Cipher> {
+    settings: Settings,
+    policies: &'r mut VecView<Policy>,
+    sad: Sad<'r, C>,
+    desk: &'r mut Desk,
+}
+
+/// What holds for every packet.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Settings {
+    /// Octets of the largest IP packet that the link takes.
+    pub mtu: u16,
+    /// DF of outer IPv4 headers.
+    pub df: DfPolicy,
+    /// What happens to packets that no policy matches.
+    pub unmatched: Unmatched,
+    /// UDP datagrams to this port carry ESP or IKE (RFC 3948).
+    pub encapsulation_port: u16,
+    /// Whether [`Engine::stack_mtu`] leaves room for UDP encapsulation and IPv6 outer headers,
+    /// before any SA tells whether they are needed.
+    pub reserve_encapsulation: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mtu: 1500,
+            df: DfPolicy::default(),
+            unmatched: Unmatched::default(),
+            encapsulation_port: encapsulation::PORT,
+            reserve_encapsulation: true,
+        }
+    }
+}
+
+/// What becomes of a packet that wants to leave.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Outbound {
+    /// Send it as it is.
+    Bypass,
+    /// Seal it; the sequence number is spent, so a seal that is dropped leaves a gap.
+    Seal(Seal),
+    /// Policy protects it and no SA can send now. Key management has been told, or will be by
+    /// [`Engine::poll_output`]. Keep it and ask again when an SA is installed, or drop it.
+    Hold {
+        /// The policy that wants an SA.
+        policy: PolicyId,
+        /// The flow.
+        packet: Selectors,
+    },
+    /// It does not fit once it is sealed. Tunnel mode does not fragment before ESP either
+    /// (RFC 4301 §8.2.1 leaves the choice), so this also meets packets without DF.
+    TooBig {
+        /// Octets of the largest clear packet that fits, for "packet too big". Never below 1280 for
+        /// IPv6, whose hosts do not believe less (RFC 8201 §4).
+        mtu: u16,
+    },
+    /// Drop it.
+    Drop(DropReason),
+}
+
+/// What becomes of a packet that arrived.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Inbound {
+    /// Let it in as it is.
+    Bypass,
+    /// Let in the clear IP packet that now lies at these octets of the buffer.
+    Deliver(Range<usize>),
+    /// Drop it.
+    Drop(DropReason),
+}
+
+/// The next thing that key management should know. Drain until [`Output::Timeout`].
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// A flow has no SA. Told again a second later if its packets still find none.
+    Acquire {
+        /// The policy that protects it.
+        policy: PolicyId,
+        /// The packet that asked, seen from our side.
+        packet: Selectors,
+    },
+    /// Something happened to an SA.
+    Sa(SaReport),
+    /// Nothing more; call [`Engine::handle_timeout`] at this moment, or never if `None`.
+    Timeout(Option<Instant>),
+}
+
+/// The SPD is full.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct SpdFull;
+
+/// One pair of SAs as a user may see it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct SaStatus<'a> {
+    /// The policy it serves.
+    pub policy: PolicyId,
+    /// The SPI that we chose.
+    pub inbound: Spi,
+    /// The SPI that the peer chose.
+    pub outbound: Spi,
+    /// Transport or tunnel.
+    pub mode: Mode,
+    /// Our outer address.
+    pub local: IpAddr,
+    /// The peer's outer address.
+    pub remote: IpAddr,
+    /// UDP around ESP.
+    pub encapsulation: Option<Encapsulation>,
+    /// Cipher and integrity.
+    pub algorithm: Algorithm,
+    /// 64-bit sequence numbers.
+    pub extended_sequence: bool,
+    /// Traffic on our side.
+    pub local_ts: &'a TrafficSelectors,
+    /// Traffic on the peer's side.
+    pub remote_ts: &'a TrafficSelectors,
+    /// How well the peer was authenticated.
+    pub level: Level,
+    /// Who the peer is.
+    pub peer: PeerKey,
+    /// Whether the peer is known to have the SA.
+    pub confirmed: bool,
+    /// Whether a hard limit has ended it.
+    pub expired: bool,
+    /// Authenticated packets that arrived.
+    pub received: Traffic,
+    /// Packets that were sealed.
+    pub sent: Traffic,
+}
+
+impl<'r, C: Cipher> Engine<'r, C> {
+    /// An engine over `resources`, with what they already hold.
+    pub fn new<const POLICIES: usize, const SAS: usize, const WORDS: usize>(
+        settings: Settings,
+        resources: &'r mut Resources<C, POLICIES, SAS, WORDS>,
+    ) -> Self {
+        let Resources { policies, slots, windows, ledger, desk } = resources;
+        let sad = Sad::new(slots, windows.as_flattened_mut(), WORDS, ledger);
+        Self { settings, policies: policies.as_mut_view(), sad, desk }
+    }
+
+    /// Appends a policy to the SPD; its id is its place.
+    ///
+    /// # Errors
+    /// [`SpdFull`].
+    pub fn add_policy(&mut self, policy: Policy) -> Result<PolicyId, SpdFull> {
+        let id = u16::try_from(self.policies.len()).map_err(|_| SpdFull)?;
+        self.policies.push(policy).map_err(|_| SpdFull)?;
+        Ok(PolicyId(id))
+    }
+
+    /// The SPD, in order.
+    pub fn policies(&self) -> &[Policy] {
+        self.policies
+    }
+
+    /// Pairs of SAs that fit; what [`Spi::for_slot`] wants to know.
+    pub fn slots(&self) -> u16 {
+        self.sad.slots()
+    }
+
+    /// Installs a pair of SAs, both or neither.
+    ///
+    /// # Errors
+    /// [`InstallError`]; nothing has changed then.
+    pub fn install(&mut self, now: Instant, child: ChildSa<C>) -> Result<(), InstallError> {
+        let policy = self.policies.get(usize::from(child.policy.0));
+        match policy.map(|policy| policy.action) {
+            Some(Action::Protect { mode, .. }) if mode != child.mode => return Err(InstallError::WrongMode),
+            Some(Action::Protect { minimum, .. }) if child.level < minimum => {
+                return Err(InstallError::TooWeak);
+            }
+            Some(Action::Protect { .. }) => {}
+            _ => return Err(InstallError::NotProtected),
+        }
+        if child.local.is_ipv4() != child.remote.is_ipv4() {
+            return Err(InstallError::MixedFamilies);
+        }
+        self.sad.admits(&child)?;
+        self.sad.insert(now, child);
+        Ok(())
+    }
+
+    /// Removes a pair of SAs; whether there was one.
+    pub fn remove(&mut self, inbound: Spi) -> bool {
+        let removed = self.sad.remove(inbound);
+        if let Some(sa) = &removed {
+            self.desk.acquires.forget(sa.policy);
+            self.desk
+                .notices
+                .retain(|notice| !matches!(notice, SaReport::PeerMoved { spi, .. } if *spi == inbound));
+        }
+        removed.is_some()
+    }
+
+    /// Moves a pair of SAs to other outer addresses; `false` when there is no such pair, or the
+    /// addresses are of different families.
+    pub fn update(&mut self, update: SaUpdate) -> bool {
+        let SaUpdate { inbound, local, remote, encapsulation } = update;
+        let same_family = local.is_ipv4() == remote.is_ipv4();
+        match self.sad.get_mut(inbound).filter(|_| same_family) {
+            Some(sa) => {
+                sa.relocate(local, remote, encapsulation);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Lets lifetimes pass. Early calls are harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.sad.handle_timeout(now);
+    }
+
+    /// What key management should know next.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(report) = self.sad.next_report() {
+            return Output::Sa(report);
+        }
+        if !self.desk.notices.is_empty() {
+            return Output::Sa(self.desk.notices.remove(0));
+        }
+        match self.desk.acquires.next() {
+            Some((policy, packet)) => Output::Acquire { policy, packet },
+            None => Output::Timeout(self.sad.next_change()),
+        }
+    }
+
+    /// What became of all packets.
+    pub fn counters(&self) -> &Counters {
+        &self.desk.counters
+    }
+
+    /// Every pair of SAs.
+    pub fn sas(&self) -> impl Iterator<Item = SaStatus<'_>> {
+        self.sad.iter().map(status)
+    }
+
+    /// Octets of the largest IP packet that a stack above should send: what every protecting policy
+    /// leaves of the link's MTU. IPv6 over links near 1280 may get less than its minimum; TCP follows
+    /// the segment size that SYNs are clamped to.
+    pub fn stack_mtu(&self) -> u16 {
+        let left = |policy: &Policy| match policy.action {
+            Action::Protect { mode, .. } => self.expected_wrapping(mode, policy).inner_mtu(self.settings.mtu),
+            Action::Bypass | Action::Discard => self.settings.mtu,
+        };
+        self.policies.iter().map(left).min().unwrap_or(self.settings.mtu)
+    }
+
+    /// How a policy's packets will be wrapped, before any SA says so.
+    fn expected_wrapping(&self, mode: Mode, policy: &Policy) -> Wrapping {
+        let v6 = policy.remote.iter().any(|ts| ts.addresses.first().is_ipv6());
+        let reserve = self.settings.reserve_encapsulation;
+        let wide = match mode {
+            Mode::Transport => v6,
+            Mode::Tunnel => v6 || reserve,
+        };
+        let headers = if wide { ip::V6_HEADER } else { ip::V4_HEADER };
+        Wrapping { mode, headers, encapsulated: reserve, algorithm: Algorithm::ChaCha20Poly1305 }
+    }
+
+    /// What policy says of a packet seen from our side. `None` stands for [`Unmatched`].
+    fn decide(&self, packet: &Selectors, hidden: bool) -> Result<Option<(PolicyId, Action)>, DropReason> {
+        match (spd::decide(self.policies, packet, hidden), self.settings.unmatched) {
+            (Decision::Policy(_, Action::Discard), _) => Err(DropReason::Discard),
+            (Decision::Policy(id, action), _) => Ok(Some((id, action))),
+            (Decision::Unclassifiable, _) => Err(DropReason::UnclassifiableFragment),
+            (Decision::None, Unmatched::Bypass) => Ok(None),
+            (Decision::None, Unmatched::Discard) => Err(DropReason::NoPolicy),
+        }
+    }
+}
+
+fn status<C: Cipher>(sa: &Association<C>) -> SaStatus<'_> {
+    SaStatus {
+        policy: sa.policy,
+        inbound: sa.inbound,
+        outbound: sa.outbound,
+        mode: sa.mode,
+        local: sa.local,
+        remote: sa.remote,
+        encapsulation: sa.encapsulation,
+        algorithm: sa.keys.inbound.algorithm(),
+        extended_sequence: sa.extended,
+        local_ts: &sa.local_ts,
+        remote_ts: &sa.remote_ts,
+        level: sa.level,
+        peer: sa.peer,
+        confirmed: sa.is_confirmed(),
+        expired: sa.stage == Stage::Expired,
+        received: sa.received,
+        sent: sa.sent(),
+    }
+}

@@ -1,0 +1,334 @@
+//! The security association database (RFC 4301 §4.4.2). Inbound look-up is one array access, since
+//! the SPI hides the slot; outbound look-up walks a short chain of the SAs that serve a policy and a
+//! far address, newest first. Every link is an index: nothing is allocated.
+
+use core::net::IpAddr;
+
+use crate::latch::Latch;
+use crate::sa::{ChildSa, SaReport, Spi};
+use crate::selector::{Selectors, TrafficSelectors};
+use crate::spd::PolicyId;
+use crate::time::Instant;
+
+pub(crate) use association::{Association, Stage};
+
+mod association;
+
+/// Why a pair of SAs was not installed.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum InstallError {
+    /// The SPI's slot holds a pair already.
+    Occupied,
+    /// The SPI names a slot that the table does not have.
+    NoSuchSlot,
+    /// No such policy, or one that does not protect.
+    NotProtected,
+    /// The policy asks for the other mode.
+    WrongMode,
+    /// The policy asks for better authentication.
+    TooWeak,
+    /// A flow of the pair lives under another peer's key (RFC 5660).
+    Latched,
+    /// The outer addresses are of different families.
+    MixedFamilies,
+}
+
+/// One place of the table. It is also the head of one chain of the outbound index.
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct Slot<C> {
+    association: Option<Association<C>>,
+    chain: Link,
+}
+
+impl<C> Slot<C> {
+    pub(crate) const EMPTY: Self = Self { association: None, chain: None };
+}
+
+/// A slot's number, in chains.
+type Link = Option<Place>;
+
+/// A slot's number plus one, so that [`Link`] takes two octets.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Place(core::num::NonZeroU16);
+
+impl Place {
+    /// Slots are fewer than `u16::MAX`.
+    fn new(slot: usize) -> Self {
+        let number = u16::try_from(slot).unwrap_or(u16::MAX - 1);
+        Self(core::num::NonZeroU16::MIN.saturating_add(number))
+    }
+
+    fn slot(self) -> usize {
+        usize::from(self.0.get() - 1)
+    }
+}
+
+/// What the table keeps beside its slots.
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct Ledger {
+    /// Counts installations; the newest SA has the highest.
+    serial: u32,
+    /// A queue through the SAs that have something to report.
+    first_report: Link,
+    last_report: Link,
+    /// No SA changes of itself before this moment.
+    next_change: Option<Instant>,
+}
+
+impl Ledger {
+    pub(crate) const fn new() -> Self {
+        Self { serial: 0, first_report: None, last_report: None, next_change: None }
+    }
+}
+
+/// The table itself, over memory of [`crate::resources::Resources`].
+#[derive(Debug)]
+pub(crate) struct Sad<'r, C> {
+    slots: &'r mut [Slot<C>],
+    windows: &'r mut [u32],
+    /// Words of each SA's window.
+    words: usize,
+    ledger: &'r mut Ledger,
+}
+
+impl<'r, C> Sad<'r, C> {
+    pub(crate) fn new(
+        slots: &'r mut [Slot<C>],
+        windows: &'r mut [u32],
+        words: usize,
+        ledger: &'r mut Ledger,
+    ) -> Self {
+        Self { slots, windows, words, ledger }
+    }
+
+    /// Places of the table.
+    pub(crate) fn slots(&self) -> u16 {
+        u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
+    }
+
+    /// The pair that we gave `spi`.
+    pub(crate) fn get(&self, spi: Spi) -> Option<&Association<C>> {
+        self.at(self.slot_of(spi)).filter(|sa| sa.inbound == spi)
+    }
+
+    pub(crate) fn get_mut(&mut self, spi: Spi) -> Option<&mut Association<C>> {
+        let slot = self.slot_of(spi);
+        self.at_mut(slot).filter(|sa| sa.inbound == spi)
+    }
+
+    /// The pair that we gave `spi`, with its window.
+    pub(crate) fn get_with_window(&mut self, spi: Spi) -> Option<(&mut Association<C>, &mut [u32])> {
+        let slot = self.slot_of(spi);
+        let window = self.windows.get_mut(slot * self.words..(slot + 1) * self.words)?;
+        let sa = self.slots.get_mut(slot)?.association.as_mut().filter(|sa| sa.inbound == spi)?;
+        Some((sa, window))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Association<C>> {
+        self.slots.iter().filter_map(|slot| slot.association.as_ref())
+    }
+
+    /// Whether a pair could be installed.
+    pub(crate) fn admits(&self, child: &ChildSa<C>) -> Result<(), InstallError> {
+        match self.slots.get(self.slot_of(child.inbound)) {
+            None => return Err(InstallError::NoSuchSlot),
+            Some(slot) if slot.association.is_some() => return Err(InstallError::Occupied),
+            Some(_) => {}
+        }
+        let claim = Latch::of(child);
+        let latched = self.iter().any(|sa| sa.stage != Stage::Expired && sa.latch().collides(&claim));
+        if latched { Err(InstallError::Latched) } else { Ok(()) }
+    }
+
+    /// Installs a pair that [`Self::admits`].
+    pub(crate) fn insert(&mut self, now: Instant, child: ChildSa<C>) {
+        let slot = self.slot_of(child.inbound);
+        let chain = self.chain_of(child.policy, single_address(&child.remote_ts));
+        self.ledger.serial = self.ledger.serial.wrapping_add(1);
+        let mut sa = Association::new(now, self.ledger.serial, child);
+        let Some(head) = self.slots.get_mut(chain) else { return };
+        sa.older = head.chain.replace(Place::new(slot));
+        if let Some(window) = self.windows.get_mut(slot * self.words..(slot + 1) * self.words) {
+            window.fill(0);
+        }
+        let change = sa.next_change(now);
+        if let Some(place) = self.slots.get_mut(slot) {
+            place.association = Some(sa);
+        }
+        self.ledger.next_change = earlier(self.ledger.next_change, change);
+    }
+
+    /// Removes a pair and gives it back for a last look.
+    pub(crate) fn remove(&mut self, spi: Spi) -> Option<Association<C>> {
+        let slot = self.slot_of(spi);
+        let sa = self.get(spi)?;
+        let chain = self.chain_of(sa.policy, single_address(&sa.remote_ts));
+        self.unlink_report(slot);
+        self.unlink_chain(chain, slot);
+        self.slots.get_mut(slot)?.association.take()
+    }
+
+    /// The SA that sends a packet of `policy`: the newest whose peer is known to have it, else the
+    /// newest that has waited long enough for a sign of it. `Err` tells whether there is at least
+    /// one that still waits.
+    pub(crate) fn sender(&self, now: Instant, policy: PolicyId, packet: &Selectors) -> Result<Spi, Waiting> {
+        let narrow = self.chain(self.chain_of(policy, Some(packet.destination)));
+        let wide = self.chain(self.chain_of(policy, None));
+        let mut best: Option<((bool, u32), Spi)> = None;
+        let mut waiting = Waiting(false);
+        for sa in narrow.chain(wide).filter(|sa| sa.serves(now, policy, packet)) {
+            if now < sa.usable_from {
+                waiting = Waiting(true);
+            } else if best.is_none_or(|(rank, _)| rank < sa.rank()) {
+                best = Some((sa.rank(), sa.inbound));
+            }
+        }
+        best.map(|(_, spi)| spi).ok_or(waiting)
+    }
+
+    /// The pair whose outbound SA has `spi` towards `remote`. Control path only: it walks the table.
+    pub(crate) fn by_outbound(&mut self, spi: Spi, remote: IpAddr) -> Option<&mut Association<C>> {
+        let all = self.slots.iter_mut().filter_map(|slot| slot.association.as_mut());
+        all.into_iter().find(|sa| sa.outbound == spi && sa.remote == remote)
+    }
+
+    /// Lets every SA see the time; finds the next moment at which one changes.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.ledger.next_change.is_none_or(|at| now < at) {
+            return;
+        }
+        let mut next = None;
+        for slot in 0..self.slots.len() {
+            let Some(sa) = self.at_mut(slot) else { continue };
+            sa.age(now);
+            let change = sa.next_change(now);
+            next = earlier(next, change);
+            self.queue_reports(slot);
+        }
+        self.ledger.next_change = next;
+    }
+
+    pub(crate) fn next_change(&self) -> Option<Instant> {
+        self.ledger.next_change
+    }
+
+    /// Puts the SA into the queue if it has something to report and is not in there.
+    pub(crate) fn note(&mut self, spi: Spi) {
+        self.queue_reports(self.slot_of(spi));
+    }
+
+    fn queue_reports(&mut self, slot: usize) {
+        let Some(sa) = self.at_mut(slot).filter(|sa| sa.has_report() && !sa.queued) else { return };
+        sa.queued = true;
+        sa.next_report = None;
+        let place = Some(Place::new(slot));
+        match self.ledger.last_report.and_then(|last| self.at_mut(last.slot())) {
+            Some(last) => last.next_report = place,
+            None => self.ledger.first_report = place,
+        }
+        self.ledger.last_report = place;
+    }
+
+    /// The next thing that an SA has to say.
+    pub(crate) fn next_report(&mut self) -> Option<SaReport> {
+        let slot = self.ledger.first_report?.slot();
+        let sa = self.at_mut(slot)?;
+        let report = sa.take_report();
+        if !sa.has_report() {
+            self.unlink_report(slot);
+        }
+        report
+    }
+
+    fn unlink_report(&mut self, slot: usize) {
+        let Some(sa) = self.at_mut(slot).filter(|sa| sa.queued) else { return };
+        sa.queued = false;
+        let next = sa.next_report.take();
+        let this = Some(Place::new(slot));
+        let mut before = None;
+        let mut at = self.ledger.first_report;
+        while at.is_some() && at != this {
+            before = at;
+            at = at.and_then(|place| self.at(place.slot())).and_then(|sa| sa.next_report);
+        }
+        match before.and_then(|place| self.at_mut(place.slot())) {
+            Some(sa) => sa.next_report = next,
+            None => self.ledger.first_report = next,
+        }
+        if self.ledger.last_report == this {
+            self.ledger.last_report = before;
+        }
+    }
+
+    fn unlink_chain(&mut self, chain: usize, slot: usize) {
+        let this = Some(Place::new(slot));
+        let older = self.at(slot).and_then(|sa| sa.older);
+        let Some(head) = self.slots.get_mut(chain) else { return };
+        if head.chain == this {
+            head.chain = older;
+            return;
+        }
+        let mut at = head.chain;
+        while let Some(sa) = at.and_then(|place| self.at_mut(place.slot())) {
+            if sa.older == this {
+                sa.older = older;
+                return;
+            }
+            at = sa.older;
+        }
+    }
+
+    fn chain(&self, chain: usize) -> impl Iterator<Item = &Association<C>> {
+        let head = self.slots.get(chain).and_then(|slot| slot.chain);
+        let first = head.and_then(|place| self.at(place.slot()));
+        core::iter::successors(first, |sa| sa.older.and_then(|place| self.at(place.slot())))
+    }
+
+    /// Which chain holds the SAs of `policy` whose far side is the one address `remote`, or more
+    /// than one. SAs of other policies and addresses may share it.
+    fn chain_of(&self, policy: PolicyId, remote: Option<IpAddr>) -> usize {
+        let mut hash = 0x811c_9dc5 ^ u32::from(policy.0);
+        let mut mix = |word: u32| hash = (hash ^ word).wrapping_mul(0x0100_0193).rotate_left(15);
+        match remote {
+            None => {}
+            Some(IpAddr::V4(a)) => mix(a.to_bits()),
+            Some(IpAddr::V6(a)) => {
+                for word in a.octets().as_chunks().0 {
+                    mix(u32::from_be_bytes(*word));
+                }
+            }
+        }
+        mix(0);
+        (hash as usize).checked_rem(self.slots.len()).unwrap_or(0)
+    }
+
+    fn slot_of(&self, spi: Spi) -> usize {
+        usize::from(spi.slot(self.slots()))
+    }
+
+    fn at(&self, slot: usize) -> Option<&Association<C>> {
+        self.slots.get(slot)?.association.as_ref()
+    }
+
+    fn at_mut(&mut self, slot: usize) -> Option<&mut Association<C>> {
+        self.slots.get_mut(slot)?.association.as_mut()
+    }
+}
+
+/// No SA sends a packet now; whether one will as soon as its peer is known to have it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Waiting(pub(crate) bool);
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The one address that all selectors mean.
+fn single_address(selectors: &TrafficSelectors) -> Option<IpAddr> {
+    let (first, rest) = selectors.split_first()?;
+    let same = first.addresses.is_single() && rest.iter().all(|ts| ts.addresses == first.addresses);
+    same.then_some(first.addresses.first())
+}

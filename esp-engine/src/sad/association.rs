@@ -1,0 +1,285 @@
+//! One pair of SAs in the table: what was negotiated, what was counted, and where it stands in its
+//! life (RFC 4301 §4.4.2.1).
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::Link;
+use crate::counters::Traffic;
+use crate::crypto::Cipher;
+use crate::latch::Latch;
+use crate::mtu::Wrapping;
+use crate::sa::{ChildSa, Encapsulation, KeyPair, Limits, Mode, PeerKey, SaReport, Spi};
+use crate::selector::{Selectors, TrafficSelectors};
+use crate::spd::{Level, PolicyId};
+use crate::time::Instant;
+use crate::tunnel;
+
+/// An SA whose peer gives no sign of having it is used after this time if no other serves the flow:
+/// a lost packet costs less than a flow that waits for ever.
+const CONFIRMATION: Duration = Duration::from_secs(1);
+
+/// 32-bit sequence numbers ask for a successor here, a quarter before they end.
+const SOFT_PACKETS: u64 = 3 << 30;
+
+/// Packets back to which a router's complaint is believed.
+const LATELY: u32 = 4096;
+
+/// A pair of SAs at work.
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct Association<C> {
+    pub(crate) keys: KeyPair<C>,
+    /// The number of the last packet sent; packets sent, therefore.
+    pub(crate) sequence: u64,
+    /// The highest number authenticated.
+    pub(crate) highest: u64,
+    pub(crate) received: Traffic,
+    sent_octets: u64,
+    soft: Bounds,
+    hard: Bounds,
+    pub(crate) usable_from: Instant,
+    path_mtu_until: Instant,
+    path_mtu: u16,
+    pub(crate) serial: u32,
+    pub(crate) inbound: Spi,
+    pub(crate) outbound: Spi,
+    pub(crate) local_ts: TrafficSelectors,
+    pub(crate) remote_ts: TrafficSelectors,
+    pub(crate) encapsulation: Option<Encapsulation>,
+    pub(crate) policy: PolicyId,
+    pub(super) older: Link,
+    pub(super) next_report: Link,
+    pub(crate) peer: PeerKey,
+    pub(crate) local: IpAddr,
+    pub(crate) remote: IpAddr,
+    pub(crate) mode: Mode,
+    pub(crate) level: Level,
+    pub(crate) stage: Stage,
+    pub(crate) extended: bool,
+    /// The peer is known to have the SA.
+    confirmed: bool,
+    pub(super) queued: bool,
+    untold: Untold,
+}
+
+/// Where an SA stands in its life.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Stage {
+    /// No limit reached.
+    Young,
+    /// A successor is wanted.
+    Ageing,
+    /// It carries nothing any more.
+    Expired,
+}
+
+/// Reports that wait; none can be lost, since each has its place.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Untold {
+    first_inbound: bool,
+    soft: bool,
+    hard: bool,
+}
+
+/// [`Limits`] with what does not limit out of reach.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+struct Bounds {
+    at: Instant,
+    octets: u64,
+    packets: u64,
+}
+
+impl Bounds {
+    const NEVER: Instant = Instant::from_millis(u64::MAX);
+
+    fn new(now: Instant, limits: Limits, packets: u64) -> Self {
+        let or_never = |limit| if limit == 0 { u64::MAX } else { limit };
+        Self {
+            at: if limits.time.is_zero() { Self::NEVER } else { now + limits.time },
+            octets: or_never(limits.octets),
+            packets: or_never(limits.packets).min(packets),
+        }
+    }
+
+    fn reached(&self, now: Instant, octets: u64, packets: u64) -> bool {
+        now >= self.at || octets >= self.octets || packets >= self.packets
+    }
+}
+
+impl<C> Association<C> {
+    pub(super) fn new(now: Instant, serial: u32, child: ChildSa<C>) -> Self {
+        let (soft, hard) =
+            if child.extended_sequence { (u64::MAX, u64::MAX) } else { (SOFT_PACKETS, u64::from(u32::MAX)) };
+        Self {
+            keys: child.keys,
+            sequence: 0,
+            highest: 0,
+            received: Traffic::default(),
+            sent_octets: 0,
+            soft: Bounds::new(now, child.lifetime.soft, soft),
+            hard: Bounds::new(now, child.lifetime.hard, hard),
+            usable_from: if child.may_send { now } else { now + CONFIRMATION },
+            path_mtu_until: Instant::ZERO,
+            path_mtu: u16::MAX,
+            serial,
+            inbound: child.inbound,
+            outbound: child.outbound,
+            local_ts: child.local_ts,
+            remote_ts: child.remote_ts,
+            encapsulation: child.encapsulation,
+            policy: child.policy,
+            older: None,
+            next_report: None,
+            peer: child.peer,
+            local: child.local,
+            remote: child.remote,
+            mode: child.mode,
+            level: child.level,
+            stage: Stage::Young,
+            extended: child.extended_sequence,
+            confirmed: child.may_send,
+            queued: false,
+            untold: Untold::default(),
+        }
+    }
+
+    pub(super) fn latch(&self) -> Latch<'_> {
+        Latch { policy: self.policy, local: &self.local_ts, remote: &self.remote_ts, peer: &self.peer }
+    }
+
+    /// Whether it may carry an outbound packet, but for the peer's having it.
+    pub(super) fn serves(&self, now: Instant, policy: PolicyId, packet: &Selectors) -> bool {
+        self.policy == policy && self.is_alive(now) && self.covers(packet)
+    }
+
+    /// Whether it still carries packets. The clock counts even when nobody called `handle_timeout`.
+    pub(crate) fn is_alive(&self, now: Instant) -> bool {
+        self.stage != Stage::Expired && now < self.hard.at
+    }
+
+    /// Whether its selectors cover a packet, seen from our side.
+    pub(crate) fn covers(&self, packet: &Selectors) -> bool {
+        self.local_ts.iter().any(|ts| ts.matches_source(packet))
+            && self.remote_ts.iter().any(|ts| ts.matches_destination(packet))
+    }
+
+    /// Confirmed SAs send before others, newer ones before older ones.
+    pub(super) fn rank(&self) -> (bool, u32) {
+        (self.confirmed, self.serial)
+    }
+
+    /// Takes the next sequence number for a packet of `octets`.
+    pub(crate) fn send(&mut self, now: Instant, octets: usize) -> u64 {
+        self.sequence = self.sequence.saturating_add(1);
+        self.sent_octets = self.sent_octets.saturating_add(octets as u64);
+        self.age(now);
+        self.sequence
+    }
+
+    /// Counts an authenticated packet of `octets`.
+    pub(crate) fn receive(&mut self, now: Instant, octets: usize) {
+        if self.received.packets == 0 {
+            self.untold.first_inbound = true;
+            self.confirmed = true;
+            self.usable_from = now;
+        }
+        self.received.count(octets);
+        self.age(now);
+    }
+
+    /// Moves on to the stage that time and traffic have reached.
+    pub(super) fn age(&mut self, now: Instant) {
+        let octets = self.received.octets.max(self.sent_octets);
+        let packets = self.received.packets.max(self.sequence);
+        if self.stage != Stage::Expired && self.hard.reached(now, octets, packets) {
+            self.stage = Stage::Expired;
+            self.untold.hard = true;
+        }
+        if self.stage == Stage::Young && self.soft.reached(now, octets, packets) {
+            self.stage = Stage::Ageing;
+            self.untold.soft = true;
+        }
+    }
+
+    /// The next moment at which time alone changes something.
+    pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
+        let limit = match self.stage {
+            Stage::Young => self.soft.at.min(self.hard.at),
+            Stage::Ageing => self.hard.at,
+            Stage::Expired => Bounds::NEVER,
+        };
+        let change = if now < self.usable_from { limit.min(self.usable_from) } else { limit };
+        (change != Bounds::NEVER).then_some(change)
+    }
+
+    pub(super) fn has_report(&self) -> bool {
+        self.untold != Untold::default()
+    }
+
+    pub(super) fn take_report(&mut self) -> Option<SaReport> {
+        let spi = self.inbound;
+        let untold = &mut self.untold;
+        let first = core::mem::take(&mut untold.first_inbound).then_some(SaReport::FirstInbound(spi));
+        let soft = || core::mem::take(&mut untold.soft).then_some(SaReport::SoftExpired(spi));
+        first
+            .or_else(soft)
+            .or_else(|| core::mem::take(&mut self.untold.hard).then_some(SaReport::HardExpired(spi)))
+    }
+
+    /// Packets sent, and the octets in them.
+    pub(crate) fn sent(&self) -> Traffic {
+        Traffic { packets: self.sequence, octets: self.sent_octets }
+    }
+
+    /// Whether `low` ends the number of one of the last packets sent; older ones say nothing about
+    /// the path of today.
+    pub(crate) fn sent_lately(&self, low: u32) -> bool {
+        let behind = (self.sequence as u32).wrapping_sub(low);
+        behind < LATELY && u64::from(behind) < self.sequence
+    }
+
+    /// Whether the peer is known to have it.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// The path's MTU, at most `link` octets.
+    pub(crate) fn path_mtu(&self, now: Instant, link: u16) -> u16 {
+        if now < self.path_mtu_until { link.min(self.path_mtu) } else { link }
+    }
+
+    /// Believes that the path takes no more than `mtu` octets until `until`. Returns whether that
+    /// is news.
+    pub(crate) fn lower_path_mtu(&mut self, now: Instant, mtu: u16, until: Instant) -> bool {
+        if now < self.path_mtu_until && mtu >= self.path_mtu {
+            return false;
+        }
+        self.path_mtu = mtu;
+        self.path_mtu_until = until;
+        true
+    }
+
+    /// Moves to other outer addresses, whose path is unknown.
+    pub(crate) fn relocate(&mut self, local: IpAddr, remote: IpAddr, encapsulation: Option<Encapsulation>) {
+        self.local = local;
+        self.remote = remote;
+        self.encapsulation = encapsulation;
+        self.path_mtu_until = Instant::ZERO;
+    }
+}
+
+impl<C: Cipher> Association<C> {
+    /// How its packets are wrapped; `headers` are the IP headers that stay before ESP in transport
+    /// mode.
+    pub(crate) fn wrapping(&self, headers: usize) -> Wrapping {
+        Wrapping {
+            mode: self.mode,
+            headers: match self.mode {
+                Mode::Transport => headers,
+                Mode::Tunnel => tunnel::outer_length(self.remote),
+            },
+            encapsulated: self.encapsulation.is_some(),
+            algorithm: self.keys.outbound.algorithm(),
+        }
+    }
+}
