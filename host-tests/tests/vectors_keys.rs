@@ -60,3 +60,65 @@ fn first_ike_sa_and_first_child_sa() {
     let ours = child.pair(Role::Responder);
     assert_eq!((ours.outbound, ours.inbound), (from_responder, from_initiator));
 }
+
+/// What a CREATE_CHILD_SA exchange brings: another secret, nonces of other lengths.
+fn create_child_sa() -> (SharedSecret, Vec<u8>, Vec<u8>) {
+    let secret = "d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de";
+    (SharedSecret::new(array(secret)), (0x40..0x50).collect(), (0x60..0x90).collect())
+}
+
+/// RFC 7296 §2.18: SKEYSEED from the old SK_d, the rest from new nonces and new SPIs.
+#[test]
+fn rekeyed_ike_sa() {
+    let old = initial(Algorithm::ChaCha20Poly1305);
+    let (secret, ni, nr) = create_child_sa();
+    let cipher = Algorithm::Aes128Gcm16;
+    let keys = IkeKeys::rekeyed(
+        &Software,
+        Prf::HmacSha256,
+        &old.sk_d,
+        Suite { prf: Prf::HmacSha256, cipher },
+        &secret,
+        Nonces { initiator: &ni, responder: &nr },
+        IkeSpis { initiator: 0x1011121314151617, responder: 0x18191a1b1c1d1e1f },
+    );
+    assert_eq!(keys.sk_d.octets(), hex("e4a6f07d2cee0ec7904961f8c7ef8b1ee48f8720b59ceb2111f7852ca11142d9"));
+    assert_eq!(keys.sk_ei, raw(cipher, "49d2bfbccb52e4bd1bc8bbbf9acc07d08fe1f486"));
+    assert_eq!(keys.sk_er, raw(cipher, "53b1470d061c47558320658a25d9b3a656581048"));
+    assert_eq!(keys.sk_pi.octets(), hex("ba55bc2a8470839bddc197b8e7cb740afaf3f3ae2d7be1f8e23a58523097618b"));
+    assert_eq!(keys.sk_pr.octets(), hex("7b634978554348bd47f5e9ffa0dcc7b543ff17143fc92389e75a3be4522eb0bd"));
+    let ours = keys.cipher_keys(Role::Initiator);
+    assert_eq!((ours.outbound, ours.inbound), (&keys.sk_ei, &keys.sk_er));
+    let ours = keys.cipher_keys(Role::Responder);
+    assert_eq!((ours.outbound, ours.inbound), (&keys.sk_er, &keys.sk_ei));
+}
+
+/// RFC 7296 §2.17: the secret of a second key exchange comes before the nonces.
+#[test]
+fn later_child_sa_with_and_without_key_exchange() {
+    let sk_d = initial(Algorithm::ChaCha20Poly1305).sk_d;
+    let (secret, ni, nr) = create_child_sa();
+    let nonces = Nonces { initiator: &ni, responder: &nr };
+    let cipher = Algorithm::Aes128Gcm16;
+    for (secret, from_initiator, from_responder) in [
+        (
+            Some(&secret),
+            "02ab8919d129b3f68444dd69f33c16c869348b79",
+            "6b1f0c32640340238f9ab246b7f1e9e95a8a50f5",
+        ),
+        (None, "7c23bc036cb4fefbd6d9938641626aca62f58a54", "928f5cc902dfbb6bb21020d865d4f184c894c2a7"),
+    ] {
+        let child = ChildKeys::new(&Software, Prf::HmacSha256, &sk_d, cipher, secret, nonces);
+        assert_eq!(child.from_initiator, raw(cipher, from_initiator));
+        assert_eq!(child.from_responder, raw(cipher, from_responder));
+    }
+}
+
+/// RFC 7296 §2.10: nonces of 256 octets, which as the key of the PRF are eight blocks long.
+#[test]
+fn longest_nonces() {
+    let suite = Suite { prf: Prf::HmacSha256, cipher: Algorithm::ChaCha20Poly1305 };
+    let nonces = Nonces { initiator: &[0xa5; 256], responder: &[0x5a; 256] };
+    let keys = IkeKeys::initial(&Software, suite, &shared(), nonces, SPIS);
+    assert_eq!(keys.sk_d.octets(), hex("02386ce9ae979bd6e99beb80c0b239c3f7a51ff9d89608da6a8cd617918fc16d"));
+}
