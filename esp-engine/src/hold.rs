@@ -3,13 +3,12 @@
 //! RFC 4301 §5.1 leaves it to an implementation whether a packet that triggers key management is
 //! kept; dropping it costs a TCP connection a second. Whole frames wait, so that the link address
 //! is not asked for again: two a flow, bounded in all in number and octets, each for [`TIMEOUT`].
-//! [`Hold::release`] marks those whose policy has an SA now; the adapter then runs them through the
-//! engine again, oldest first.
+//! Whenever SAs changed, [`Hold::retry`] lets the adapter run them through the engine again, oldest
+//! first; those whose SA is still missing stay in their place.
 
 use core::time::Duration;
 
 use crate::selector::Selectors;
-use crate::spd::PolicyId;
 use crate::time::Instant;
 
 /// Packets of one flow that may wait.
@@ -30,7 +29,6 @@ pub struct Hold {
 }
 
 struct Entry {
-    policy: PolicyId,
     flow: Selectors,
     until: Instant,
     length: usize,
@@ -39,8 +37,10 @@ struct Entry {
 
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum State {
+    /// There was no SA when it was last tried.
     Waiting,
-    Released,
+    /// SAs changed since.
+    Due,
 }
 
 /// The packet cannot wait: its flow has [`PER_FLOW`] packets here, or the queue is full.
@@ -53,52 +53,46 @@ impl Hold {
         Self { entries: heapless::Vec::new(), octets: heapless::Vec::new(), expired: 0 }
     }
 
-    /// Keeps `frame`, link header included, until `policy` has an SA.
+    /// Keeps `frame` of `flow`, link header included.
     ///
     /// # Errors
     /// [`HoldFull`]; the frame is then to be dropped.
-    pub fn push(
-        &mut self,
-        now: Instant,
-        policy: PolicyId,
-        flow: Selectors,
-        frame: &[u8],
-    ) -> Result<(), HoldFull> {
+    pub fn push(&mut self, now: Instant, flow: Selectors, frame: &[u8]) -> Result<(), HoldFull> {
         self.expire(now);
         let of_flow = self.entries.iter().filter(|entry| entry.flow == flow).count();
         if of_flow >= PER_FLOW || self.entries.is_full() {
             return Err(HoldFull);
         }
         self.octets.extend_from_slice(frame).map_err(|_| HoldFull)?;
-        let entry = Entry { policy, flow, until: now + TIMEOUT, length: frame.len(), state: State::Waiting };
+        let entry = Entry { flow, until: now + TIMEOUT, length: frame.len(), state: State::Waiting };
         self.entries.push(entry).map_err(|_| HoldFull)
     }
 
-    /// An SA for `policy` is there: its packets may be tried again.
-    pub fn release(&mut self, policy: PolicyId) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.policy == policy) {
-            entry.state = State::Released;
+    /// SAs changed: every packet may be tried again.
+    pub fn retry(&mut self) {
+        for entry in &mut self.entries {
+            entry.state = State::Due;
         }
     }
 
-    /// The oldest released frame that is not too old.
-    pub fn next_released(&mut self, now: Instant) -> Option<&[u8]> {
+    /// The oldest frame to be tried that is not too old.
+    pub fn next_due(&mut self, now: Instant) -> Option<&[u8]> {
         self.expire(now);
-        let place = self.released()?;
+        let place = self.due()?;
         let start = self.start_of(place);
         self.octets.get(start..start + self.entries.get(place)?.length)
     }
 
-    /// Forgets the frame that [`Self::next_released`] shows: it left, or never will.
-    pub fn remove_released(&mut self) {
-        if let Some(place) = self.released() {
+    /// Forgets the frame that [`Self::next_due`] shows: it left, or never will.
+    pub fn remove_due(&mut self) {
+        if let Some(place) = self.due() {
             self.remove(place);
         }
     }
 
-    /// Lets the frame that [`Self::next_released`] shows wait again: the SA is gone meanwhile.
-    pub fn wait_again(&mut self) {
-        if let Some(entry) = self.released().and_then(|place| self.entries.get_mut(place)) {
+    /// Lets the frame that [`Self::next_due`] shows wait on: its SA is still missing.
+    pub fn wait_on(&mut self) {
+        if let Some(entry) = self.due().and_then(|place| self.entries.get_mut(place)) {
             entry.state = State::Waiting;
         }
     }
@@ -125,8 +119,8 @@ impl Hold {
         }
     }
 
-    fn released(&self) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.state == State::Released)
+    fn due(&self) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.state == State::Due)
     }
 
     fn start_of(&self, place: usize) -> usize {
@@ -151,9 +145,6 @@ mod tests {
     use super::*;
     use crate::selector::Ports;
 
-    const A: PolicyId = PolicyId(1);
-    const B: PolicyId = PolicyId(2);
-
     fn flow(source: u16) -> Selectors {
         Selectors {
             source: [192, 0, 2, 1].into(),
@@ -170,63 +161,56 @@ mod tests {
     #[test]
     fn a_flow_may_have_two_packets_waiting() {
         let mut hold = Hold::new();
-        assert_eq!(hold.push(at(0), A, flow(1), b"one"), Ok(()));
-        assert_eq!(hold.push(at(0), A, flow(1), b"two"), Ok(()));
-        assert_eq!(hold.push(at(0), A, flow(1), b"three"), Err(HoldFull));
-        assert_eq!(hold.push(at(0), A, flow(2), b"other"), Ok(()));
+        assert_eq!(hold.push(at(0), flow(1), b"one"), Ok(()));
+        assert_eq!(hold.push(at(0), flow(1), b"two"), Ok(()));
+        assert_eq!(hold.push(at(0), flow(1), b"three"), Err(HoldFull));
+        assert_eq!(hold.push(at(0), flow(2), b"other"), Ok(()));
     }
 
     #[test]
     fn number_and_octets_are_bounded_in_all() {
         let mut hold = Hold::new();
         for n in 0..PACKETS as u16 {
-            assert_eq!(hold.push(at(0), A, flow(n), b"x"), Ok(()));
+            assert_eq!(hold.push(at(0), flow(n), b"x"), Ok(()));
         }
-        assert_eq!(hold.push(at(0), A, flow(999), b"x"), Err(HoldFull));
+        assert_eq!(hold.push(at(0), flow(999), b"x"), Err(HoldFull));
 
         let mut hold = Hold::new();
-        assert_eq!(hold.push(at(0), A, flow(1), &[0; OCTETS - 1]), Ok(()));
-        assert_eq!(hold.push(at(0), A, flow(2), &[0; 2]), Err(HoldFull));
-        assert_eq!(hold.push(at(0), A, flow(2), &[0; 1]), Ok(()));
+        assert_eq!(hold.push(at(0), flow(1), &[0; OCTETS - 1]), Ok(()));
+        assert_eq!(hold.push(at(0), flow(2), &[0; 2]), Err(HoldFull));
+        assert_eq!(hold.push(at(0), flow(2), &[0; 1]), Ok(()));
     }
 
     #[test]
-    fn only_packets_of_the_released_policy_leave_and_oldest_first() {
+    fn packets_are_tried_again_oldest_first_once_sas_changed() {
         let mut hold = Hold::new();
-        hold.push(at(0), A, flow(1), b"a1").unwrap();
-        hold.push(at(1), B, flow(2), b"b1").unwrap();
-        hold.push(at(2), A, flow(3), b"a2").unwrap();
-        assert_eq!(hold.next_released(at(3)), None);
-        hold.release(A);
-        assert_eq!(hold.next_released(at(3)), Some(&b"a1"[..]));
-        hold.remove_released();
-        assert_eq!(hold.next_released(at(3)), Some(&b"a2"[..]));
-        hold.remove_released();
-        assert_eq!(hold.next_released(at(3)), None);
-        hold.release(B);
-        assert_eq!(hold.next_released(at(3)), Some(&b"b1"[..]));
-    }
-
-    #[test]
-    fn a_packet_whose_sa_vanished_waits_again() {
-        let mut hold = Hold::new();
-        hold.push(at(0), A, flow(1), b"a").unwrap();
-        hold.release(A);
-        hold.wait_again();
-        assert_eq!(hold.next_released(at(1)), None);
+        hold.push(at(0), flow(1), b"one").unwrap();
+        hold.push(at(1), flow(2), b"two").unwrap();
+        hold.push(at(2), flow(3), b"three").unwrap();
+        assert_eq!(hold.next_due(at(3)), None);
+        hold.retry();
+        assert_eq!(hold.next_due(at(3)), Some(&b"one"[..]));
+        hold.wait_on();
+        assert_eq!(hold.next_due(at(3)), Some(&b"two"[..]));
+        hold.remove_due();
+        assert_eq!(hold.next_due(at(3)), Some(&b"three"[..]));
+        hold.remove_due();
+        assert_eq!(hold.next_due(at(3)), None);
+        hold.retry();
+        assert_eq!(hold.next_due(at(3)), Some(&b"one"[..]));
         assert_eq!(hold.len(), 1);
     }
 
     #[test]
     fn the_oldest_are_dropped_by_time_out_and_their_room_is_free_again() {
         let mut hold = Hold::new();
-        hold.push(at(0), A, flow(1), &[1; OCTETS]).unwrap();
+        hold.push(at(0), flow(1), &[1; OCTETS]).unwrap();
         let late = at(TIMEOUT.as_millis() as u64);
-        assert_eq!(hold.push(late, A, flow(2), &[2; OCTETS]), Ok(()));
+        assert_eq!(hold.push(late, flow(2), &[2; OCTETS]), Ok(()));
         assert_eq!(hold.expired(), 1);
-        hold.release(A);
-        assert_eq!(hold.next_released(late), Some(&[2; OCTETS][..]));
-        assert_eq!(hold.next_released(late + TIMEOUT), None);
+        hold.retry();
+        assert_eq!(hold.next_due(late), Some(&[2; OCTETS][..]));
+        assert_eq!(hold.next_due(late + TIMEOUT), None);
         assert_eq!(hold.expired(), 2);
         assert!(hold.is_empty());
     }

@@ -7,8 +7,14 @@
 extern crate std;
 
 mod acquire;
+#[cfg(any(feature = "driver", feature = "device"))]
+pub mod adapter;
 pub mod counters;
 pub mod crypto;
+#[cfg(feature = "device")]
+pub mod device;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod encapsulation;
 pub mod engine;
 pub mod hold;

@@ -32,7 +32,6 @@ const PAYLOAD_OCTETS: usize = CONTEXT_OCTETS - PAYLOAD_AT;
 /// The contexts and what they hold.
 pub struct Reassembly {
     contexts: [Context; CONTEXTS],
-    expired: u32,
 }
 
 /// What became of a packet.
@@ -68,10 +67,7 @@ pub enum FragmentError {
 impl Reassembly {
     /// All contexts free.
     pub const fn new() -> Self {
-        Self {
-            contexts: [const { Context { state: State::Free, octets: [0; CONTEXT_OCTETS] } }; CONTEXTS],
-            expired: 0,
-        }
+        Self { contexts: [const { Context { state: State::Free, octets: [0; CONTEXT_OCTETS] } }; CONTEXTS] }
     }
 
     /// Takes one whole IP packet (octets behind its total length cut off). `known` tells whether
@@ -101,22 +97,20 @@ impl Reassembly {
         }
     }
 
-    /// Datagrams given up because fragments were missing after [`TIMEOUT`].
-    pub fn expired(&self) -> u32 {
-        self.expired
-    }
-
-    fn expire(&mut self, now: Instant) {
+    /// Frees the contexts of datagrams that waited for [`TIMEOUT`]; how many were given up.
+    pub fn expire(&mut self, now: Instant) -> u32 {
+        let mut given_up = 0;
         for context in &mut self.contexts {
             match context.state {
                 State::Collecting(Progress { until, .. }) if until <= now => {
                     context.state = State::Free;
-                    self.expired = self.expired.wrapping_add(1);
+                    given_up += 1;
                 }
                 State::Refused { until, .. } if until <= now => context.state = State::Free,
                 _ => {}
             }
         }
+        given_up
     }
 
     /// The context that collects this datagram already, else a free one, else a refused one.

@@ -4,15 +4,12 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::FragmentError;
+use crate::wire::ip::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING, V6_HEADER};
+use crate::wire::{Checksum, esp, put, udp};
 
 /// Octets of the longest header that is kept: an IPv4 header with all options, or an IPv6 header
 /// with 24 octets of extension headers.
 pub(super) const MAX_HEADER: usize = 64;
-
-const IPV6_HEADER: usize = 40;
-const ESP: u8 = 50;
-const UDP: u8 = 17;
-const FRAGMENT: u8 = 44;
 
 /// What fragments of one datagram have in common.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -52,7 +49,7 @@ impl<'p> Fragment<'p> {
             Some(6) => Self::parse_v6(packet),
             _ => Err(FragmentError::Malformed),
         }
-        .map(|found| found.filter(|fragment| matches!(fragment.key.protocol, ESP | UDP)))
+        .map(|found| found.filter(|fragment| matches!(fragment.key.protocol, esp::PROTOCOL | udp::PROTOCOL)))
     }
 
     /// Whether it is the whole datagram (RFC 6946).
@@ -90,11 +87,11 @@ impl<'p> Fragment<'p> {
     }
 
     fn parse_v6(packet: &'p [u8]) -> Result<Option<Self>, FragmentError> {
-        let (fixed, mut rest) = packet.split_first_chunk::<IPV6_HEADER>().ok_or(FragmentError::Malformed)?;
+        let (fixed, mut rest) = packet.split_first_chunk::<V6_HEADER>().ok_or(FragmentError::Malformed)?;
         let [_, class, _, _, _, _, mut next, ..] = *fixed;
-        let (mut length, mut next_header_at) = (IPV6_HEADER, 6);
+        let (mut length, mut next_header_at) = (V6_HEADER, 6);
         // Hop-by-hop options, routing and destination options may stand in front (RFC 8200 §4.1).
-        while matches!(next, 0 | 43 | 60) {
+        while matches!(next, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS) {
             let [following, units, ..] = *rest else { return Err(FragmentError::Malformed) };
             let octets = usize::from(units) * 8 + 8;
             rest = rest.get(octets..).ok_or(FragmentError::Malformed)?;
@@ -124,7 +121,7 @@ impl<'p> Fragment<'p> {
     }
 }
 
-fn addresses_v6(header: &[u8; IPV6_HEADER]) -> Option<(IpAddr, IpAddr)> {
+fn addresses_v6(header: &[u8; V6_HEADER]) -> Option<(IpAddr, IpAddr)> {
     let (source, destination) = header.get(8..)?.split_first_chunk::<16>()?;
     Some((Ipv6Addr::from(*source).into(), Ipv6Addr::from(*destination.first_chunk::<16>()?).into()))
 }
@@ -139,22 +136,14 @@ pub(super) fn make_whole(packet: &mut [u8], header: usize, congested: bool) -> O
             [*f0, *f1] = [0, 0];
             [*c0, *c1] = [0, 0];
             *service |= if congested { 3 } else { 0 };
-            let sum = checksum(packet.get(..header)?).to_be_bytes();
-            packet.get_mut(10..12)?.copy_from_slice(&sum);
+            let sum = Checksum::default().add(packet.get(..header)?).finish();
+            put(packet, 10, sum.to_be_bytes())?;
         }
         [_, class, _, _, l0, l1, ..] => {
-            [*l0, *l1] = length.checked_sub(IPV6_HEADER as u16)?.to_be_bytes();
+            [*l0, *l1] = length.checked_sub(V6_HEADER as u16)?.to_be_bytes();
             *class |= if congested { 0x30 } else { 0 };
         }
         _ => return None,
     }
     Some(())
-}
-
-/// The Internet checksum (RFC 1071) of a header, whose own checksum field is zero.
-fn checksum(header: &[u8]) -> u16 {
-    let (pairs, _) = header.as_chunks::<2>();
-    let sum = pairs.iter().fold(0_u32, |sum, pair| sum + u32::from(u16::from_be_bytes(*pair)));
-    let folded = (sum & 0xFFFF) + (sum >> 16);
-    !(((folded & 0xFFFF) + (folded >> 16)) as u16)
 }

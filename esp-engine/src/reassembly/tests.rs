@@ -185,8 +185,10 @@ fn a_datagram_waits_two_seconds_and_no_longer() {
     let mut reassembly = Reassembly::new();
     assert_eq!(add(&mut reassembly, 0, &Piece::esp(7, 0, true).v4(&[1; 8])), Collected::Waiting);
     let last = Piece::esp(7, 8, false).v4(&[2; 8]);
+    assert_eq!(reassembly.expire(at(1_999)), 0);
+    assert_eq!(reassembly.expire(at(2_000)), 1);
     assert_eq!(add(&mut reassembly, 2_000, &last), Collected::Waiting);
-    assert_eq!(reassembly.expired(), 1);
+    assert_eq!(add(&mut reassembly, 4_000, &Piece::esp(7, 0, true).v4(&[1; 8])), Collected::Waiting);
 
     let mut reassembly = Reassembly::new();
     assert_eq!(add(&mut reassembly, 0, &Piece::esp(7, 0, true).v4(&[1; 8])), Collected::Waiting);
