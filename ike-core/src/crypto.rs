@@ -14,6 +14,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 mod key;
 #[cfg(feature = "software")]
 pub mod software;
+#[cfg(feature = "toy")]
+pub mod toy;
 
 pub use key::{KeyKind, PrivateKey, PublicKey};
 
