@@ -11,7 +11,7 @@ use super::writer::{Octets, Writer};
 use super::{Malformed, NoSpace};
 
 /// More proposals than this are refused.
-pub const MAX_PROPOSALS: usize = 16;
+pub const MAX_PROPOSALS: usize = 32;
 /// More transforms than this in one proposal are refused.
 pub const MAX_TRANSFORMS: usize = 64;
 
