@@ -135,19 +135,34 @@ fn the_key_of_a_certificate_is_found() {
     }
 }
 
+/// The contents of a certificate of version 1 with the key of RFC 8410 and a signature of `signature` octets.
+fn contents(signature: u8) -> Vec<u8> {
+    let serial_algorithm_issuer_validity_subject = hex("02 01 01  30 00  30 00  30 00  30 00");
+    let inner = [serial_algorithm_issuer_validity_subject, hex(ED25519)].concat();
+    let tbs = [&[0x30, u8::try_from(inner.len()).unwrap()][..], &inner].concat();
+    [&tbs[..], &[0x30, 0, 3, signature], &vec![0; usize::from(signature)]].concat()
+}
+
+/// A certificate whose length is these octets.
+fn certificate(length: &[u8], contents: &[u8]) -> Vec<u8> {
+    [&[0x30], length, contents].concat()
+}
+
 /// RFC 5280 §4.1.2.1: version 1 is not written down.
 #[test]
 fn a_certificate_of_version_1_has_its_key_found() {
-    let inner = [
-        hex("02 01 01  30 00  30 00  30 00  30 00"), // serial, algorithm, issuer, validity, subject
-        hex(ED25519),
-    ]
-    .concat();
-    let tbs = [&[0x30, u8::try_from(inner.len()).unwrap()][..], &inner].concat();
-    let rest = hex("30 00  03 01 00");
-    let length = u8::try_from(tbs.len() + rest.len()).unwrap();
-    let certificate = [&[0x30, length][..], &tbs, &rest].concat();
-    assert!(matches!(spki::from_certificate(&certificate), Ok(PublicKey::Ed25519(_))));
+    let contents = contents(1);
+    let length = u8::try_from(contents.len()).unwrap();
+    let key = spki::from_certificate(&certificate(&[length], &contents)).unwrap();
+    assert_eq!(spki::encode(&key), hex(ED25519).as_slice());
+}
+
+/// RFC 5280 §4.1: a certificate has three parts.
+#[test]
+fn a_certificate_with_a_fourth_part_is_refused() {
+    let contents = [contents(1), vec![5, 0]].concat();
+    let length = u8::try_from(contents.len()).unwrap();
+    assert_eq!(spki::from_certificate(&certificate(&[length], &contents)), Err(Malformed::Der));
 }
 
 /// A certificate that is cut, or followed by more, is none.
@@ -164,12 +179,36 @@ fn a_certificate_of_the_wrong_length_is_refused() {
 /// X.690 §10.1: lengths are definite and as short as possible.
 #[test]
 fn lengths_that_are_not_distinguished_are_refused() {
-    let (der, _) = certificates()[0].clone();
-    let body = &der[4..];
-    for length in ["80", "830013c0", "84000013c0", "8100", "817f", "820000", "8200ff", "ff"] {
-        let wrong = [&[0x30][..], &hex(length), body].concat();
-        assert_eq!(spki::from_certificate(&wrong), Err(Malformed::Der), "{length}");
-    }
+    let refused = |length: &[u8], contents: &[u8]| {
+        assert_eq!(spki::from_certificate(&certificate(length, contents)), Err(Malformed::Der));
+    };
+    let long = contents(67);
+    assert_eq!(long.len(), 128);
+    assert!(spki::from_certificate(&certificate(&[0x81, 128], &long)).is_ok());
+    refused(&[0x82, 0, 128], &long);
+    refused(&[0x83, 0, 0, 128], &long);
+    refused(&[0x84, 0, 0, 0, 128], &long);
+    let short = &contents(66);
+    assert_eq!(short.len(), 127);
+    assert!(spki::from_certificate(&certificate(&[127], short)).is_ok());
+    refused(&[0x81, 127], short);
+    refused(&[0x82, 0, 127], short);
+    refused(&[0x80], &[&short[..], &[0, 0]].concat());
+    refused(&[0xff], short);
+    let (der, _) = &certificates()[0];
+    refused(&[&[0x83, 0], &der[2..4]].concat(), &der[4..]);
+}
+
+/// X.690 §10.1: two octets of length are for what one cannot say.
+#[test]
+fn a_length_of_255_has_one_octet() {
+    let mut contents = contents(0);
+    contents.truncate(contents.len() - 2);
+    contents.extend([3, 0x81, 193]);
+    contents.extend([0; 193]);
+    assert_eq!(contents.len(), 255);
+    assert!(spki::from_certificate(&certificate(&[0x81, 255], &contents)).is_ok());
+    assert_eq!(spki::from_certificate(&certificate(&[0x82, 0, 255], &contents)), Err(Malformed::Der));
 }
 
 /// A certificate with another kind of key than ours carries nothing.

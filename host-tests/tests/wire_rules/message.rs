@@ -152,6 +152,8 @@ fn a_flood_of_tiny_payloads_is_refused() {
     for kind in [PayloadType::VENDOR_ID, UNKNOWN] {
         let most: Vec<_> = (0..MAX_PAYLOADS).map(|_| part(kind, &[])).collect();
         assert!(parse(&message(REQUEST, &most)).is_ok());
+        let one_more: Vec<_> = (0..=MAX_PAYLOADS).map(|_| part(kind, &[])).collect();
+        assert_eq!(parse(&message(REQUEST, &one_more)).err(), Some(Malformed::TooManyPayloads));
         let many: Vec<_> = (0..500).map(|_| part(kind, &[0; 28])).collect();
         assert_eq!(parse(&message(REQUEST, &many)).err(), Some(Malformed::TooManyPayloads));
     }
