@@ -39,20 +39,6 @@ code_points! {
 }
 
 code_points! {
-    /// Pseudorandom functions: transform type 2.
-    PrfId(u16) {
-        /// HMAC-SHA-1.
-        HMAC_SHA1 = 2,
-        /// HMAC-SHA-256 (RFC 4868).
-        HMAC_SHA2_256 = 5,
-        /// HMAC-SHA-384.
-        HMAC_SHA2_384 = 6,
-        /// HMAC-SHA-512.
-        HMAC_SHA2_512 = 7,
-    }
-}
-
-code_points! {
     /// Integrity algorithms: transform type 3.
     IntegrityId(u16) {
         /// None: the encryption algorithm authenticates too.
