@@ -1,9 +1,9 @@
 //! Messages and payloads as they lie on the wire (RFC 7296 §3).
 //!
 //! One guarantee for everything below: whatever the octets, parsing never panics, never reads
-//! outside of the slice it was given, never copies, and ends after a number of steps that is
-//! linear in the slice's length. A view can only be had from octets that were checked in full, so
-//! its iterators cannot fail. Views are values too: `write` puts them back on the wire.
+//! outside of the slice it was given, never copies more than a key, and ends after a number of steps
+//! that is linear in the slice's length. Parsing a view checks all of it, so that its iterators
+//! cannot fail. Views are values too: `write` puts them back on the wire.
 //!
 //! Code points are newtypes with constants, so a value that nobody here knows needs no arm.
 
