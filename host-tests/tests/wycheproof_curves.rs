@@ -96,7 +96,13 @@ fn x25519() {
 /// The form of method 14 and of certificates.
 #[test]
 fn ecdsa_p256_in_der() {
-    assert_eq!(ecdsa(ecdsa::TestName::EcdsaSecp256r1Sha256, ecdsa_sig_value::decode), (174, 310));
+    let decode = |octets: &[u8]| {
+        let signature = ecdsa_sig_value::decode(octets)?;
+        // Whatever is accepted is the only encoding of its value.
+        assert_eq!(ecdsa_sig_value::encode(&signature), octets);
+        Some(signature)
+    };
+    assert_eq!(ecdsa(ecdsa::TestName::EcdsaSecp256r1Sha256, decode), (174, 310));
 }
 
 /// The form of method 9 and of DNSSEC.

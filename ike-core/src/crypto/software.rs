@@ -148,7 +148,6 @@ impl KeyExchange for SoftwareExchange {
     }
 }
 
-// Both secrets inside wipe themselves.
 impl ZeroizeOnDrop for SoftwareExchange {}
 
 /// A private key with its public key computed.
@@ -178,8 +177,18 @@ impl Signer for SoftwareSigner {
     }
 }
 
-// Both keys inside wipe themselves.
 impl ZeroizeOnDrop for SoftwareSigner {}
+
+/// That what is inside the two enums wipes itself, as they promise: it depends on features of the crates.
+const fn wipes_itself<T: ZeroizeOnDrop>() {}
+const _: () = {
+    wipes_itself::<StaticSecret>();
+    wipes_itself::<p256::SecretKey>();
+    wipes_itself::<ed25519_dalek::SigningKey>();
+    wipes_itself::<p256::ecdsa::SigningKey>();
+    // Of which HMAC is made.
+    wipes_itself::<Sha256>();
+};
 
 /// RFC 2104. The key is brought to the block's length here, because then nothing can fail.
 fn hmac_sha256(key: &[u8], data: &[&[u8]]) -> PrfOutput {
