@@ -2,8 +2,15 @@
 
 use core::net::SocketAddr;
 
-use esp_engine::sa::{ChildSa, SaUpdate, Spi};
+use esp_engine::crypto::Algorithm;
+use esp_engine::sa::{ChildSa, Mode, PeerKey, SaUpdate, Spi};
+use esp_engine::selector::TrafficSelectors;
+use esp_engine::spd::{Level, PolicyId};
 use esp_engine::time::Instant;
+
+use crate::config::Suite;
+use crate::error::{CloseReason, FailReason};
+use crate::pad::{OwnedIdentity, PeerId};
 
 /// Where a datagram came from or goes to: an answer leaves by the path its question came.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -18,6 +25,7 @@ pub struct Path {
 
 /// The next thing that an endpoint wants done. Drain until [`Output::Timeout`] after every input.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "outputs are moved once, straight out of the endpoint")]
 pub enum Output<'a> {
     /// Something happened that the caller acts on or reports.
     Event(Event),
@@ -33,7 +41,7 @@ pub enum Output<'a> {
 }
 
 /// What key management asks of the data plane, and what it reports.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "events are moved once, straight out of the endpoint")]
 pub enum Event {
     /// Install this pair of SAs, both or neither.
@@ -42,4 +50,168 @@ pub enum Event {
     Remove(Spi),
     /// Move this pair of SAs to other addresses.
     Update(SaUpdate),
+    /// Both ends of an IKE SA are authenticated.
+    Established(Established),
+    /// A Child SA was agreed on; its `Install` came before.
+    ChildEstablished(ChildEstablished),
+    /// A negotiation failed, or left its IKE SA without the Child SA that was asked for.
+    Failed(Failed),
+    /// An established IKE SA ended. Its `Remove`s come before.
+    Closed {
+        /// Its SPIs.
+        spis: IkeSpis,
+        /// The peer's entry.
+        peer: PeerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The keys of an IKE SA, for Wireshark's `ikev2_decryption_table`.
+    #[cfg(feature = "keylog")]
+    Keys(IkeKeys),
+}
+
+/// The SPIs of an IKE SA, in the order of its header (RFC 7296 §3.1).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IkeSpis {
+    /// The original initiator's.
+    pub initiator: u64,
+    /// The original responder's.
+    pub responder: u64,
+}
+
+/// Who began an IKE SA.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    /// We did.
+    Initiator,
+    /// The peer did.
+    Responder,
+}
+
+/// How a peer proved who it is (RFC 7296 §2.15, RFC 7427).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Method {
+    /// Ed25519 signature.
+    Ed25519,
+    /// ECDSA signature on P-256 with SHA-256.
+    EcdsaP256,
+    /// Shared key message integrity code.
+    SharedKey,
+}
+
+/// An IKE SA that stands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Established {
+    /// Its SPIs.
+    pub spis: IkeSpis,
+    /// Who began.
+    pub role: Role,
+    /// The peer's entry.
+    pub peer: PeerId,
+    /// What the peer called itself. For BTNS peers nobody vouches for it.
+    pub identity: OwnedIdentity,
+    /// What it is bound to.
+    pub key: PeerKey,
+    /// How well it is authenticated.
+    pub level: Level,
+    /// How it proved itself.
+    pub method: Method,
+    /// What was negotiated; `suite.esp` is of the first Child SA asked for.
+    pub suite: Suite,
+    /// Where the peer is.
+    pub path: Path,
+}
+
+/// A Child SA that stands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ChildEstablished {
+    /// The IKE SA it belongs to.
+    pub ike: IkeSpis,
+    /// The peer's entry.
+    pub peer: PeerId,
+    /// The policy it serves.
+    pub policy: PolicyId,
+    /// The SPI that we chose.
+    pub inbound: Spi,
+    /// The SPI that the peer chose.
+    pub outbound: Spi,
+    /// Transport or tunnel.
+    pub mode: Mode,
+    /// How packets are protected.
+    pub algorithm: Algorithm,
+    /// 64-bit sequence numbers.
+    pub extended_sequence: bool,
+    /// UDP around ESP.
+    pub encapsulated: bool,
+    /// How well the peer is authenticated.
+    pub level: Level,
+    /// Traffic on our side.
+    pub local_ts: TrafficSelectors,
+    /// Traffic on the peer's side.
+    pub remote_ts: TrafficSelectors,
+}
+
+/// A negotiation that came to nothing.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Failed {
+    /// The entry of the peer that was meant or that it claimed to be.
+    pub peer: Option<PeerId>,
+    /// What it called itself, if it came to that; unproven.
+    pub identity: Option<OwnedIdentity>,
+    /// Where it is.
+    pub path: Path,
+    /// Who began.
+    pub role: Role,
+    /// Whether the IKE SA stands although its Child SA failed.
+    pub established: bool,
+    /// Why.
+    pub reason: FailReason,
+}
+
+/// What `status` says about one IKE SA.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SaStatus {
+    /// Its SPIs; the responder's is zero until it is known.
+    pub spis: IkeSpis,
+    /// Who began.
+    pub role: Role,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Where the peer is.
+    pub path: Path,
+    /// The peer's entry, once it is known.
+    pub peer: Option<PeerId>,
+    /// How well the peer is authenticated, once it is.
+    pub level: Option<Level>,
+    /// What the peer called itself.
+    pub identity: Option<OwnedIdentity>,
+    /// Child SAs under it.
+    pub children: u16,
+}
+
+/// How far an IKE SA has come.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// IKE_SA_INIT was sent.
+    Init,
+    /// IKE_AUTH is under way.
+    Authenticating,
+    /// Both ends are authenticated.
+    Established,
+    /// Our Delete waits for its answer.
+    Closing,
+}
+
+/// The keys of an IKE SA.
+#[cfg(feature = "keylog")]
+#[derive(Clone, Debug)]
+pub struct IkeKeys {
+    /// Its SPIs.
+    pub spis: IkeSpis,
+    /// The cipher of the SK payload.
+    pub algorithm: Algorithm,
+    /// SK_ei: key, then salt.
+    pub initiator: esp_engine::crypto::RawKey,
+    /// SK_er: key, then salt.
+    pub responder: esp_engine::crypto::RawKey,
 }

@@ -1,0 +1,296 @@
+//! What an endpoint is told once: who it is, whom it knows (PAD), what it protects (the SPD's view of
+//! key management), which suites it offers and its times. Borrowed slices throughout, so a
+//! configuration is a `const` or is put together at run time alike. [`Config::check`] refuses what
+//! cannot work and says why.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use esp_engine::crypto::Algorithm;
+use esp_engine::sa::{Lifetime, Limits};
+use esp_engine::selector::TrafficSelector;
+use esp_engine::spd::{Action, Level, PolicyId};
+
+use crate::crypto::{Group, PrivateKey};
+use crate::pad::{Authentication, Identity, Matcher, PadEntry, PeerId};
+
+/// Octets of the longest identity that is sent or accepted.
+pub const MAX_IDENTITY: usize = 128;
+
+/// Everything an endpoint is told.
+#[derive(Clone, Debug)]
+pub struct Config<'c> {
+    /// The identity that we send (IDi or IDr, RFC 7296 §3.5).
+    pub identity: Identity<'c>,
+    /// The key that we sign with; needed unless every peer shares a secret with us.
+    pub key: Option<PrivateKey>,
+    /// Whom we know, in the administrator's order; the first match decides (RFC 4301 §4.4.3.1).
+    pub pad: &'c [PadEntry<'c>],
+    /// The SPD as key management sees it: entry n is [`PolicyId`] n.
+    pub policies: &'c [IkePolicy<'c>],
+    /// What we offer and accept, best first.
+    pub suites: &'c [Suite],
+    /// Our own addresses, where negotiations start that no packet of ours names an address for.
+    pub local: &'c [Local],
+    /// Times and thresholds.
+    pub timing: Timing,
+    /// Claims that a NAT lies between, so that ESP travels in UDP (RFC 7296 §2.23 lets nobody refuse
+    /// because of it).
+    pub force_encapsulation: bool,
+}
+
+/// One of our addresses.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Local {
+    /// The interface, by the caller's numbering.
+    pub interface: u8,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// One entry of the SPD with the peer that may serve it.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IkePolicy<'c> {
+    /// Traffic on our side.
+    pub local: &'c [TrafficSelector],
+    /// Traffic on the far side.
+    pub remote: &'c [TrafficSelector],
+    /// What happens to it; only [`Action::Protect`] concerns key management.
+    pub action: Action,
+    /// Who may be at the other end.
+    pub peer: Peer,
+}
+
+/// Who may serve a policy.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Peer {
+    /// The peer of this PAD entry and nobody else.
+    Entry(PeerId),
+    /// Whoever is authenticated well enough for the policy and may claim the addresses.
+    Any,
+}
+
+/// Algorithms that are used together; the PRF is HMAC-SHA2-256 in all of them.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Suite {
+    /// Protection of IKE messages.
+    pub ike: Algorithm,
+    /// Key exchange.
+    pub group: Group,
+    /// Protection of packets.
+    pub esp: Algorithm,
+}
+
+impl Suite {
+    /// `fast-software`: what is quickest where nothing but the processor computes.
+    pub const FAST_SOFTWARE: Self = Self {
+        ike: Algorithm::ChaCha20Poly1305,
+        group: Group::Curve25519,
+        esp: Algorithm::ChaCha20Poly1305,
+    };
+    /// `hardware-aes`: what AES and P-256 engines compute.
+    pub const HARDWARE_AES: Self =
+        Self { ike: Algorithm::Aes128Gcm16, group: Group::P256, esp: Algorithm::Aes128Gcm16 };
+
+    /// The named suites, with their names.
+    pub const NAMED: [(&'static str, Self); 2] =
+        [("fast-software", Self::FAST_SOFTWARE), ("hardware-aes", Self::HARDWARE_AES)];
+}
+
+/// Times and thresholds.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Timing {
+    /// Wait for an answer before the first retransmission.
+    pub retransmission: Duration,
+    /// Each further wait is this many eighths of the one before.
+    pub backoff_eighths: u8,
+    /// Each wait is lengthened by up to this many percent at random.
+    pub jitter_percent: u8,
+    /// How often a request is sent in all before the peer counts as dead (RFC 7296 §2.4).
+    pub tries: u8,
+    /// How long a responder waits for IKE_AUTH.
+    pub half_open: Duration,
+    /// Half-open IKE SAs from which on a cookie is demanded (RFC 7296 §2.6).
+    pub cookie_threshold: u8,
+    /// Age at which the cookie secret is replaced; the one before stays good for as long again.
+    pub cookie_secret: Duration,
+    /// Half-open IKE SAs that one source address may have.
+    pub half_open_per_source: u8,
+    /// How long the last response is kept for a retransmitted request.
+    pub response: Duration,
+    /// Silence of a peer after which it is asked whether it lives; zero never asks.
+    pub liveness: Duration,
+    /// Age at which an IKE SA ends.
+    pub ike_lifetime: Duration,
+    /// Limits of Child SAs.
+    pub child: Lifetime,
+    /// Interval of NAT keepalives (RFC 3948 §4); zero sends none.
+    pub keepalive: Duration,
+}
+
+impl Timing {
+    /// Values for ordinary networks: a dead peer is given up after about two minutes.
+    pub const DEFAULT: Self = Self {
+        retransmission: Duration::from_millis(1_000),
+        backoff_eighths: 14,
+        jitter_percent: 15,
+        tries: 7,
+        half_open: Duration::from_secs(30),
+        cookie_threshold: 2,
+        cookie_secret: Duration::from_secs(60),
+        half_open_per_source: 4,
+        response: Duration::from_secs(180),
+        liveness: Duration::from_secs(0),
+        ike_lifetime: Duration::from_secs(24 * 3600),
+        child: Lifetime {
+            soft: Limits { time: Duration::from_secs(50 * 60), octets: 0, packets: 0 },
+            hard: Limits { time: Duration::from_secs(3600), octets: 0, packets: 1 << 48 },
+        },
+        keepalive: Duration::from_secs(20),
+    };
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Why a configuration cannot work.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum ConfigError {
+    /// No suite is offered.
+    NoSuite,
+    /// Our identity is longer than [`MAX_IDENTITY`] or is no name.
+    Identity,
+    /// This entry is authenticated by signatures and we have no key to answer with.
+    NoKey(PeerId),
+    /// Our key is no key of its algorithm.
+    BadKey,
+    /// This entry lists no key, no fingerprint, or an empty shared secret.
+    EmptyCredentials(PeerId),
+    /// This entry pins our own key, which is always refused: it would be a reflection.
+    OwnKeyPinned(PeerId),
+    /// This entry's identity is longer than [`MAX_IDENTITY`] or is no name.
+    EntryIdentity(PeerId),
+    /// BTNS is for the wildcard only: this entry names somebody (RFC 5386 §2).
+    BtnsNamesPeer(PeerId),
+    /// The wildcard is not the last entry, so that those behind it never match (RFC 5386 §2).
+    WildcardNotLast(PeerId),
+    /// A second wildcard (RFC 5386 §2).
+    TwoWildcards(PeerId),
+    /// The policy names an entry that does not exist.
+    NoSuchPeer(PolicyId),
+    /// The policy has no selectors on one side.
+    NoSelectors(PolicyId),
+    /// The policy demands more than its peer's entry can ever give.
+    LevelUnreachable(PolicyId),
+    /// The policy names a peer whose key or secret is configured, yet would accept less than that.
+    LevelTooLow(PolicyId),
+    /// No entry can ever serve the policy.
+    NobodyServes(PolicyId),
+    /// A time or count that must not be zero is.
+    Timing,
+    /// The resources have no room for one IKE SA, handshake, Child SA or three messages, or for more
+    /// than 65,535 of a kind.
+    Resources,
+}
+
+impl Config<'_> {
+    /// Whether this configuration can work.
+    ///
+    /// # Errors
+    /// [`ConfigError`], the first that is found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.suites.is_empty() {
+            return Err(ConfigError::NoSuite);
+        }
+        if !self.identity.is_valid() {
+            return Err(ConfigError::Identity);
+        }
+        let timing = &self.timing;
+        if timing.tries == 0 || timing.retransmission.is_zero() || timing.backoff_eighths < 8 {
+            return Err(ConfigError::Timing);
+        }
+        for (id, entry) in self.entries() {
+            self.check_entry(id, entry)?;
+        }
+        for (index, policy) in self.policies.iter().enumerate() {
+            let id = PolicyId(u16::try_from(index).map_err(|_| ConfigError::Resources)?);
+            self.check_policy(id, policy)?;
+        }
+        Ok(())
+    }
+
+    /// The PAD with its numbers.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (PeerId, &PadEntry<'_>)> {
+        (0..=u16::MAX).map(PeerId).zip(self.pad)
+    }
+
+    /// The SPD with its numbers.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (PolicyId, &IkePolicy<'_>)> {
+        (0..=u16::MAX).map(PolicyId).zip(self.policies)
+    }
+
+    /// The entry with this number.
+    pub(crate) fn entry(&self, id: PeerId) -> Option<&PadEntry<'_>> {
+        self.pad.get(usize::from(id.0))
+    }
+
+    /// The policy with this number.
+    pub(crate) fn policy(&self, id: PolicyId) -> Option<&IkePolicy<'_>> {
+        self.policies.get(usize::from(id.0))
+    }
+
+    fn check_entry(&self, id: PeerId, entry: &PadEntry<'_>) -> Result<(), ConfigError> {
+        let last = usize::from(id.0) + 1 == self.pad.len();
+        match (&entry.matcher, &entry.authentication) {
+            (Matcher::Any, Authentication::Btns) if !last => {
+                let behind = self.pad.get(usize::from(id.0) + 1..).unwrap_or(&[]);
+                let twice = behind.iter().any(|e| matches!(e.authentication, Authentication::Btns));
+                return Err(if twice { ConfigError::TwoWildcards(id) } else { ConfigError::WildcardNotLast(id) });
+            }
+            (Matcher::Any, _) if !last => return Err(ConfigError::WildcardNotLast(id)),
+            (Matcher::Any, _) => {}
+            (_, Authentication::Btns) => return Err(ConfigError::BtnsNamesPeer(id)),
+            (Matcher::Exact(identity), _) if !identity.is_valid() => {
+                return Err(ConfigError::EntryIdentity(id));
+            }
+            _ => {}
+        }
+        let empty = match entry.authentication {
+            Authentication::Pinned(keys) => keys.is_empty(),
+            Authentication::Fingerprints(hashes) => hashes.is_empty(),
+            Authentication::SharedKey(secret) => secret.is_empty(),
+            Authentication::Btns => false,
+        };
+        if empty {
+            return Err(ConfigError::EmptyCredentials(id));
+        }
+        let shared = matches!(entry.authentication, Authentication::SharedKey(_));
+        if !shared && self.key.is_none() { Err(ConfigError::NoKey(id)) } else { Ok(()) }
+    }
+
+    fn check_policy(&self, id: PolicyId, policy: &IkePolicy<'_>) -> Result<(), ConfigError> {
+        let Action::Protect { minimum, .. } = policy.action else {
+            return Ok(());
+        };
+        if policy.local.is_empty() || policy.remote.is_empty() {
+            return Err(ConfigError::NoSelectors(id));
+        }
+        match policy.peer {
+            Peer::Entry(peer) => {
+                let level = self.entry(peer).ok_or(ConfigError::NoSuchPeer(id))?.authentication.level();
+                if level < minimum {
+                    Err(ConfigError::LevelUnreachable(id))
+                } else if level >= Level::Shared && minimum < Level::Shared {
+                    Err(ConfigError::LevelTooLow(id))
+                } else {
+                    Ok(())
+                }
+            }
+            Peer::Any if self.pad.iter().any(|e| e.authentication.level() >= minimum) => Ok(()),
+            Peer::Any => Err(ConfigError::NobodyServes(id)),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Why something did not happen. [`Discarded`]: a datagram that changed nothing, counted by reason.
+//! [`FailReason`] and [`CloseReason`]: what ended a negotiation or an IKE SA, for the operator.
+//! [`AcquireError`]: why a negotiation could not begin. [`Mismatch`]: where two proposals part.
+
+use crate::wire::Malformed;
+
+macro_rules! discarded {
+    ($($(#[doc = $doc:literal])+ $name:ident => $words:literal,)+) => {
+        /// Why a datagram was dropped. Nothing changed because of it but a counter.
+        #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+        pub enum Discarded {
+            $($(#[doc = $doc])+ $name,)+
+            /// The octets are no IKE message, or their payloads are none.
+            Malformed(Malformed),
+        }
+
+        impl Discarded {
+            /// Each reason but [`Self::Malformed`], in the order of the counters.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// In words.
+            pub const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)+
+                    Self::Malformed(_) => "malformed message",
+                }
+            }
+        }
+    };
+}
+
+discarded! {
+    /// On port 4500 without the non-ESP marker, or too short to carry it (RFC 3948 §2.2).
+    NotIke => "not an IKE message",
+    /// Another major version (RFC 7296 §2.5).
+    MajorVersion => "other major version",
+    /// An exchange type that is none, or has no place here (RFC 7296 §3.1).
+    UnexpectedExchange => "exchange type has no place here",
+    /// The Initiator flag does not fit our role in this IKE SA (RFC 7296 §3.1).
+    WrongDirection => "direction does not fit our role",
+    /// An IKE SPI of zero where there has to be one, or one that is ours where it has to be the peer's.
+    BadSpi => "impossible IKE SPI",
+    /// No IKE SA has this SPI.
+    UnknownSpi => "unknown IKE SPI",
+    /// A good message that this state of the IKE SA has no use for.
+    WrongState => "message does not fit the state of the IKE SA",
+    /// A Message ID outside of the window (RFC 7296 §2.3).
+    WrongMessageId => "Message ID outside the window",
+    /// A request that was answered, whose answer is no longer kept.
+    ResponseForgotten => "retransmission of a request whose answer is forgotten",
+    /// The Message ID of the last request with another message.
+    AlteredRetransmission => "retransmission with other content",
+    /// Retransmissions faster than answers to them may leave.
+    RetransmissionLimit => "retransmitted too often",
+    /// The integrity check of the SK payload failed.
+    Forged => "integrity check failed",
+    /// An IKE_SA_INIT message longer than a message buffer.
+    TooLong => "message longer than a buffer",
+    /// No place for another IKE SA or handshake.
+    NoSlot => "no place for another IKE SA",
+    /// No buffer for a message.
+    NoBuffer => "no free message buffer",
+    /// This source address has as many half-open IKE SAs as it may have.
+    HalfOpenLimit => "too many half-open IKE SAs of this address",
+    /// Answered with a demand for a cookie (RFC 7296 §2.6).
+    CookieDemanded => "cookie demanded",
+    /// The cookie is not one that we gave for this request.
+    BadCookie => "wrong cookie",
+    /// Answered: none of the proposals fits.
+    NoProposalChosen => "no proposal fits",
+    /// Answered: the KE payload is not of the group of the proposal that fits.
+    OtherGroup => "KE payload of another group",
+    /// Answered or not: the request has a payload with the critical bit that we do not know.
+    CriticalPayload => "unknown critical payload",
+    /// The KE payload's value is unusable (RFC 6989).
+    BadKeyExchange => "unusable public value",
+    /// A nonce of fewer than 16 or more than 256 octets, or our own (RFC 7296 §3.9).
+    BadNonce => "unusable nonce",
+    /// A payload that this message must have is missing, or one is there twice.
+    MissingPayload => "payload missing or twice",
+    /// An unprotected error: taken as a hint, it ends nothing (RFC 7296 §2.21.1).
+    Hint => "unprotected error notification",
+    /// The answer chooses what we did not offer (RFC 7296 §3.3.6).
+    NotOffered => "answer chooses what was not offered",
+    /// The answer asks for a group that we did not offer or have tried, or for another try too many.
+    UselessRetry => "answer asks for a useless retry",
+    /// An answer nobody waits for.
+    Unsolicited => "answer to no request",
+    /// The source of randomness failed: nothing new begins.
+    NoRandom => "no randomness",
+    /// An answer without IKE SA is waiting to be sent already.
+    Busy => "another answer is waiting to be sent",
+}
+
+impl From<Malformed> for Discarded {
+    fn from(reason: Malformed) -> Self {
+        Self::Malformed(reason)
+    }
+}
+
+/// How often each thing happened since the endpoint was made.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    discarded: [u32; Discarded::ALL.len()],
+    /// Datagrams that are no IKE message or whose payloads are none.
+    pub malformed: u32,
+    /// Datagrams that were taken.
+    pub accepted: u32,
+    /// Requests of ours that were sent again.
+    pub retransmitted: u32,
+    /// Requests of the peers that came again and were answered again.
+    pub replayed: u32,
+    /// IKE SAs that were established.
+    pub established: u32,
+    /// Negotiations that failed.
+    pub failed: u32,
+    /// Peers whose authentication failed.
+    pub authentication_failed: u32,
+    /// Shared secrets computed: what a flood makes us pay for.
+    pub key_exchanges: u32,
+}
+
+impl Counters {
+    /// Datagrams dropped for this reason.
+    pub fn discarded(&self, reason: Discarded) -> u32 {
+        match Self::index(reason) {
+            Some(index) => self.discarded.get(index).copied().unwrap_or(0),
+            None => self.malformed,
+        }
+    }
+
+    /// Datagrams dropped for whatever reason.
+    pub fn discarded_in_all(&self) -> u32 {
+        self.discarded.iter().fold(self.malformed, |sum, n| sum.saturating_add(*n))
+    }
+
+    pub(crate) fn count(&mut self, reason: Discarded) {
+        let counter = match Self::index(reason) {
+            Some(index) => self.discarded.get_mut(index),
+            None => Some(&mut self.malformed),
+        };
+        if let Some(counter) = counter {
+            *counter = counter.saturating_add(1);
+        }
+    }
+
+    fn index(reason: Discarded) -> Option<usize> {
+        Discarded::ALL.iter().position(|other| *other == reason)
+    }
+}
+
+/// Why a negotiation could not begin.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum AcquireError {
+    /// No such policy, or none that protects.
+    NoPolicy,
+    /// No such entry in the PAD.
+    NoPeer,
+    /// Nothing says where the peer is.
+    NoAddress,
+    /// We have no address of the peer's family.
+    NoLocalAddress,
+    /// No place for another IKE SA or handshake.
+    NoSlot,
+    /// No buffer for a message.
+    NoBuffer,
+    /// The source of randomness failed.
+    NoRandom,
+    /// The endpoint is shutting down.
+    ShuttingDown,
+}
+
+/// What ended a negotiation before there was an IKE SA, or left it without the Child SA.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum FailReason {
+    /// No answer to any try of IKE_SA_INIT; the last hint that came without protection, if any.
+    NoAnswer {
+        /// Notify type of an unprotected error that was seen while waiting.
+        hint: Option<u16>,
+    },
+    /// No answer to any try of IKE_AUTH.
+    NoAuthAnswer,
+    /// No IKE_AUTH came in time.
+    HalfOpenExpired,
+    /// None of the proposals fits.
+    NoProposal(Mismatch),
+    /// Nobody in the PAD is who the peer says that it is, and no wildcard takes it.
+    UnknownPeer,
+    /// The peer is somebody else than the one that this policy names.
+    OtherPeer,
+    /// The AUTH payload does not verify with any key that the peer may have.
+    BadAuthentication,
+    /// The peer proved a key, but not one of those in its entry. SHA-256 of its SubjectPublicKeyInfo.
+    KeyMismatch([u8; 32]),
+    /// The peer proved our own key: a reflection.
+    OwnKey,
+    /// The peer used a method of authentication that its entry does not allow, or none.
+    WrongMethod,
+    /// The peer sent neither its key nor do we know one.
+    NoKey,
+    /// The peer is not authenticated well enough for any policy over these addresses.
+    LevelTooLow,
+    /// No policy and no claim of the peer allows these traffic selectors.
+    SelectorsUnacceptable,
+    /// The flow lives under another peer's key.
+    OtherKeysFlow,
+    /// The peer's answer widens or changes what we asked for.
+    AnswerNotOffered,
+    /// The peer does transport mode where we need tunnel mode, or the reverse.
+    ModeUnacceptable,
+    /// No place for another Child SA.
+    NoChildSlot,
+    /// The message lacks a payload, has one twice, or one that is critical and unknown.
+    BadMessage,
+    /// The peer refused with this notify type (RFC 7296 §3.10.1).
+    Refused(u16),
+    /// The source of randomness or a key failed.
+    Internal,
+}
+
+impl FailReason {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoAnswer { .. } => "no answer to IKE_SA_INIT",
+            Self::NoAuthAnswer => "no answer to IKE_AUTH",
+            Self::HalfOpenExpired => "the peer did not go on after IKE_SA_INIT",
+            Self::NoProposal(_) => "no proposal fits",
+            Self::UnknownPeer => "unknown peer",
+            Self::OtherPeer => "another peer answered than the policy names",
+            Self::BadAuthentication => "authentication failed: the AUTH payload does not verify",
+            Self::KeyMismatch(_) => "authentication failed: not the key that is pinned",
+            Self::OwnKey => "authentication failed: our own key came back",
+            Self::WrongMethod => "authentication failed: method not allowed for this peer",
+            Self::NoKey => "authentication failed: the peer's key is not known and was not sent",
+            Self::LevelTooLow => "not authenticated well enough for the policy",
+            Self::SelectorsUnacceptable => "traffic selectors not acceptable",
+            Self::OtherKeysFlow => "the flow lives under another peer's key",
+            Self::AnswerNotOffered => "the peer answered what was not offered",
+            Self::ModeUnacceptable => "transport or tunnel mode not acceptable",
+            Self::NoChildSlot => "no place for another Child SA",
+            Self::BadMessage => "a protected message lacks a payload or cannot be understood",
+            Self::Refused(_) => "the peer refused",
+            Self::Internal => "randomness or a key failed",
+        }
+    }
+
+    /// Whether the peer failed to prove who it is.
+    pub const fn is_authentication(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownPeer
+                | Self::OtherPeer
+                | Self::BadAuthentication
+                | Self::KeyMismatch(_)
+                | Self::OwnKey
+                | Self::WrongMethod
+                | Self::NoKey
+        )
+    }
+}
+
+/// Why an established IKE SA ended, and its Child SAs with it.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum CloseReason {
+    /// The peer deleted it.
+    DeletedByPeer,
+    /// We were told to.
+    Requested,
+    /// The peer no longer answers.
+    PeerDead,
+    /// Its time was over, or its Message IDs were.
+    Expired,
+    /// The same peer said that it starts anew (INITIAL_CONTACT, RFC 7296 §2.4).
+    InitialContact,
+    /// Its last Child SA ended.
+    NoChildLeft,
+    /// The peer answered with an error that ends the IKE SA (RFC 7296 §2.21.3).
+    RefusedByPeer(u16),
+}
+
+impl CloseReason {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::DeletedByPeer => "deleted by the peer",
+            Self::Requested => "closed by request",
+            Self::PeerDead => "the peer no longer answers",
+            Self::Expired => "its lifetime is over",
+            Self::InitialContact => "the peer started anew",
+            Self::NoChildLeft => "its last Child SA ended",
+            Self::RefusedByPeer(_) => "the peer ended it with an error",
+        }
+    }
+}
+
+/// The first transform type for which two proposals have nothing in common (RFC 7296 §3.3.2).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Mismatch {
+    /// Transform type: 1 ENCR, 2 PRF, 3 INTEG, 4 KE, 5 ESN.
+    pub kind: u8,
+    /// Identifier and key length of what we want.
+    pub ours: Transform,
+    /// The first that the peer offers of this type; `None` when it offers none or did not say.
+    pub theirs: Option<Transform>,
+}
+
+/// An algorithm by its numbers (RFC 7296 §3.3.2).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Transform {
+    /// Transform ID.
+    pub id: u16,
+    /// Key length attribute in bits.
+    pub key_bits: Option<u16>,
+}

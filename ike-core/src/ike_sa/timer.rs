@@ -1,0 +1,113 @@
+//! The timers of one IKE SA: a small table, so that the next moment is its minimum. Retransmissions
+//! back off exponentially with some jitter, so that peers that lost the same link do not come back in
+//! step (RFC 7296 §2.4).
+
+use core::time::Duration;
+
+use esp_engine::time::Instant;
+
+use crate::config::Timing;
+
+/// What a timer is for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Timer {
+    /// Our request is sent again, or given up.
+    Retransmit,
+    /// The IKE SA ends: half-open for too long, or its lifetime is over.
+    Expire,
+    /// The peer is asked whether it lives.
+    Liveness,
+    /// The NAT is reminded of us.
+    Keepalive,
+}
+
+impl Timer {
+    /// All of them, in the order in which they fire at one moment.
+    pub(crate) const ALL: [Self; 4] = [Self::Retransmit, Self::Expire, Self::Liveness, Self::Keepalive];
+}
+
+/// When each fires.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Timers([Option<Instant>; Timer::ALL.len()]);
+
+impl Timers {
+    /// Sets one, whatever it was before.
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        if let Some(entry) = self.0.get_mut(timer as usize) {
+            *entry = Some(at);
+        }
+    }
+
+    /// Stops one.
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        if let Some(entry) = self.0.get_mut(timer as usize) {
+            *entry = None;
+        }
+    }
+
+    /// Stops all.
+    pub(crate) fn stop_all(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The next moment at which one fires.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Takes the first timer whose moment has come; it fires once.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        Timer::ALL.into_iter().zip(&mut self.0).find_map(|(timer, at)| {
+            at.filter(|at| *at <= now)?;
+            *at = None;
+            Some(timer)
+        })
+    }
+}
+
+impl Timing {
+    /// The wait after a request was sent for the `tries`th time; `random` decides the jitter.
+    pub(crate) fn wait(&self, tries: u8, random: u32) -> Duration {
+        let mut wait = u64::try_from(self.retransmission.as_millis()).unwrap_or(u64::MAX);
+        for _ in 1..tries {
+            wait = wait.saturating_mul(u64::from(self.backoff_eighths)) / 8;
+        }
+        let span = wait / 100 * u64::from(self.jitter_percent) + 1;
+        Duration::from_millis(wait.saturating_add(u64::from(random) % span))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    /// A timer that is due fires once, however late the call comes.
+    #[test]
+    fn due_timer_fires_once() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Expire, at(20));
+        timers.set(Timer::Retransmit, at(10));
+        assert_eq!(timers.next(), Some(at(10)));
+        assert_eq!(timers.take_due(at(9)), None);
+        assert_eq!(timers.take_due(at(1 << 40)), Some(Timer::Retransmit));
+        assert_eq!(timers.take_due(at(1 << 40)), Some(Timer::Expire));
+        assert_eq!(timers.take_due(at(1 << 40)), None);
+        assert_eq!(timers.next(), None);
+    }
+
+    /// RFC 7296 §2.4: each wait is longer than the one before; jitter only lengthens.
+    #[test]
+    fn waits_grow_and_jitter_stays_in_bounds() {
+        let timing = Timing::DEFAULT;
+        let waits: [u128; 7] = core::array::from_fn(|n| timing.wait(n as u8 + 1, 0).as_millis());
+        assert_eq!(waits, [1_000, 1_750, 3_062, 5_358, 9_376, 16_408, 28_714]);
+        for random in [1, 77, u32::MAX] {
+            let wait = timing.wait(1, random).as_millis();
+            assert!((1_000..=1_150).contains(&wait), "{wait}");
+        }
+    }
+}

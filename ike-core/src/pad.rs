@@ -1,0 +1,226 @@
+//! Peer authorization database (RFC 4301 §4.4.3, RFC 5386): who may be at the other end, how it proves
+//! itself, and which addresses it may speak for. The search runs by the asserted identity; only when
+//! no entry matches does the BTNS wildcard apply, so a known name with the wrong key is refused and
+//! never becomes a stranger who is welcome.
+
+use core::net::{IpAddr, SocketAddr};
+
+use esp_engine::selector::{AddressRange, TrafficSelector};
+use esp_engine::spd::Level;
+
+use crate::config::Config;
+use crate::crypto::PublicKey;
+
+pub use identity::{Identity, OwnedIdentity};
+
+mod identity;
+
+/// A peer's place in the PAD.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PeerId(pub u16);
+
+/// One entry of the PAD.
+#[derive(Copy, Clone, Debug)]
+pub struct PadEntry<'c> {
+    /// Whose entry this is.
+    pub matcher: Matcher<'c>,
+    /// How it proves itself.
+    pub authentication: Authentication<'c>,
+    /// Which addresses its traffic selectors may name.
+    pub claim: Claim<'c>,
+    /// Where to reach it; `None` for a peer that only answers, or whose address the packet names.
+    pub address: Option<SocketAddr>,
+    /// Sends our key in a CERT payload even when the peer did not ask for it.
+    pub send_key: bool,
+}
+
+/// Which identities an entry is for (RFC 4301 §4.4.3.1).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Matcher<'c> {
+    /// This identity.
+    Exact(Identity<'c>),
+    /// DNS names that end in this, which begins with a dot: `.example.net`.
+    Suffix(&'c str),
+    /// Address identities in this range, and peers without identity that come from it.
+    Addresses(AddressRange),
+    /// Everyone.
+    Any,
+}
+
+/// How a peer proves who it is.
+#[derive(Copy, Clone, Debug)]
+pub enum Authentication<'c> {
+    /// One of these keys signs.
+    Pinned(&'c [PublicKey]),
+    /// A key signs whose SubjectPublicKeyInfo has one of these SHA-256 hashes; the peer has to send it.
+    Fingerprints(&'c [[u8; 32]]),
+    /// This secret.
+    SharedKey(&'c [u8]),
+    /// Any key that signs (RFC 5386).
+    Btns,
+}
+
+impl Authentication<'_> {
+    /// What a peer reaches that passes.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Pinned(_) | Self::Fingerprints(_) => Level::Pinned,
+            Self::SharedKey(_) => Level::Shared,
+            Self::Btns => Level::Any,
+        }
+    }
+}
+
+/// Which addresses a peer may speak for (RFC 4301 §4.4.3.3).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Claim<'c> {
+    /// The one that IKE runs to.
+    OwnAddress,
+    /// These.
+    Ranges(&'c [AddressRange]),
+}
+
+impl<'c> Config<'c> {
+    /// The first entry for this identity, shown from this address.
+    pub(crate) fn search(&self, identity: &Identity<'_>, source: IpAddr) -> Option<(PeerId, PadEntry<'c>)> {
+        let mut entries = (0..=u16::MAX).map(PeerId).zip(self.pad);
+        entries.find(|(_, entry)| entry.matcher.matches(identity, source)).map(|(id, entry)| (id, *entry))
+    }
+
+    /// The addresses that a peer of this entry may speak for, best first, as long as IKE runs to
+    /// `address`.
+    pub(crate) fn claims(&self, id: PeerId, address: IpAddr) -> Claims<'c> {
+        match self.pad.get(usize::from(id.0)) {
+            // A stranger speaks for itself only, and for no address that somebody else owns
+            // (RFC 5386 §2, second search).
+            Some(entry) if matches!(entry.authentication, Authentication::Btns) => {
+                if self.is_taken(id, address) { Claims::Nothing } else { Claims::Single(AddressRange::single(address)) }
+            }
+            Some(PadEntry { claim: Claim::Ranges(ranges), .. }) => Claims::Ranges(ranges),
+            Some(_) => Claims::Single(AddressRange::single(address)),
+            None => Claims::Nothing,
+        }
+    }
+
+    /// Whether another entry, or we ourselves, own this address.
+    fn is_taken(&self, id: PeerId, address: IpAddr) -> bool {
+        self.local.iter().any(|local| local.address == address)
+            || self.entries().any(|(other, entry)| other != id && entry.owns(address))
+    }
+}
+
+impl PadEntry<'_> {
+    fn owns(&self, address: IpAddr) -> bool {
+        let claimed = match self.claim {
+            Claim::Ranges(ranges) => ranges.iter().any(|r| r.contains(address)),
+            Claim::OwnAddress => false,
+        };
+        let named = match self.matcher {
+            Matcher::Addresses(range) => range.contains(address),
+            Matcher::Exact(Identity::Address(own)) => own == address,
+            _ => false,
+        };
+        claimed || named || self.address.is_some_and(|own| own.ip() == address)
+    }
+}
+
+/// Addresses that a peer may speak for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Claims<'c> {
+    Nothing,
+    Single(AddressRange),
+    Ranges(&'c [AddressRange]),
+}
+
+impl Claims<'_> {
+    /// The ranges themselves.
+    pub(crate) fn ranges(&self) -> &[AddressRange] {
+        match self {
+            Self::Nothing => &[],
+            Self::Single(range) => core::slice::from_ref(range),
+            Self::Ranges(ranges) => ranges,
+        }
+    }
+
+    /// Whether all of a traffic selector lies in one of the ranges.
+    pub(crate) fn cover(&self, selector: &TrafficSelector) -> bool {
+        self.ranges().iter().any(|range| range.covers(&selector.addresses))
+    }
+}
+
+impl Matcher<'_> {
+    fn matches(&self, identity: &Identity<'_>, source: IpAddr) -> bool {
+        match (self, identity) {
+            (Self::Any, _) => true,
+            (Self::Exact(own), other) => own.is_same(other),
+            (Self::Suffix(suffix), Identity::Fqdn(name)) => identity::ends_in(name, suffix),
+            (Self::Addresses(range), Identity::Address(address)) => range.contains(*address),
+            (Self::Addresses(range), Identity::Null) => range.contains(source),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Suite, Timing};
+    use core::net::Ipv4Addr;
+
+    const fn entry(matcher: Matcher<'static>, authentication: Authentication<'static>) -> PadEntry<'static> {
+        PadEntry { matcher, authentication, claim: Claim::OwnAddress, address: None, send_key: false }
+    }
+
+    const A: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    const PAD: &[PadEntry<'static>] = &[
+        entry(Matcher::Exact(Identity::Fqdn("one.example")), Authentication::SharedKey(b"secret")),
+        entry(Matcher::Suffix(".example"), Authentication::SharedKey(b"secret")),
+        entry(Matcher::Addresses(AddressRange::single(A)), Authentication::SharedKey(b"secret")),
+        entry(Matcher::Any, Authentication::Btns),
+    ];
+
+    fn config(pad: &'static [PadEntry<'static>]) -> Config<'static> {
+        Config {
+            identity: Identity::Null,
+            key: None,
+            pad,
+            policies: &[],
+            suites: &[Suite::FAST_SOFTWARE],
+            local: &[],
+            timing: Timing::DEFAULT,
+            force_encapsulation: false,
+        }
+    }
+
+    fn found(identity: Identity<'_>, source: IpAddr) -> u16 {
+        config(PAD).search(&identity, source).map_or(u16::MAX, |(id, _)| id.0)
+    }
+
+    /// RFC 4301 §4.4.3.1: the list is ordered and the first match decides; RFC 5386 §2: the wildcard last.
+    #[test]
+    fn first_match_decides_and_wildcard_is_last() {
+        assert_eq!(found(Identity::Fqdn("one.example"), B), 0);
+        assert_eq!(found(Identity::Fqdn("two.example"), B), 1);
+        assert_eq!(found(Identity::Address(A), B), 2);
+        assert_eq!(found(Identity::Null, A), 2);
+        assert_eq!(found(Identity::Null, B), 3);
+        assert_eq!(found(Identity::Fqdn("elsewhere"), B), 3);
+    }
+
+    /// A name in other letters is the same name, and one that is no name is nobody's.
+    #[test]
+    fn odd_names_match_the_same_entry_or_none() {
+        assert_eq!(found(Identity::Fqdn("ONE.Example."), B), 0);
+        for odd in ["one.example\0", "one.example ", "one..example", "one.example..", ".example", "x\0.example"] {
+            assert_eq!(found(Identity::Fqdn(odd), B), 3, "{odd:?}");
+        }
+    }
+
+    /// RFC 5386 §2: a peer of the wildcard speaks for its own address only, unless somebody owns that.
+    #[test]
+    fn stranger_speaks_for_itself_only() {
+        assert_eq!(config(PAD).claims(PeerId(3), B), Claims::Single(AddressRange::single(B)));
+        assert_eq!(config(PAD).claims(PeerId(3), A), Claims::Nothing);
+    }
+}

@@ -1,0 +1,62 @@
+//! Every octet that this crate owns. [`Resources`] is sized by its caller and lent to an endpoint,
+//! which erases the sizes. A full pool has a defined answer everywhere; nothing grows.
+
+use crate::child_sa::Child;
+use crate::crypto::Crypto;
+use crate::handshake::Handshake;
+use crate::ike_sa::IkeSa;
+use crate::outbox::Queue;
+
+pub(crate) use buffers::{Buffer, BufferId, Buffers};
+
+mod buffers;
+
+/// Octets of the longest message that is kept: an Ethernet frame's worth (RFC 7296 §2 wants 1,280).
+pub const MESSAGE: usize = 1472;
+
+/// Room for an endpoint's state.
+///
+/// `CHILD_SAS` must be the number of places in the data plane's SA table, because the SPIs that we
+/// choose carry the slot. Three buffers serve one handshake.
+#[derive(Debug)]
+pub struct Resources<
+    C: Crypto,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const CHILD_SAS: usize,
+    const BUFFERS: usize,
+> {
+    pub(crate) ike_sas: [Option<IkeSa>; IKE_SAS],
+    pub(crate) handshakes: [Option<Handshake<C>>; HANDSHAKES],
+    pub(crate) children: [Option<Child>; CHILD_SAS],
+    pub(crate) buffers: [Buffer; BUFFERS],
+    pub(crate) queue: Queue,
+}
+
+impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
+    Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+{
+    /// Empty; fit for a `static`.
+    pub const fn new() -> Self {
+        Self {
+            ike_sas: [const { None }; IKE_SAS],
+            handshakes: [const { None }; HANDSHAKES],
+            children: [const { None }; CHILD_SAS],
+            buffers: [const { Buffer::new() }; BUFFERS],
+            queue: Queue::new(),
+        }
+    }
+}
+
+impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize> Default
+    for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The place of a slot that is free, as the number that goes into an SPI.
+pub(crate) fn free_slot<T>(slots: &[Option<T>]) -> Option<u16> {
+    slots.iter().position(Option::is_none).and_then(|index| u16::try_from(index).ok())
+}
