@@ -1,3 +1,141 @@
-//! The IKE SA (RFC 7296 §2.3, §2.14).
+//! One IKE SA (RFC 7296 §2). Its life, both roles:
+//!
+//! ```text
+//! initiator:  Handshake(InitSent ─▶ AuthSent) ─▶ Established ─▶ Closing
+//! responder:  Handshake(InitAnswered)         ─▶ Established ─▶ Lingering
+//! ```
+//!
+//! Closing waits for the answer to our Delete. Lingering only repeats its last answer. What a handshake
+//! needs lies in a pool of its own, so that an IKE SA at rest is small.
+
+use core::mem::size_of;
+
+use esp_engine::crypto::RawKey;
+use esp_engine::sa::{KeyPair, PeerKey};
+use esp_engine::spd::Level;
+use esp_engine::time::Instant;
+
+use crate::crypto::PrfOutput;
+use crate::error::CloseReason;
+use crate::ike_sa::keys::{IkeKeys, IkeSpis, Role};
+use crate::ike_sa::nat::Nat;
+use crate::ike_sa::timer::Timers;
+use crate::ike_sa::window::Window;
+use crate::output::{Method, Path};
+use crate::pad::{OwnedIdentity, PeerId};
+use crate::wire::code_point::ExchangeType;
+use crate::wire::header::{Flags, Header, IkeSpi};
 
 pub mod keys;
+pub(crate) mod nat;
+pub(crate) mod timer;
+pub(crate) mod window;
+
+const _: () = assert!(size_of::<IkeSa>() <= 1024);
+
+/// Octets that one IKE SA at rest takes in the resources, beside its last response in the pool.
+pub const IKE_SA: usize = size_of::<Option<IkeSa>>();
+
+/// One IKE SA.
+#[derive(Debug)]
+pub struct IkeSa {
+    pub(crate) spis: IkeSpis,
+    pub(crate) role: Role,
+    /// Where the peer is, and which address of ours it knows.
+    pub(crate) path: Path,
+    pub(crate) created: Instant,
+    pub(crate) window: Window,
+    pub(crate) timers: Timers,
+    /// Messages sealed under our key: the counter that its IVs are made of (RFC 5282 §3.1).
+    pub(crate) sealed: u64,
+    pub(crate) state: State,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// The slot in the pool of handshakes.
+    Handshake(u8),
+    /// Both ends are authenticated.
+    Established(Established),
+    /// Our Delete waits for its answer, or for its turn.
+    Closing(Established, CloseReason),
+    /// Only the last answer is repeated.
+    Lingering,
+    /// To be reported and forgotten.
+    Ended(PeerId, CloseReason),
+}
+
+/// What stays of a handshake.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) sk_d: PrfOutput,
+    /// Of the SK payload.
+    pub(crate) keys: KeyPair<RawKey>,
+    pub(crate) peer: PeerId,
+    pub(crate) identity: OwnedIdentity,
+    pub(crate) key: PeerKey,
+    pub(crate) level: Level,
+    pub(crate) method: Method,
+    pub(crate) nat: Nat,
+    pub(crate) since: Instant,
+    /// When the peer was last heard.
+    pub(crate) heard: Instant,
+}
+
+impl IkeSa {
+    pub(crate) fn new(role: Role, spis: IkeSpis, path: Path, now: Instant) -> Self {
+        Self {
+            spis,
+            role,
+            path,
+            created: now,
+            window: Window::default(),
+            timers: Timers::default(),
+            sealed: 0,
+            state: State::Lingering,
+        }
+    }
+
+    /// The SPI that we chose.
+    pub(crate) const fn own_spi(&self) -> u64 {
+        match self.role {
+            Role::Initiator => self.spis.initiator,
+            Role::Responder => self.spis.responder,
+        }
+    }
+
+    /// A header for a message of ours.
+    pub(crate) fn header(&self, exchange: ExchangeType, response: bool, message_id: u32) -> Header {
+        Header {
+            initiator_spi: IkeSpi(self.spis.initiator),
+            responder_spi: IkeSpi(self.spis.responder),
+            next_payload: crate::wire::code_point::PayloadType::NONE,
+            exchange,
+            flags: Flags { initiator: self.role == Role::Initiator, response },
+            message_id,
+        }
+    }
+
+    /// What both ends proved, once they did.
+    pub(crate) const fn established(&self) -> Option<&Established> {
+        match &self.state {
+            State::Established(established) | State::Closing(established, _) => Some(established),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer has not shown yet that it is worth its place.
+    pub(crate) const fn is_half_open(&self) -> bool {
+        matches!(
+            (&self.state, self.role),
+            (State::Handshake(_), Role::Responder) | (State::Lingering, _)
+        )
+    }
+}
+
+/// The keys of the SK payload from our side.
+pub(crate) fn cipher_keys(keys: &IkeKeys, role: Role) -> KeyPair<RawKey> {
+    let pair = keys.cipher_keys(role);
+    KeyPair { inbound: pair.inbound.clone(), outbound: pair.outbound.clone() }
+}

@@ -1,0 +1,109 @@
+//! What only a handshake needs: key exchange, nonces, the two IKE_SA_INIT messages that both ends
+//! sign. It lies in a slot of a pool that is free again once the IKE SA stands or is gone.
+
+use esp_engine::selector::Selectors;
+use esp_engine::spd::PolicyId;
+
+use crate::auth::SignatureHashes;
+use crate::config::Suite;
+use crate::crypto::{Crypto, Group};
+use crate::ike_sa::keys::{IkeKeys, MAX_NONCE, Nonces, Role};
+use crate::ike_sa::nat::Nat;
+use crate::pad::PeerId;
+use crate::resources::BufferId;
+
+/// Octets of our nonces: half the key size of the PRF and more (RFC 7296 §2.10).
+pub(crate) const NONCE: usize = 32;
+
+/// How often IKE_SA_INIT is begun anew with a cookie or in another group (RFC 7296 §2.6.1).
+pub(crate) const MAX_RETRIES: u8 = 5;
+
+/// A handshake under way.
+pub(crate) enum Handshake<C: Crypto> {
+    /// Initiator: IKE_SA_INIT was sent.
+    InitSent(InitSent<C::KeyExchange>),
+    /// Initiator: IKE_AUTH was sent.
+    AuthSent(Agreed, Want),
+    /// Responder: IKE_SA_INIT was answered.
+    InitAnswered(Agreed),
+}
+
+impl<C: Crypto> core::fmt::Debug for Handshake<C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::InitSent(_) => "InitSent",
+            Self::AuthSent(..) => "AuthSent",
+            Self::InitAnswered(_) => "InitAnswered",
+        })
+    }
+}
+
+/// What an initiator is after.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Want {
+    /// The policy that the first Child SA serves.
+    pub(crate) policy: PolicyId,
+    /// The only peer that will do, if the policy names one.
+    pub(crate) peer: Option<PeerId>,
+    /// The entry by which we authenticate: that peer's, or the most likely one.
+    pub(crate) entry: PeerId,
+    /// The packet that asked for it.
+    pub(crate) packet: Option<Selectors>,
+}
+
+/// IKE_SA_INIT was sent and no good answer has come.
+pub(crate) struct InitSent<K> {
+    pub(crate) want: Want,
+    pub(crate) exchange: K,
+    pub(crate) nonce: [u8; NONCE],
+    pub(crate) cookie: heapless::Vec<u8, { crate::wire::notify::MAX_COOKIE }>,
+    pub(crate) tried: heapless::Vec<Group, 4>,
+    pub(crate) retries: u8,
+    /// An error that somebody sent without protection.
+    pub(crate) hint: Option<u16>,
+}
+
+/// What IKE_SA_INIT agreed on.
+pub(crate) struct Agreed {
+    pub(crate) role: Role,
+    pub(crate) suite: Suite,
+    pub(crate) keys: IkeKeys,
+    pub(crate) own_nonce: [u8; NONCE],
+    pub(crate) peer_nonce: heapless::Vec<u8, MAX_NONCE>,
+    /// The request as it was answered.
+    pub(crate) request: BufferId,
+    /// The answer.
+    pub(crate) response: BufferId,
+    pub(crate) nat: Nat,
+    pub(crate) hashes: SignatureHashes,
+    /// The peer asked for our raw key (RFC 7670 §3).
+    pub(crate) key_wanted: bool,
+}
+
+impl Agreed {
+    /// Both nonces in the order of the exchange.
+    pub(crate) fn nonces(&self) -> Nonces<'_> {
+        match self.role {
+            Role::Initiator => Nonces { initiator: &self.own_nonce, responder: &self.peer_nonce },
+            Role::Responder => Nonces { initiator: &self.peer_nonce, responder: &self.own_nonce },
+        }
+    }
+}
+
+impl<C: Crypto> Handshake<C> {
+    /// The messages that are kept for signatures.
+    pub(crate) fn messages(&self) -> Option<[BufferId; 2]> {
+        match self {
+            Self::InitSent(_) => None,
+            Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some([agreed.request, agreed.response]),
+        }
+    }
+
+    /// The keys of the SK payload, once there are any.
+    pub(crate) fn agreed(&self) -> Option<&Agreed> {
+        match self {
+            Self::InitSent(_) => None,
+            Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some(agreed),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What waits to be said, in causal order: events and datagrams in one queue, and one answer that
+//! belongs to no IKE SA. An input is only taken when there is room for all that it can cause, so
+//! nothing is ever lost here.
+
+use crate::output::{Event, Path};
+use crate::resources::BufferId;
+
+/// Entries that wait at most.
+const CAPACITY: usize = 8;
+
+/// The most entries that one input causes: the keys, the Install, both Established, a failure, and the
+/// datagram.
+const ROOM: usize = 6;
+
+/// Octets of the longest answer without IKE SA: a cookie.
+const REPLY: usize = 80;
+
+/// The queue itself, part of the resources.
+pub(crate) type Queue = heapless::Deque<Queued, CAPACITY>;
+
+/// One entry.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "events are moved once, straight out of the endpoint")]
+pub(crate) enum Queued {
+    Event(Event),
+    /// A message in a buffer.
+    Message(Path, BufferId),
+    /// A NAT keepalive (RFC 3948 §4).
+    Keepalive(Path),
+}
+
+/// The queue and the answer.
+#[derive(Debug)]
+pub(crate) struct Outbox<'r> {
+    queue: &'r mut Queue,
+    reply: Option<Path>,
+    octets: heapless::Vec<u8, REPLY>,
+}
+
+impl<'r> Outbox<'r> {
+    pub(crate) fn new(queue: &'r mut Queue) -> Self {
+        Self { queue, reply: None, octets: heapless::Vec::new() }
+    }
+
+    /// Whether another input may be taken.
+    pub(crate) fn has_room(&self) -> bool {
+        CAPACITY - self.queue.len() >= ROOM
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.push(Queued::Event(event));
+    }
+
+    pub(crate) fn message(&mut self, path: Path, buffer: BufferId) {
+        self.push(Queued::Message(path, buffer));
+    }
+
+    pub(crate) fn keepalive(&mut self, path: Path) {
+        self.push(Queued::Keepalive(path));
+    }
+
+    fn push(&mut self, entry: Queued) {
+        let pushed = self.queue.push_back(entry);
+        debug_assert!(pushed.is_ok(), "an input caused more than {ROOM} outputs");
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Queued> {
+        self.queue.pop_front()
+    }
+
+    /// Puts an answer without IKE SA; `None` while another waits or when it is too long.
+    pub(crate) fn reply(&mut self, path: Path, message: &[u8]) -> Option<()> {
+        if self.reply.is_some() {
+            return None;
+        }
+        self.octets.clear();
+        if path.local.port() == crate::ike_sa::nat::ENCAPSULATED {
+            self.octets.extend_from_slice(&[0; 4]).ok()?;
+        }
+        self.octets.extend_from_slice(message).ok()?;
+        self.reply = Some(path);
+        Some(())
+    }
+
+    /// The way of the answer that waits, which is then taken to have left.
+    pub(crate) fn take_reply(&mut self) -> Option<Path> {
+        self.reply.take()
+    }
+
+    /// The answer that left last.
+    pub(crate) fn reply_octets(&self) -> &[u8] {
+        &self.octets
+    }
+}
