@@ -83,11 +83,8 @@ pub struct Suite {
 
 impl Suite {
     /// `fast-software`: what is quickest where nothing but the processor computes.
-    pub const FAST_SOFTWARE: Self = Self {
-        ike: Algorithm::ChaCha20Poly1305,
-        group: Group::Curve25519,
-        esp: Algorithm::ChaCha20Poly1305,
-    };
+    pub const FAST_SOFTWARE: Self =
+        Self { ike: Algorithm::ChaCha20Poly1305, group: Group::Curve25519, esp: Algorithm::ChaCha20Poly1305 };
     /// `hardware-aes`: what AES and P-256 engines compute.
     pub const HARDWARE_AES: Self =
         Self { ike: Algorithm::Aes128Gcm16, group: Group::P256, esp: Algorithm::Aes128Gcm16 };
@@ -248,7 +245,11 @@ impl Config<'_> {
             (Matcher::Any, Authentication::Btns) if !last => {
                 let behind = self.pad.get(usize::from(id.0) + 1..).unwrap_or(&[]);
                 let twice = behind.iter().any(|e| matches!(e.authentication, Authentication::Btns));
-                return Err(if twice { ConfigError::TwoWildcards(id) } else { ConfigError::WildcardNotLast(id) });
+                return Err(if twice {
+                    ConfigError::TwoWildcards(id)
+                } else {
+                    ConfigError::WildcardNotLast(id)
+                });
             }
             (Matcher::Any, _) if !last => return Err(ConfigError::WildcardNotLast(id)),
             (Matcher::Any, _) => {}

@@ -69,7 +69,9 @@ impl Cookies {
     ) -> bool {
         let age = now.since(self.since);
         let secret = match shown.first() {
-            Some(version) if *version == self.version => self.present.filter(|_| age < timing.cookie_secret * 2),
+            Some(version) if *version == self.version => {
+                self.present.filter(|_| age < timing.cookie_secret * 2)
+            }
             Some(version) if version.wrapping_add(1) == self.version => {
                 self.previous.filter(|_| age < timing.cookie_secret)
             }

@@ -7,10 +7,11 @@ use esp_engine::spd::PolicyId;
 use crate::auth::SignatureHashes;
 use crate::config::Suite;
 use crate::crypto::{Crypto, Group};
-use crate::ike_sa::keys::{IkeKeys, MAX_NONCE, Nonces, Role};
+use crate::ike_sa::keys::{IkeKeys, Nonces, Role};
 use crate::ike_sa::nat::Nat;
 use crate::pad::PeerId;
 use crate::resources::BufferId;
+use crate::wire::nonce::MAX_NONCE;
 
 /// Octets of our nonces: half the key size of the PRF and more (RFC 7296 §2.10).
 pub(crate) const NONCE: usize = 32;

@@ -15,7 +15,6 @@ use esp_engine::sa::{KeyPair, PeerKey};
 use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 
-use crate::crypto::PrfOutput;
 use crate::error::CloseReason;
 use crate::ike_sa::keys::{IkeKeys, IkeSpis, Role};
 use crate::ike_sa::nat::Nat;
@@ -64,12 +63,13 @@ pub(crate) enum State {
     Lingering,
     /// To be reported and forgotten.
     Ended(PeerId, CloseReason),
+    /// To be forgotten; what there was to say was said.
+    Gone,
 }
 
 /// What stays of a handshake.
 #[derive(Debug)]
 pub(crate) struct Established {
-    pub(crate) sk_d: PrfOutput,
     /// Of the SK payload.
     pub(crate) keys: KeyPair<RawKey>,
     pub(crate) peer: PeerId,
@@ -127,10 +127,7 @@ impl IkeSa {
 
     /// Whether the peer has not shown yet that it is worth its place.
     pub(crate) const fn is_half_open(&self) -> bool {
-        matches!(
-            (&self.state, self.role),
-            (State::Handshake(_), Role::Responder) | (State::Lingering, _)
-        )
+        matches!((&self.state, self.role), (State::Handshake(_), Role::Responder) | (State::Lingering, _))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::config::Suite;
 use crate::error::{CloseReason, FailReason};
 use crate::pad::{OwnedIdentity, PeerId};
 
+pub use crate::ike_sa::keys::{IkeSpis, Role};
+
 /// Where a datagram came from or goes to: an answer leaves by the path its question came.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Path {
@@ -42,7 +44,6 @@ pub enum Output<'a> {
 
 /// What key management asks of the data plane, and what it reports.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "events are moved once, straight out of the endpoint")]
 pub enum Event {
     /// Install this pair of SAs, both or neither.
     Install(ChildSa),
@@ -68,24 +69,6 @@ pub enum Event {
     /// The keys of an IKE SA, for Wireshark's `ikev2_decryption_table`.
     #[cfg(feature = "keylog")]
     Keys(IkeKeys),
-}
-
-/// The SPIs of an IKE SA, in the order of its header (RFC 7296 §3.1).
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct IkeSpis {
-    /// The original initiator's.
-    pub initiator: u64,
-    /// The original responder's.
-    pub responder: u64,
-}
-
-/// Who began an IKE SA.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Role {
-    /// We did.
-    Initiator,
-    /// The peer did.
-    Responder,
 }
 
 /// How a peer proved who it is (RFC 7296 §2.15, RFC 7427).
@@ -183,6 +166,8 @@ pub struct SaStatus {
     pub peer: Option<PeerId>,
     /// How well the peer is authenticated, once it is.
     pub level: Option<Level>,
+    /// How the peer proved itself.
+    pub method: Option<Method>,
     /// What the peer called itself.
     pub identity: Option<OwnedIdentity>,
     /// Child SAs under it.

@@ -94,7 +94,11 @@ impl<'c> Config<'c> {
             // A stranger speaks for itself only, and for no address that somebody else owns
             // (RFC 5386 §2, second search).
             Some(entry) if matches!(entry.authentication, Authentication::Btns) => {
-                if self.is_taken(id, address) { Claims::Nothing } else { Claims::Single(AddressRange::single(address)) }
+                if self.is_taken(id, address) {
+                    Claims::Nothing
+                } else {
+                    Claims::Single(AddressRange::single(address))
+                }
             }
             Some(PadEntry { claim: Claim::Ranges(ranges), .. }) => Claims::Ranges(ranges),
             Some(_) => Claims::Single(AddressRange::single(address)),
@@ -212,7 +216,9 @@ mod tests {
     #[test]
     fn odd_names_match_the_same_entry_or_none() {
         assert_eq!(found(Identity::Fqdn("ONE.Example."), B), 0);
-        for odd in ["one.example\0", "one.example ", "one..example", "one.example..", ".example", "x\0.example"] {
+        for odd in
+            ["one.example\0", "one.example ", "one..example", "one.example..", ".example", "x\0.example"]
+        {
             assert_eq!(found(Identity::Fqdn(odd), B), 3, "{odd:?}");
         }
     }

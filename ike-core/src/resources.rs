@@ -48,8 +48,8 @@ impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: 
     }
 }
 
-impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize> Default
-    for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
+    Default for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
 {
     fn default() -> Self {
         Self::new()

@@ -2,9 +2,14 @@
 //! direction; a request is sent again until it is answered, a response only because its request came
 //! again. Checking a Message ID changes nothing: the window moves when the message proved genuine.
 
+use core::time::Duration;
+
 use esp_engine::time::Instant;
 
 use crate::resources::BufferId;
+
+/// Responses that are longer than their requests are repeated at most this often.
+const REPLAY: Duration = Duration::from_secs(1);
 
 /// Message IDs from here on are not used: the IKE SA ends before they wrap (RFC 7296 §2.2).
 const LAST: u32 = u32::MAX - 1;
@@ -104,19 +109,22 @@ impl Window {
         self.answered.replace(answered).map(|before| before.response)
     }
 
-    /// When the last response left again because its request came again; notes that it does now.
-    pub(crate) fn replay(&mut self, now: Instant) -> Option<Instant> {
-        self.answered.as_mut().and_then(|answered| answered.replayed.replace(now))
+    /// Whether the last response may leave again; if so, notes that it does. `rarely`: not within
+    /// [`REPLAY`] of the last time.
+    pub(crate) fn replay(&mut self, now: Instant, rarely: bool) -> bool {
+        let Some(answered) = &mut self.answered else {
+            return false;
+        };
+        if rarely && answered.replayed.is_some_and(|before| now.since(before) < REPLAY) {
+            return false;
+        }
+        answered.replayed = Some(now);
+        true
     }
 
     /// The last response, if there was one.
     pub(crate) fn last_response(&self) -> Option<BufferId> {
         self.answered.map(|answered| answered.response)
-    }
-
-    /// The number of the peer's next request.
-    pub(crate) const fn expected(&self) -> u32 {
-        self.expected
     }
 
     /// The number for our next request; `None` while one is outstanding or when they are used up.

@@ -181,9 +181,9 @@ fn is_label(label: &str) -> bool {
 }
 
 fn is_email(address: &str) -> bool {
-    address
-        .split_once('@')
-        .is_some_and(|(user, domain)| !user.is_empty() && user.bytes().all(|o| o.is_ascii_graphic()) && is_name(domain))
+    address.split_once('@').is_some_and(|(user, domain)| {
+        !user.is_empty() && user.bytes().all(|o| o.is_ascii_graphic()) && is_name(domain)
+    })
 }
 
 #[cfg(test)]
@@ -193,7 +193,10 @@ mod tests {
     /// RFC 7296 §3.5: an address identity has the length of its family's addresses, else it is none.
     #[test]
     fn address_of_wrong_length_is_no_address() {
-        assert_eq!(Identity::from_wire(1, &[192, 0, 2, 1]), Identity::Address(Ipv4Addr::new(192, 0, 2, 1).into()));
+        assert_eq!(
+            Identity::from_wire(1, &[192, 0, 2, 1]),
+            Identity::Address(Ipv4Addr::new(192, 0, 2, 1).into())
+        );
         for data in [&[192, 0, 2][..], &[192, 0, 2, 1, 0]] {
             assert_eq!(Identity::from_wire(1, data), Identity::Other { kind: 1, data });
         }

@@ -50,10 +50,6 @@ impl<'r> Buffers<'r> {
         Self { buffers }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.buffers.len()
-    }
-
     /// A buffer for a peer that is known, or for a negotiation of ours.
     pub(crate) fn allocate(&mut self) -> Option<BufferId> {
         let free = self.buffers.iter().position(|b| b.usage == Usage::Free);

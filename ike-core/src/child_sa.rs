@@ -1,0 +1,155 @@
+//! The Child SAs of an endpoint, as key management keeps them: whose they are and which flows live in
+//! them. A flow that lives under one peer's key is never given to another key (RFC 5660 §2.3).
+//! Removal is said by `poll_output`, which then frees the slot; so a slot is never reused before.
+
+use core::mem::size_of;
+
+use esp_engine::sa::{PeerKey, Spi};
+use esp_engine::selector::{Selectors, TrafficSelectors};
+use esp_engine::spd::PolicyId;
+use rand_core::{TryCryptoRng, TryRng};
+
+use crate::crypto::RngFailure;
+use crate::narrow::overlap;
+use crate::random::Random;
+use crate::resources::free_slot;
+
+/// Octets that one pair of Child SAs takes in the resources.
+pub const CHILD_SA: usize = size_of::<Option<Child>>();
+
+/// A pair of Child SAs.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// The slot of its IKE SA.
+    pub(crate) owner: u16,
+    /// The SPI that we chose.
+    pub(crate) inbound: Spi,
+    /// The SPI that the peer chose; `None` while the peer has not answered.
+    pub(crate) outbound: Option<Spi>,
+    pub(crate) policy: PolicyId,
+    pub(crate) peer: Option<PeerKey>,
+    pub(crate) local_ts: TrafficSelectors,
+    pub(crate) remote_ts: TrafficSelectors,
+    /// The data plane must forget it.
+    pub(crate) removed: bool,
+    /// The peer must be told that it is gone.
+    pub(crate) delete_owed: bool,
+}
+
+/// The table; slot and SPI belong together.
+#[derive(Debug)]
+pub(crate) struct Children<'r> {
+    slots: &'r mut [Option<Child>],
+}
+
+impl<'r> Children<'r> {
+    pub(crate) fn new(slots: &'r mut [Option<Child>]) -> Self {
+        Self { slots }
+    }
+
+    fn capacity(&self) -> u16 {
+        u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
+    }
+
+    /// An SPI in a free slot; `Ok(None)` when there is none.
+    pub(crate) fn fresh_spi<R: TryCryptoRng>(
+        &self,
+        random: &mut Random<R>,
+    ) -> Result<Option<Spi>, RngFailure> {
+        let Some(slot) = free_slot(self.slots) else {
+            return Ok(None);
+        };
+        let octets = random.try_next_u32().map_err(|_| RngFailure)?;
+        Ok(Some(Spi::for_slot(slot, self.capacity(), octets)))
+    }
+
+    /// Puts a Child SA into the slot of its SPI.
+    pub(crate) fn insert(&mut self, child: Child) {
+        let slot = usize::from(child.inbound.slot(self.capacity()));
+        if let Some(entry) = self.slots.get_mut(slot) {
+            *entry = Some(child);
+        }
+    }
+
+    /// Takes an SPI back whose Child SA never was.
+    pub(crate) fn withdraw(&mut self, inbound: Spi) {
+        let slot = usize::from(inbound.slot(self.capacity()));
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.take_if(|child| child.inbound == inbound);
+        }
+    }
+
+    /// The Child SA that we receive on with this SPI.
+    pub(crate) fn find(&mut self, inbound: Spi) -> Option<&mut Child> {
+        let slot = usize::from(inbound.slot(self.capacity()));
+        self.slots.get_mut(slot)?.as_mut().filter(|child| child.inbound == inbound && !child.removed)
+    }
+
+    /// Those of one IKE SA, without those that are to be removed.
+    pub(crate) fn of(&mut self, owner: u16) -> impl Iterator<Item = &mut Child> {
+        self.slots.iter_mut().flatten().filter(move |child| child.owner == owner && !child.removed)
+    }
+
+    /// How many of one IKE SA stand.
+    pub(crate) fn count(&self, owner: u16) -> u16 {
+        let own = |c: &&Child| c.owner == owner && !c.removed && c.outbound.is_some();
+        u16::try_from(self.slots.iter().flatten().filter(own).count()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether a pair stands that this packet may leave by.
+    pub(crate) fn serves(&self, policy: PolicyId, packet: &Selectors) -> bool {
+        self.slots.iter().flatten().any(|child| {
+            child.policy == policy
+                && !child.removed
+                && child.local_ts.iter().any(|ts| ts.matches_source(packet))
+                && child.remote_ts.iter().any(|ts| ts.matches_destination(packet))
+        })
+    }
+
+    /// Whether a flow between these selectors lives under another key than this.
+    pub(crate) fn is_taken(
+        &self,
+        peer: PeerKey,
+        local: &TrafficSelectors,
+        remote: &TrafficSelectors,
+    ) -> bool {
+        self.slots.iter().flatten().any(|child| {
+            child.peer.is_some_and(|owner| owner != peer)
+                && !child.removed
+                && overlap(&child.local_ts, local)
+                && overlap(&child.remote_ts, remote)
+        })
+    }
+
+    /// Ends all of one IKE SA.
+    pub(crate) fn remove_all(&mut self, owner: u16) {
+        for child in self.slots.iter_mut().flatten().filter(|child| child.owner == owner) {
+            child.removed = true;
+            child.delete_owed = false;
+        }
+    }
+
+    /// The SPIs of one IKE SA's Child SAs whose end the peer must still hear of.
+    pub(crate) fn take_owed<const N: usize>(&mut self, owner: u16) -> heapless::Vec<u32, N> {
+        let mut spis = heapless::Vec::new();
+        for child in self.slots.iter_mut().flatten().filter(|c| c.owner == owner && c.delete_owed) {
+            if spis.push(child.inbound.get()).is_err() {
+                break;
+            }
+            child.delete_owed = false;
+        }
+        spis
+    }
+
+    /// Frees a slot whose Child SA was removed; returns its SPI if the data plane has it.
+    pub(crate) fn sweep(&mut self) -> Option<Spi> {
+        for entry in self.slots.iter_mut() {
+            if let Some(child) = entry.take_if(|child| child.removed && !child.delete_owed)
+                && child.outbound.is_some()
+            {
+                return Some(child.inbound);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,234 @@
+//! The endpoint: it finds the IKE SA that a datagram is for, keeps the gate for strangers, runs the
+//! timers, and hands everything else to the exchanges (RFC 7296 §2.1, §2.6).
+
+use esp_engine::sa::{SaReport, SaUpdate};
+use esp_engine::selector::Selectors;
+use esp_engine::spd::PolicyId;
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use crate::child_sa::Children;
+use crate::config::{Config, ConfigError};
+use crate::cookie::Cookies;
+use crate::crypto::{Crypto, PublicKey, Signer};
+use crate::error::{AcquireError, CloseReason, Counters, Discarded};
+use crate::handshake::Handshake;
+use crate::ike_sa::IkeSa;
+use crate::ike_sa::nat::ENCAPSULATED;
+use crate::outbox::{Outbox, Queued};
+use crate::output::{Event, Output, Path, SaStatus};
+use crate::pad::{Authentication, PeerId};
+use crate::random::Random;
+use crate::resources::{Buffers, Resources};
+
+mod begin;
+mod demultiplex;
+mod lifecycle;
+mod slots;
+mod status;
+
+/// Key management for one device.
+pub struct Endpoint<'r, C: Crypto, R> {
+    pub(crate) config: &'r Config<'r>,
+    pub(crate) crypto: C,
+    pub(crate) random: Random<R>,
+    pub(crate) signer: Option<C::Signer>,
+    pub(crate) own_key: Option<PublicKey>,
+    pub(crate) sas: &'r mut [Option<IkeSa>],
+    pub(crate) handshakes: &'r mut [Option<Handshake<C>>],
+    pub(crate) children: Children<'r>,
+    pub(crate) buffers: Buffers<'r>,
+    pub(crate) outbox: Outbox<'r>,
+    pub(crate) cookies: Cookies,
+    pub(crate) counters: Counters,
+    shutting_down: bool,
+}
+
+impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
+    /// An endpoint that lives in `resources`, whatever lay there before.
+    ///
+    /// # Errors
+    /// [`ConfigError`], the first reason why it could not work.
+    pub fn new<
+        const IKE_SAS: usize,
+        const HANDSHAKES: usize,
+        const CHILD_SAS: usize,
+        const BUFFERS: usize,
+    >(
+        config: &'r Config<'r>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
+        crypto: C,
+        rng: R,
+    ) -> Result<Self, ConfigError> {
+        const {
+            assert!(IKE_SAS > 0 && HANDSHAKES > 0 && CHILD_SAS > 0 && BUFFERS > 3);
+            assert!(IKE_SAS <= 0xFFFF && HANDSHAKES <= 0xFF && CHILD_SAS <= 0xFFFF && BUFFERS <= 0xFF);
+        }
+        config.check()?;
+        let signer = match &config.key {
+            Some(key) => Some(crypto.signer(key).map_err(|_| ConfigError::BadKey)?),
+            None => None,
+        };
+        let own_key = signer.as_ref().map(Signer::public_key);
+        for (id, entry) in config.entries() {
+            if let (Authentication::Pinned(keys), Some(own)) = (&entry.authentication, &own_key)
+                && keys.contains(own)
+            {
+                return Err(ConfigError::OwnKeyPinned(id));
+            }
+        }
+        *resources = Resources::new();
+        Ok(Self {
+            config,
+            crypto,
+            random: Random::new(rng),
+            signer,
+            own_key,
+            sas: &mut resources.ike_sas,
+            handshakes: &mut resources.handshakes,
+            children: Children::new(&mut resources.children),
+            buffers: Buffers::new(&mut resources.buffers),
+            outbox: Outbox::new(&mut resources.queue),
+            cookies: Cookies::default(),
+            counters: Counters::default(),
+            shutting_down: false,
+        })
+    }
+
+    /// A datagram came on UDP port 500, or on 4500 with the non-ESP marker still in front. It is
+    /// decrypted in place.
+    ///
+    /// # Errors
+    /// [`Discarded`]: nothing changed, except that the reason was counted.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &mut [u8],
+    ) -> Result<(), Discarded> {
+        let result =
+            if self.outbox.has_room() { self.demultiplex(now, path, datagram) } else { Err(Discarded::Busy) };
+        match result {
+            Ok(()) => self.counters.accepted = self.counters.accepted.saturating_add(1),
+            Err(reason) => self.counters.count(reason),
+        }
+        result
+    }
+
+    /// Time has passed. Earlier than [`Output::Timeout`] said it is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for slot in 0..self.sas.len() {
+            self.run_timers(slot, now);
+        }
+    }
+
+    /// The data plane says something about an SA.
+    pub fn handle_sa_report(&mut self, now: Instant, report: SaReport) {
+        match report {
+            SaReport::HardExpired(spi) => {
+                if let Some(child) = self.children.find(spi) {
+                    child.removed = true;
+                    child.delete_owed = true;
+                    let owner = child.owner;
+                    self.child_ended(owner, now);
+                }
+            }
+            SaReport::PeerMoved { spi, remote } => self.move_child(spi, remote),
+            SaReport::UnknownSpi { remote, .. } => self.probe(remote, now),
+            SaReport::SoftExpired(_) | SaReport::FirstInbound(_) => {}
+        }
+    }
+
+    fn move_child(&mut self, spi: esp_engine::sa::Spi, remote: core::net::SocketAddr) {
+        let Some((owner, inbound)) = self.children.find(spi).map(|child| (child.owner, child.inbound)) else {
+            return;
+        };
+        let Some(sa) = self.sas.get_mut(usize::from(owner)).and_then(Option::as_mut) else {
+            return;
+        };
+        // Behind a NAT ourselves we cannot tell a move of the peer from a trick (RFC 7296 §2.23).
+        let Some(nat) = sa.established().map(|e| e.nat).filter(|nat| nat.remote && !nat.local) else {
+            return;
+        };
+        if !self.outbox.has_room() {
+            return;
+        }
+        sa.path.remote = remote;
+        let encapsulation = nat.encapsulation(&sa.path);
+        let update = SaUpdate { inbound, local: sa.path.local.ip(), remote: remote.ip(), encapsulation };
+        self.outbox.event(Event::Update(update));
+    }
+
+    /// A packet needs an SA for this policy. Its selectors go in front of the policy's, so that the
+    /// peer knows what the SA is for (RFC 7296 §2.9).
+    ///
+    /// # Errors
+    /// [`AcquireError`]: nothing begins.
+    pub fn acquire(&mut self, now: Instant, policy: PolicyId, packet: Selectors) -> Result<(), AcquireError> {
+        self.begin(now, policy, None, Some(packet))
+    }
+
+    /// Sets up an SA with the peer of this entry for the first policy that it may serve, without
+    /// waiting for a packet.
+    ///
+    /// # Errors
+    /// [`AcquireError`]: nothing begins.
+    pub fn initiate(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
+        let policy = self.config.policy_of(peer).ok_or(AcquireError::NoPolicy)?;
+        self.begin(now, policy, Some(peer), None)
+    }
+
+    /// Ends all IKE SAs with the peer of this entry, and their Child SAs.
+    pub fn close(&mut self, now: Instant, peer: PeerId) {
+        self.close_where(now, CloseReason::Requested, |owner| owner == Some(peer));
+    }
+
+    /// Ends everything and begins nothing new.
+    pub fn shutdown(&mut self, now: Instant) {
+        self.shutting_down = true;
+        self.close_where(now, CloseReason::Requested, |_| true);
+    }
+
+    /// The next thing to be done; [`Output::Timeout`] when there is nothing more.
+    pub fn poll_output(&mut self) -> Output<'_> {
+        match self.outbox.pop() {
+            Some(Queued::Event(event)) => return Output::Event(event),
+            Some(Queued::Message(path, buffer)) => {
+                let marker = path.local.port() == ENCAPSULATED;
+                let datagram = self.buffers.datagram(buffer, marker).unwrap_or(&[]);
+                return Output::Transmit { path, datagram };
+            }
+            Some(Queued::Keepalive(path)) => return Output::Transmit { path, datagram: &[0xFF] },
+            None => {}
+        }
+        if let Some(spi) = self.children.sweep() {
+            return Output::Event(Event::Remove(spi));
+        }
+        if let Some(event) = self.sweep() {
+            return Output::Event(event);
+        }
+        if let Some(path) = self.outbox.take_reply() {
+            return Output::Transmit { path, datagram: self.outbox.reply_octets() };
+        }
+        Output::Timeout(self.sas.iter().flatten().filter_map(|sa| sa.timers.next()).min())
+    }
+
+    /// What happened how often.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Each IKE SA, those under way included.
+    pub fn status(&self) -> impl Iterator<Item = SaStatus> {
+        self.sas.iter().enumerate().filter_map(|(slot, sa)| self.status_of(slot, sa.as_ref()?))
+    }
+}
+
+impl<C: Crypto, R> core::fmt::Debug for Endpoint<'_, C, R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("sas", &self.sas)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! From a datagram to its IKE SA: by our own SPI, whose slot is hidden in it, never by address
+//! (RFC 7296 §2.6). Everything here happens before anything is authenticated, so it changes nothing.
+
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::Endpoint;
+use crate::crypto::Crypto;
+use crate::error::Discarded;
+use crate::exchange::{self, ike_sa_init};
+use crate::handshake::Handshake;
+use crate::ike_sa::keys::Role;
+use crate::ike_sa::nat::ENCAPSULATED;
+use crate::ike_sa::window::Request;
+use crate::ike_sa::{IkeSa, State};
+use crate::output::Path;
+use crate::wire::Malformed;
+use crate::wire::code_point::ExchangeType;
+use crate::wire::header::{Header, IkeSpi, Message};
+use crate::wire::notify::{NotifyType, NotifyView};
+
+impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
+    pub(super) fn demultiplex(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &mut [u8],
+    ) -> Result<(), Discarded> {
+        let octets = if path.local.port() == ENCAPSULATED {
+            match datagram.split_first_chunk_mut::<4>() {
+                Some((&mut [0, 0, 0, 0], octets)) => octets,
+                _ => return Err(Discarded::NotIke),
+            }
+        } else {
+            datagram
+        };
+        let message = match Message::parse(octets) {
+            Ok(message) => message,
+            Err(Malformed::MajorVersion(version)) => return Err(self.other_version(path, octets, version)),
+            Err(malformed) => return Err(malformed.into()),
+        };
+        let header = message.header;
+        if header.exchange == ExchangeType::IKE_SA_INIT {
+            if header.message_id != 0 {
+                return Err(Discarded::WrongMessageId);
+            }
+            if header.flags.response {
+                self.init_response(now, path, octets)
+            } else {
+                self.init_request(now, path, octets)
+            }
+        } else {
+            self.protected(now, path, octets, header)
+        }
+    }
+
+    /// A higher major version gets the number of ours (RFC 7296 §2.5); IKEv1 gets nothing.
+    fn other_version(&mut self, path: Path, octets: &[u8], version: u8) -> Discarded {
+        if version > Header::VERSION >> 4
+            && let Ok(header) = Header::parse(octets)
+            && !header.flags.response
+        {
+            let notify = NotifyView::new(NotifyType::INVALID_MAJOR_VERSION, &[Header::VERSION >> 4]);
+            exchange::reply(self, path, &header, &notify);
+        }
+        Discarded::MajorVersion
+    }
+
+    fn init_request(&mut self, now: Instant, path: Path, octets: &mut [u8]) -> Result<(), Discarded> {
+        let message = Message::parse(octets)?;
+        let header = message.header;
+        if !header.flags.initiator {
+            return Err(Discarded::WrongDirection);
+        }
+        if header.responder_spi != IkeSpi::ZERO || self.is_own_request(header.initiator_spi) {
+            return Err(Discarded::BadSpi);
+        }
+        if let Some(slot) = self.half_open_with(message.octets()) {
+            return self.replay(slot, now, path, octets.len());
+        }
+        ike_sa_init::responder::handle_request(self, now, path, &message)
+    }
+
+    /// Whether one of our own requests came back to us.
+    fn is_own_request(&self, spi: IkeSpi) -> bool {
+        self.sas.iter().flatten().any(|sa| sa.role == Role::Initiator && sa.spis.initiator == spi.0)
+    }
+
+    /// The half-open IKE SA that this very request made: NATs and reused ports make addresses useless
+    /// here (RFC 7296 §2.1).
+    fn half_open_with(&self, request: &[u8]) -> Option<usize> {
+        self.sas.iter().position(|sa| {
+            let Some(State::Handshake(index)) = sa.as_ref().map(|sa| &sa.state) else {
+                return false;
+            };
+            match self.handshakes.get(usize::from(*index)) {
+                Some(Some(Handshake::InitAnswered(agreed))) => {
+                    self.buffers.message(agreed.request) == Some(request)
+                }
+                _ => false,
+            }
+        })
+    }
+
+    fn init_response(&mut self, now: Instant, path: Path, octets: &mut [u8]) -> Result<(), Discarded> {
+        let message = Message::parse(octets)?;
+        if message.header.flags.initiator {
+            return Err(Discarded::WrongDirection);
+        }
+        let slot = self.slot_of(message.header.initiator_spi, Role::Initiator)?;
+        self.with_sa(slot, |endpoint, sa| {
+            ike_sa_init::initiator::handle_response(endpoint, slot, sa, now, path, &message)
+        })
+    }
+
+    fn protected(
+        &mut self,
+        now: Instant,
+        path: Path,
+        octets: &mut [u8],
+        header: Header,
+    ) -> Result<(), Discarded> {
+        let (own, role) = if header.flags.initiator {
+            (header.responder_spi, Role::Responder)
+        } else {
+            (header.initiator_spi, Role::Initiator)
+        };
+        let slot = self.slot_of(own, role)?;
+        let sa = self.sas.get(usize::from(slot)).and_then(Option::as_ref).ok_or(Discarded::UnknownSpi)?;
+        if sa.spis.initiator != header.initiator_spi.0 || sa.spis.responder != header.responder_spi.0 {
+            return Err(Discarded::UnknownSpi);
+        }
+        if header.flags.response {
+            if !sa.window.awaits(header.message_id) {
+                return Err(Discarded::Unsolicited);
+            }
+        } else {
+            match sa.window.check_request(header.message_id, octets) {
+                Request::New => {}
+                Request::Again(_) => return self.replay(usize::from(slot), now, path, octets.len()),
+                Request::Altered => return Err(Discarded::AlteredRetransmission),
+                Request::Outside => return Err(Discarded::WrongMessageId),
+            }
+        }
+        self.with_sa(slot, |endpoint, sa| exchange::handle_protected(endpoint, slot, sa, now, path, octets))
+    }
+
+    /// The slot that this SPI of ours names.
+    fn slot_of(&self, own: IkeSpi, role: Role) -> Result<u16, Discarded> {
+        let slot = (own.0 & 0xFFFF) as u16;
+        match self.sas.get(usize::from(slot)) {
+            Some(Some(sa)) if sa.own_spi() == own.0 && sa.role == role => Ok(slot),
+            Some(Some(sa)) if sa.own_spi() == own.0 => Err(Discarded::WrongDirection),
+            _ => Err(Discarded::UnknownSpi),
+        }
+    }
+
+    /// Takes the IKE SA out of its slot, so that an exchange may look at the others too.
+    pub(crate) fn with_sa(
+        &mut self,
+        slot: u16,
+        exchange: impl FnOnce(&mut Self, &mut IkeSa) -> Result<(), Discarded>,
+    ) -> Result<(), Discarded> {
+        let mut sa =
+            self.sas.get_mut(usize::from(slot)).and_then(Option::take).ok_or(Discarded::UnknownSpi)?;
+        let result = exchange(self, &mut sa);
+        if matches!(sa.state, State::Gone) {
+            self.free(slot, sa);
+        } else if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
+            *entry = Some(sa);
+        }
+        result
+    }
+
+    /// The last response leaves again, to where its request came from now (RFC 7296 §2.1). Nobody can
+    /// use us to multiply octets: what is longer than its request leaves rarely.
+    fn replay(&mut self, slot: usize, now: Instant, path: Path, request: usize) -> Result<(), Discarded> {
+        let sa = self.sas.get_mut(slot).and_then(Option::as_mut).ok_or(Discarded::UnknownSpi)?;
+        let response = sa.window.last_response().ok_or(Discarded::ResponseForgotten)?;
+        let length = self.buffers.message(response).ok_or(Discarded::ResponseForgotten)?.len();
+        if self.buffers.is_stale(response, now, self.config.timing.response) {
+            return Err(Discarded::ResponseForgotten);
+        }
+        if !sa.window.replay(now, length > request) {
+            return Err(Discarded::RetransmissionLimit);
+        }
+        self.counters.replayed = self.counters.replayed.saturating_add(1);
+        self.outbox.message(path, response);
+        Ok(())
+    }
+}

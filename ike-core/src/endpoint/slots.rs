@@ -1,0 +1,67 @@
+//! Places for IKE SAs: who gets one, who gives way, and what a peer that starts anew leaves behind.
+
+use esp_engine::sa::PeerKey;
+use rand_core::TryCryptoRng;
+
+use super::Endpoint;
+use crate::crypto::{Crypto, RngFailure};
+use crate::error::CloseReason;
+use crate::ike_sa::{IkeSa, State};
+use crate::pad::{Authentication, OwnedIdentity};
+use crate::resources::free_slot;
+
+impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
+    /// An IKE SPI with this slot hidden in it.
+    pub(crate) fn fresh_ike_spi(&mut self, slot: u16) -> Result<u64, RngFailure> {
+        let random = u64::from_be_bytes(self.random.array()?);
+        // The top bit keeps it from being zero (RFC 7296 §3.1).
+        Ok((random & !0xFFFF) | u64::from(slot) | (1 << 63))
+    }
+
+    /// A free place; an IKE SA that only repeats its last answer gives way.
+    pub(crate) fn free_place(&mut self) -> Option<u16> {
+        if free_slot(self.sas).is_none() {
+            let lingers = |sa: &&mut Option<IkeSa>| matches!(sa, Some(IkeSa { state: State::Lingering, .. }));
+            if let Some(entry) = self.sas.iter_mut().find(lingers) {
+                *entry = None;
+            }
+        }
+        free_slot(self.sas)
+    }
+
+    /// A place for a stranger, who leaves the last one to negotiations of ours.
+    pub(crate) fn slot_for_stranger(&mut self) -> Option<u16> {
+        let busy = |sa: &&IkeSa| !matches!(sa.state, State::Lingering);
+        let used = self.sas.iter().flatten().filter(busy).count();
+        if used + 1 >= self.sas.len() && self.sas.len() > 1 { None } else { self.free_place() }
+    }
+
+    /// Whether another IKE SA with the peer at this address stands (RFC 7296 §2.4, INITIAL_CONTACT).
+    pub(crate) fn knows(&self, sa: &IkeSa) -> bool {
+        let address = sa.path.remote.ip();
+        self.sas
+            .iter()
+            .flatten()
+            .any(|other| other.path.remote.ip() == address && other.established().is_some())
+    }
+
+    /// The peer says that it knows of no other IKE SA with us: those that stood before this one began
+    /// are dead. Only its own key, or its entry's, gives it a say (RFC 7296 §2.4, RFC 7619 §2.3).
+    pub(crate) fn forget_before(&mut self, sa: &IkeSa, identity: &OwnedIdentity, key: PeerKey) {
+        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
+            let _ = self.with_sa(slot, |endpoint, other| {
+                let Some(old) = other.established() else {
+                    return Ok(());
+                };
+                let entry = endpoint.config.entry(old.peer);
+                let is_stranger = entry.is_none_or(|e| matches!(e.authentication, Authentication::Btns));
+                let is_same =
+                    old.identity.view().is_same(&identity.view()) && (old.key == key || !is_stranger);
+                if is_same && old.since < sa.created && matches!(other.state, State::Established(_)) {
+                    endpoint.end(slot, other, CloseReason::InitialContact);
+                }
+                Ok(())
+            });
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What an endpoint tells about its IKE SAs.
+
+use super::Endpoint;
+use crate::crypto::Crypto;
+use crate::handshake::Handshake;
+use crate::ike_sa::{IkeSa, State};
+use crate::output::{Phase, SaStatus};
+
+impl<C: Crypto, R> Endpoint<'_, C, R> {
+    pub(super) fn status_of(&self, slot: usize, sa: &IkeSa) -> Option<SaStatus> {
+        let phase = match (&sa.state, self.handshake_of(sa)) {
+            (State::Handshake(_), Some(Handshake::InitSent(_))) => Phase::Init,
+            (State::Handshake(_), _) => Phase::Authenticating,
+            (State::Established(_), _) => Phase::Established,
+            (State::Closing(..), _) => Phase::Closing,
+            (State::Lingering | State::Ended(..) | State::Gone, _) => return None,
+        };
+        let peer = match (sa.established(), self.handshake_of(sa)) {
+            (Some(established), _) => Some(established.peer),
+            (None, Some(Handshake::InitSent(init))) => init.want.peer,
+            (None, Some(Handshake::AuthSent(_, want))) => want.peer,
+            _ => None,
+        };
+        Some(SaStatus {
+            spis: sa.spis,
+            role: sa.role,
+            phase,
+            path: sa.path,
+            peer,
+            level: sa.established().map(|established| established.level),
+            method: sa.established().map(|established| established.method),
+            identity: sa.established().map(|established| established.identity.clone()),
+            children: self.children.count(u16::try_from(slot).ok()?),
+        })
+    }
+}

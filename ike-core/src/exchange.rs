@@ -1,0 +1,241 @@
+//! What all exchanges have in common: a protected message is opened, its payloads are checked, and
+//! the exchange's own file takes over; a message of ours is sealed and sent.
+
+use esp_engine::crypto::{Cipher, RawKey};
+use esp_engine::sa::KeyPair;
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use crate::crypto::Crypto;
+use crate::endpoint::Endpoint;
+use crate::error::Discarded;
+use crate::handshake::Handshake;
+use crate::ike_sa::window::{Fingerprint, Purpose};
+use crate::ike_sa::{IkeSa, State, cipher_keys};
+use crate::output::Path;
+use crate::resources::BufferId;
+use crate::wire::code_point::ExchangeType;
+use crate::wire::encrypted::{Encrypted, EncryptedWriter, OpenError};
+use crate::wire::header::{Header, Message};
+use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::payloads::Payloads;
+use crate::wire::writer::Writer;
+use crate::wire::{Malformed, NoSpace};
+
+pub(crate) mod ike_auth;
+pub(crate) mod ike_sa_init;
+pub(crate) mod informational;
+
+/// A message that proved to be the peer's.
+pub(crate) struct Received<'m> {
+    pub(crate) path: Path,
+    pub(crate) header: Header,
+    pub(crate) fingerprint: Fingerprint,
+    /// Its payloads, unless they are malformed.
+    pub(crate) payloads: Result<Payloads<'m>, Malformed>,
+}
+
+/// A message with an SK payload for this IKE SA, whose Message ID is in the window.
+pub(crate) fn handle_protected<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    path: Path,
+    octets: &mut [u8],
+) -> Result<(), Discarded> {
+    let message = Message::parse(octets)?;
+    let header = message.header;
+    let keys = keys(endpoint, sa).ok_or(Discarded::WrongState)?;
+    check_exchange(endpoint, sa, header.exchange, header.flags.response)?;
+    let encrypted = Encrypted::find(&message)?.ok_or(Discarded::Hint)?;
+    if encrypted.fragment.is_some() {
+        return Err(Discarded::UnexpectedExchange);
+    }
+    let fingerprint = Fingerprint::of(octets);
+    let cipher = C::Cipher::new(&keys.inbound).map_err(|_| Discarded::WrongState)?;
+    let payloads = match encrypted.open(octets, &cipher) {
+        Ok(text) => Payloads::parse(encrypted.chain(&header, text)),
+        Err(OpenError::Padding) => Err(Malformed::Padding),
+        Err(OpenError::Truncated) => return Err(Malformed::EncryptedTruncated.into()),
+        Err(OpenError::Forged) => return Err(Discarded::Forged),
+    };
+    if let State::Established(established) | State::Closing(established, _) = &mut sa.state {
+        established.heard = now;
+    }
+    let received = Received { path, header, fingerprint, payloads };
+    match (header.exchange, header.flags.response) {
+        (ExchangeType::IKE_AUTH, false) => {
+            ike_auth::responder::handle_request(endpoint, slot, sa, now, received)
+        }
+        (ExchangeType::IKE_AUTH, true) => {
+            ike_auth::initiator::handle_response(endpoint, slot, sa, now, received)
+        }
+        (_, false) => informational::handle_request(endpoint, slot, sa, now, received),
+        (_, true) => informational::handle_response(endpoint, slot, sa, now, received),
+    }
+}
+
+/// IKE_AUTH belongs to the handshake and everything else behind it, whoever sends it (RFC 7296 §1.2).
+fn check_exchange<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    exchange: ExchangeType,
+    response: bool,
+) -> Result<(), Discarded> {
+    match exchange {
+        ExchangeType::IKE_AUTH => match (endpoint.handshake_of(sa), response) {
+            (Some(Handshake::AuthSent(..)), true) | (Some(Handshake::InitAnswered(_)), false) => Ok(()),
+            _ => Err(Discarded::WrongState),
+        },
+        ExchangeType::INFORMATIONAL | ExchangeType::CREATE_CHILD_SA => match sa.established() {
+            Some(_) if !response || exchange == ExchangeType::INFORMATIONAL => Ok(()),
+            _ => Err(Discarded::WrongState),
+        },
+        _ => Err(Discarded::UnexpectedExchange),
+    }
+}
+
+/// The keys of the SK payload, once there are any.
+fn keys<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> Option<KeyPair<RawKey>> {
+    match endpoint.handshake_of(sa) {
+        Some(handshake) => handshake.agreed().map(|agreed| cipher_keys(&agreed.keys, agreed.role)),
+        None => sa.established().map(|established| established.keys.clone()),
+    }
+}
+
+/// Writes a message in clear into a buffer of its own.
+pub(crate) fn write<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    header: &Header,
+    payloads: impl FnOnce(&C, &mut Writer<'_>) -> Result<(), NoSpace>,
+) -> Option<BufferId> {
+    let buffer = endpoint.buffers.allocate()?;
+    let written = endpoint.buffers.room(buffer).and_then(|room| {
+        let mut writer = Writer::new(room, header).ok()?;
+        payloads(&endpoint.crypto, &mut writer).ok()?;
+        Some(writer.finish().ok()?.len())
+    });
+    keep_written(endpoint, buffer, written)
+}
+
+/// Writes and seals a message into a buffer of its own.
+pub(crate) fn seal<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    header: &Header,
+    payloads: impl FnOnce(&mut Writer<'_>) -> Result<(), NoSpace>,
+) -> Option<BufferId> {
+    let key = keys(endpoint, sa)?.outbound;
+    seal_with(endpoint, sa, &key, header, payloads)
+}
+
+/// As [`seal`], under a key that the IKE SA does not have yet.
+pub(crate) fn seal_with<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    key: &RawKey,
+    header: &Header,
+    payloads: impl FnOnce(&mut Writer<'_>) -> Result<(), NoSpace>,
+) -> Option<BufferId> {
+    let cipher = C::Cipher::new(key).ok()?;
+    let buffer = endpoint.buffers.allocate()?;
+    let written = endpoint.buffers.room(buffer).and_then(|room| {
+        let mut writer = EncryptedWriter::new(room, header, key.algorithm()).ok()?;
+        payloads(writer.payloads()).ok()?;
+        Some(writer.seal(&cipher, sa.sealed).ok()?.len())
+    });
+    sa.sealed += 1;
+    keep_written(endpoint, buffer, written)
+}
+
+fn keep_written<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    buffer: BufferId,
+    written: Option<usize>,
+) -> Option<BufferId> {
+    match written {
+        Some(length) => {
+            endpoint.buffers.set_length(buffer, length);
+            Some(buffer)
+        }
+        None => {
+            endpoint.buffers.release(buffer);
+            None
+        }
+    }
+}
+
+/// Sends a request and waits for its answer.
+pub(crate) fn send_request<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    buffer: BufferId,
+    purpose: Purpose,
+    now: Instant,
+) {
+    sa.window.send(buffer, purpose);
+    endpoint.outbox.message(sa.path, buffer);
+    endpoint.await_answer(sa, now);
+}
+
+/// Sends the response to the request with this fingerprint, by the way the request came.
+pub(crate) fn send_response<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    path: Path,
+    fingerprint: Fingerprint,
+    response: BufferId,
+    now: Instant,
+) {
+    if let Some(before) = sa.window.answer(fingerprint, response) {
+        endpoint.buffers.release(before);
+    }
+    endpoint.buffers.keep(response, now);
+    endpoint.outbox.message(path, response);
+}
+
+/// Refuses a protected request with one notification.
+pub(crate) fn refuse<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: &Received<'_>,
+    notify: &NotifyView<'_>,
+) -> Result<(), Discarded> {
+    let header = sa.header(received.header.exchange, true, received.header.message_id);
+    let response = seal(endpoint, sa, &header, |writer| notify.write(writer)).ok_or(Discarded::NoBuffer)?;
+    send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    Ok(())
+}
+
+/// What a malformed request is refused with (RFC 7296 §2.5, §2.21).
+pub(crate) fn refusal<'a>(malformed: Malformed, octet: &'a mut [u8; 1]) -> NotifyView<'a> {
+    if let Malformed::UnknownCritical(kind) = malformed {
+        *octet = [kind.0];
+        return NotifyView::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, octet);
+    }
+    NotifyView::new(malformed.notify(), &[])
+}
+
+/// Answers a request that made no IKE SA with one notification; silent while another such answer waits.
+pub(crate) fn reply<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    path: Path,
+    request: &Header,
+    notify: &NotifyView<'_>,
+) {
+    let mut flags = request.flags;
+    flags.initiator = !flags.initiator;
+    flags.response = true;
+    let header = Header { flags, ..*request };
+    let mut room = [0; 80];
+    let message = Writer::new(&mut room, &header).and_then(|mut writer| {
+        notify.write(&mut writer)?;
+        writer.finish()
+    });
+    if let Ok(message) = message {
+        // When it does not go out now, the peer asks again.
+        let _ = endpoint.outbox.reply(path, message);
+    }
+}

@@ -1,0 +1,179 @@
+//! IKE_AUTH (RFC 7296 §1.2): both ends prove who they are and make the first Child SA.
+//!
+//! ```text
+//! I ─▶ R   SK { IDi [N(INITIAL_CONTACT)] [CERT] CERTREQ [IDr] AUTH SA TSi TSr [N(USE_TRANSPORT_MODE)] }
+//! R ─▶ I   SK { IDr [CERT] AUTH SA TSi TSr [N(USE_TRANSPORT_MODE)] }
+//! ```
+
+use esp_engine::spd::Level;
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use crate::auth::{AuthData, Proof, SignedOctets, prove};
+use crate::crypto::{Crypto, PrfOutput};
+use crate::endpoint::Endpoint;
+use crate::error::FailReason;
+use crate::handshake::{Agreed, Handshake};
+use crate::ike_sa::keys::Role;
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::{Established, IkeSa, State, cipher_keys};
+use crate::output::{self, Event};
+use crate::pad::{Authentication, OwnedIdentity, PadEntry};
+use crate::proposal::PRF;
+use crate::resources::BufferId;
+use crate::wire::NoSpace;
+use crate::wire::cert::CertView;
+use crate::wire::code_point::{CertEncoding, IdType, PayloadType};
+use crate::wire::id::IdView;
+use crate::wire::spki;
+use crate::wire::writer::Writer;
+
+pub(crate) mod child;
+pub(crate) mod initiator;
+mod peer;
+pub(crate) mod responder;
+
+use peer::Proven;
+
+/// What we show: who we are, our key if it is wanted, and the proof.
+struct OwnProof {
+    identity: OwnedIdentity,
+    key: Option<heapless::Vec<u8, { spki::MAX_LENGTH }>>,
+    auth: AuthData,
+}
+
+impl OwnProof {
+    /// By the method of the peer's entry.
+    fn new<C: Crypto, R>(
+        endpoint: &Endpoint<'_, C, R>,
+        agreed: &Agreed,
+        entry: &PadEntry<'_>,
+        key_wanted: bool,
+    ) -> Result<Self, FailReason> {
+        let identity = endpoint.config.identity.to_owned().ok_or(FailReason::Internal)?;
+        let view = identity_view(&identity)?;
+        let octets = signed_octets(endpoint, agreed, Side::Own, &view)?;
+        let (proof, key) = match (entry.authentication, &endpoint.signer) {
+            (Authentication::SharedKey(secret), _) => (Proof::SharedKey(secret), None),
+            (_, Some(signer)) => (Proof::Key(signer), endpoint.own_key),
+            (_, None) => return Err(FailReason::Internal),
+        };
+        let is_stranger = matches!(entry.authentication, Authentication::Btns);
+        let shown = key.filter(|_| key_wanted || is_stranger || entry.send_key);
+        let auth =
+            prove(&endpoint.crypto, proof, agreed.hashes, &octets).map_err(|_| FailReason::WrongMethod)?;
+        Ok(Self { identity, key: shown.as_ref().map(spki::encode), auth })
+    }
+
+    fn write_identity(&self, payload: PayloadType, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+        identity_view(&self.identity).map_err(|_| NoSpace)?.write(payload, writer)
+    }
+
+    fn write_key(&self, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+        match &self.key {
+            Some(data) => CertView { encoding: CertEncoding::RAW_PUBLIC_KEY, data }.write(writer),
+            None => Ok(()),
+        }
+    }
+}
+
+fn identity_view(identity: &OwnedIdentity) -> Result<IdView<'_>, FailReason> {
+    IdView::new(IdType(identity.kind()), identity.data()).map_err(|_| FailReason::Internal)
+}
+
+/// Whose proof it is.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Side {
+    Own,
+    Peer,
+}
+
+/// What one side signs: its own IKE_SA_INIT message, the other's nonce, its own identity
+/// (RFC 7296 §2.15).
+fn signed_octets<'a, C: Crypto, R>(
+    endpoint: &'a Endpoint<'_, C, R>,
+    agreed: &'a Agreed,
+    side: Side,
+    identity: &IdView<'_>,
+) -> Result<SignedOctets<'a>, FailReason> {
+    let is_initiator = (agreed.role == Role::Initiator) == (side == Side::Own);
+    let (sk_p, message): (&PrfOutput, BufferId) = if is_initiator {
+        (&agreed.keys.sk_pi, agreed.request)
+    } else {
+        (&agreed.keys.sk_pr, agreed.response)
+    };
+    let nonce: &[u8] = if side == Side::Own { &agreed.peer_nonce } else { &agreed.own_nonce };
+    let message = endpoint.buffers.message(message).ok_or(FailReason::Internal)?;
+    Ok(SignedOctets::new(&endpoint.crypto, PRF, sk_p, message, nonce, identity))
+}
+
+/// Both ends are authenticated: the handshake's slot is free again and the IKE SA stands.
+fn establish<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    agreed: &Agreed,
+    proven: &Proven,
+    now: Instant,
+) {
+    let timing = &endpoint.config.timing;
+    sa.timers.set(Timer::Expire, now + timing.ike_lifetime);
+    if !timing.liveness.is_zero() {
+        sa.timers.set(Timer::Liveness, now + timing.liveness);
+    }
+    if agreed.nat.local && !timing.keepalive.is_zero() {
+        sa.timers.set(Timer::Keepalive, now + timing.keepalive);
+    }
+    sa.state = State::Established(Established {
+        keys: cipher_keys(&agreed.keys, agreed.role),
+        peer: proven.peer,
+        identity: proven.identity.clone(),
+        key: proven.key,
+        level: proven.level,
+        method: proven.method,
+        nat: agreed.nat,
+        since: now,
+        heard: now,
+    });
+    endpoint.counters.established = endpoint.counters.established.saturating_add(1);
+    endpoint.outbox.event(Event::Established(output::Established {
+        spis: sa.spis,
+        role: sa.role,
+        peer: proven.peer,
+        identity: proven.identity.clone(),
+        key: proven.key,
+        level: proven.level,
+        method: proven.method,
+        suite: agreed.suite,
+        path: sa.path,
+    }));
+}
+
+/// Reports the keys before anything is sealed with them.
+#[cfg(feature = "keylog")]
+fn log_keys<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, sa: &IkeSa, agreed: &Agreed) {
+    endpoint.outbox.event(Event::Keys(output::IkeKeys {
+        spis: sa.spis,
+        algorithm: agreed.suite.ike,
+        initiator: agreed.keys.sk_ei.clone(),
+        responder: agreed.keys.sk_er.clone(),
+    }));
+}
+
+/// Takes the handshake out of its slot; [`put_back`] returns it.
+fn take_handshake<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, sa: &IkeSa) -> Option<(u8, Handshake<C>)> {
+    let State::Handshake(index) = sa.state else {
+        return None;
+    };
+    Some((index, endpoint.handshakes.get_mut(usize::from(index))?.take()?))
+}
+
+fn put_back<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, index: u8, handshake: Handshake<C>) {
+    if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
+        *entry = Some(handshake);
+    }
+}
+
+/// Whether a peer of this level is somebody, so that its IKE SA is kept without Child SA.
+fn is_somebody(level: Level) -> bool {
+    level >= Level::Shared
+}

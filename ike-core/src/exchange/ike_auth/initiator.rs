@@ -1,0 +1,210 @@
+//! IKE_AUTH as initiator.
+
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::peer::{self, Proven, asserted};
+use super::{OwnProof, child, establish, is_somebody, put_back, take_handshake};
+use crate::config::IkePolicy;
+use crate::crypto::Crypto;
+use crate::endpoint::Endpoint;
+use crate::error::{CloseReason, Discarded, FailReason};
+use crate::exchange::{self, Received, informational};
+use crate::handshake::{Agreed, Handshake, Want};
+use crate::ike_sa::window::Purpose;
+use crate::ike_sa::{IkeSa, State, cipher_keys};
+use crate::pad::{Matcher, PadEntry};
+use crate::proposal;
+use crate::wire::NoSpace;
+use crate::wire::cert::CertRequestView;
+use crate::wire::code_point::{ExchangeType, PayloadType};
+use crate::wire::id::IdView;
+use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::payloads::Payloads;
+use crate::wire::ts;
+use crate::wire::writer::Writer;
+
+/// Sends the request, which takes the place of IKE_SA_INIT's. Changes nothing when that fails.
+pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    agreed: &Agreed,
+    want: &Want,
+    now: Instant,
+) -> Result<(), Discarded> {
+    let config = endpoint.config;
+    let entry = *config.entry(want.entry).ok_or(Discarded::WrongState)?;
+    let policy = config.policy(want.policy).ok_or(Discarded::WrongState)?;
+    let proof =
+        OwnProof::new(endpoint, agreed, &entry, agreed.key_wanted).map_err(|_| Discarded::NotOffered)?;
+    let is_first = !endpoint.knows(sa);
+    let inbound = child::reserve(endpoint, slot, want.policy).map_err(|_| Discarded::NoSlot)?;
+    let (tsi, tsr) = child::offer(policy, want, sa.path.local.ip(), sa.path.remote.ip());
+    let header = sa.header(ExchangeType::IKE_AUTH, false, 1);
+    let key = cipher_keys(&agreed.keys, agreed.role).outbound;
+    let message = exchange::seal_with(endpoint, sa, &key, &header, |writer| {
+        proof.write_identity(PayloadType::IDI, writer)?;
+        if is_first {
+            NotifyView::new(NotifyType::INITIAL_CONTACT, &[]).write(writer)?;
+        }
+        proof.write_key(writer)?;
+        CertRequestView::RAW_PUBLIC_KEY.write(writer)?;
+        if want.peer.is_some() {
+            write_expected(&entry, writer)?;
+        }
+        proof.auth.view().write(writer)?;
+        proposal::offer_esp(config.suites, inbound, writer)?;
+        ts::write(PayloadType::TSI, &tsi, writer)?;
+        ts::write(PayloadType::TSR, &tsr, writer)?;
+        write_mode(policy, writer)
+    });
+    let Some(message) = message else {
+        endpoint.children.withdraw(inbound);
+        return Err(Discarded::NoBuffer);
+    };
+    // The message of IKE_SA_INIT is kept: it is signed by the other end too.
+    sa.window.answered();
+    #[cfg(feature = "keylog")]
+    super::log_keys(endpoint, sa, agreed);
+    exchange::send_request(endpoint, sa, message, Purpose::Handshake, now);
+    Ok(())
+}
+
+/// Whom we expect, so that a peer with several identities shows the right one (RFC 7296 §1.2).
+fn write_expected(entry: &PadEntry<'_>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    let Matcher::Exact(identity) = entry.matcher else {
+        return Ok(());
+    };
+    let identity = identity.to_owned().ok_or(NoSpace)?;
+    let kind = crate::wire::code_point::IdType(identity.kind());
+    IdView::new(kind, identity.data()).map_err(|_| NoSpace)?.write(PayloadType::IDR, writer)
+}
+
+pub(super) fn write_mode(policy: &IkePolicy<'_>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    if child::mode_of(policy) == esp_engine::sa::Mode::Transport {
+        NotifyView::new(NotifyType::USE_TRANSPORT_MODE, &[]).write(writer)?;
+    }
+    Ok(())
+}
+
+/// The peer's answer, which proved to come from whom we agreed on keys with.
+pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: Received<'_>,
+) -> Result<(), Discarded> {
+    let (index, handshake) = take_handshake(endpoint, sa).ok_or(Discarded::WrongState)?;
+    let Handshake::AuthSent(agreed, want) = handshake else {
+        put_back(endpoint, index, handshake);
+        return Err(Discarded::WrongState);
+    };
+    if let Some(request) = sa.window.answered() {
+        endpoint.buffers.release(request.buffer);
+    }
+    sa.timers.stop(crate::ike_sa::timer::Timer::Retransmit);
+    let judged = match &received.payloads {
+        Ok(payloads) => judge(endpoint, sa, &agreed, &want, payloads),
+        Err(_) => Err(FailReason::BadMessage),
+    };
+    let identity = received.payloads.as_ref().ok().and_then(|payloads| asserted(&agreed, payloads));
+    match (judged, &received.payloads) {
+        (Ok(proven), Ok(payloads)) => {
+            establish(endpoint, sa, &agreed, &proven, now);
+            finish_child(endpoint, slot, sa, &agreed, &want, &proven, payloads, now);
+            put_back(endpoint, index, Handshake::AuthSent(agreed, want));
+            endpoint.free_handshake(index);
+        }
+        (judged, _) => {
+            let reason = judged.err().unwrap_or(FailReason::BadMessage);
+            put_back(endpoint, index, Handshake::AuthSent(agreed, want));
+            endpoint.fail(sa, identity, reason);
+            refuse_peer(endpoint, sa, reason, now);
+            sa.state = State::Gone;
+            endpoint.free_handshake(index);
+        }
+    }
+    Ok(())
+}
+
+fn judge<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    agreed: &Agreed,
+    want: &Want,
+    payloads: &Payloads<'_>,
+) -> Result<Proven, FailReason> {
+    if payloads.auth.is_none()
+        && let Some(error) = payloads.error()
+    {
+        return Err(FailReason::Refused(error.kind.0));
+    }
+    if payloads.eap.is_some() {
+        return Err(FailReason::WrongMethod);
+    }
+    peer::judge(endpoint, agreed, payloads, want.peer, sa.path.remote.ip())
+}
+
+/// The peer believes in an IKE SA that we do not want: one message says so, whose answer nobody waits
+/// for (RFC 7296 §2.21.2).
+fn refuse_peer<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    reason: FailReason,
+    now: Instant,
+) {
+    if let (false, Some(id)) = (matches!(reason, FailReason::Refused(_)), sa.window.next_request()) {
+        let header = sa.header(ExchangeType::INFORMATIONAL, false, id);
+        let notify = NotifyView::new(NotifyType::AUTHENTICATION_FAILED, &[]);
+        if let Some(message) = exchange::seal(endpoint, sa, &header, |writer| notify.write(writer)) {
+            endpoint.buffers.keep(message, now);
+            endpoint.outbox.message(sa.path, message);
+        }
+    }
+}
+
+/// The Child SA's part of the answer; whatever comes of it, the IKE SA stands.
+#[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
+fn finish_child<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    agreed: &Agreed,
+    want: &Want,
+    proven: &Proven,
+    payloads: &Payloads<'_>,
+    now: Instant,
+) {
+    let Some(inbound) = endpoint.children.of(slot).map(|child| child.inbound).next() else {
+        return;
+    };
+    let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
+    let (reason, is_made) = match (&payloads.sa, &payloads.tsi, &payloads.tsr) {
+        (Some(answer), Some(tsi), Some(tsr)) => {
+            match child::accept(endpoint, sa, proven, want, inbound, (answer, tsi, tsr), is_transport) {
+                Ok(agreement) => return child::install(endpoint, slot, sa, agreed, proven, agreement),
+                Err(reason) => (reason, true),
+            }
+        }
+        _ => match payloads.error() {
+            Some(error) => (FailReason::Refused(error.kind.0), false),
+            None => (FailReason::BadMessage, false),
+        },
+    };
+    endpoint.fail(sa, Some(proven.identity.clone()), reason);
+    if is_made {
+        // The peer has installed what we refuse.
+        if let Some(child) = endpoint.children.find(inbound) {
+            child.removed = true;
+            child.delete_owed = true;
+        }
+        informational::delete_children(endpoint, slot, sa, now);
+    } else {
+        endpoint.children.withdraw(inbound);
+    }
+    if !is_somebody(proven.level) {
+        endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
+    }
+}

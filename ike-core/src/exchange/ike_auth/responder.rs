@@ -1,0 +1,190 @@
+//! IKE_AUTH as responder.
+
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::child::Agreement;
+use super::initiator::write_mode;
+use super::peer::{self, Proven, asserted};
+use super::{OwnProof, child, establish, is_somebody, put_back, take_handshake};
+use crate::crypto::Crypto;
+use crate::endpoint::Endpoint;
+use crate::error::{CloseReason, Discarded, FailReason};
+use crate::exchange::ike_sa_init::wants_raw_key;
+use crate::exchange::{self, Received};
+use crate::handshake::{Agreed, Handshake};
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::{IkeSa, State, cipher_keys};
+use crate::proposal;
+use crate::resources::BufferId;
+use crate::wire::code_point::{ExchangeType, PayloadType};
+use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::payloads::Payloads;
+use crate::wire::ts;
+
+/// The peer's request, which proved to come from whom we agreed on keys with.
+pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: Received<'_>,
+) -> Result<(), Discarded> {
+    let (index, handshake) = take_handshake(endpoint, sa).ok_or(Discarded::WrongState)?;
+    let Handshake::InitAnswered(agreed) = handshake else {
+        put_back(endpoint, index, handshake);
+        return Err(Discarded::WrongState);
+    };
+    // From here on the peer is wherever this message came from (RFC 7296 §2.23).
+    let before = core::mem::replace(&mut sa.path, received.path);
+    let result = judge(endpoint, slot, sa, &agreed, now, &received);
+    put_back(endpoint, index, Handshake::InitAnswered(agreed));
+    match result {
+        Ok(()) => endpoint.free_handshake(index),
+        Err(_) => sa.path = before,
+    }
+    result
+}
+
+/// Answers, whatever the answer is; an error means that not even that was possible.
+fn judge<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    agreed: &Agreed,
+    now: Instant,
+    received: &Received<'_>,
+) -> Result<(), Discarded> {
+    let payloads = match &received.payloads {
+        Ok(payloads) => payloads,
+        Err(malformed) => {
+            let mut octet = [0];
+            let notify = exchange::refusal(*malformed, &mut octet);
+            return refuse(endpoint, sa, agreed, now, received, FailReason::BadMessage, &notify);
+        }
+    };
+    let judged = if payloads.eap.is_some() {
+        Err(FailReason::WrongMethod)
+    } else {
+        peer::judge(endpoint, agreed, payloads, None, sa.path.remote.ip())
+    };
+    let proven = match judged {
+        Ok(proven) => proven,
+        Err(reason) => {
+            let kind = match reason {
+                FailReason::BadMessage => NotifyType::INVALID_SYNTAX,
+                _ => NotifyType::AUTHENTICATION_FAILED,
+            };
+            return refuse(endpoint, sa, agreed, now, received, reason, &NotifyView::new(kind, &[]));
+        }
+    };
+    if payloads.sa.is_none() || payloads.tsi.is_none() || payloads.tsr.is_none() {
+        // An IKE SA without Child SA is for those who announce it (RFC 6023), and we do not.
+        let notify = NotifyView::new(NotifyType::INVALID_SYNTAX, &[]);
+        return refuse(endpoint, sa, agreed, now, received, FailReason::BadMessage, &notify);
+    }
+    if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
+        endpoint.forget_before(sa, &proven.identity, proven.key);
+    }
+    accept(endpoint, slot, sa, agreed, now, received, &proven, payloads)
+}
+
+/// The peer is who it says; the answer carries our proof and what became of the Child SA.
+#[expect(clippy::too_many_arguments, reason = "all of them go into the answer")]
+fn accept<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    agreed: &Agreed,
+    now: Instant,
+    received: &Received<'_>,
+    proven: &Proven,
+    payloads: &Payloads<'_>,
+) -> Result<(), Discarded> {
+    let entry = *endpoint.config.entry(proven.peer).ok_or(Discarded::WrongState)?;
+    let proof = match OwnProof::new(endpoint, agreed, &entry, wants_raw_key(payloads)) {
+        Ok(proof) => proof,
+        Err(reason) => {
+            let notify = NotifyView::new(NotifyType::AUTHENTICATION_FAILED, &[]);
+            return refuse(endpoint, sa, agreed, now, received, reason, &notify);
+        }
+    };
+    let agreement = child::answer(endpoint, slot, sa, proven, payloads);
+    let Some(response) = write_response(endpoint, sa, agreed, &proof, &agreement) else {
+        if let Ok(agreement) = agreement {
+            endpoint.children.withdraw(agreement.inbound);
+        }
+        return Err(Discarded::NoBuffer);
+    };
+    #[cfg(feature = "keylog")]
+    super::log_keys(endpoint, sa, agreed);
+    establish(endpoint, sa, agreed, proven, now);
+    let failure = match agreement {
+        Ok(agreement) => {
+            child::install(endpoint, slot, sa, agreed, proven, agreement);
+            None
+        }
+        Err(reason) => Some(reason),
+    };
+    exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    if let Some(reason) = failure {
+        endpoint.fail(sa, Some(proven.identity.clone()), reason);
+        if !is_somebody(proven.level) {
+            endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
+        }
+    }
+    Ok(())
+}
+
+fn write_response<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    agreed: &Agreed,
+    proof: &OwnProof,
+    agreement: &Result<Agreement, FailReason>,
+) -> Option<BufferId> {
+    let config = endpoint.config;
+    let header = sa.header(ExchangeType::IKE_AUTH, true, 1);
+    let key = cipher_keys(&agreed.keys, agreed.role).outbound;
+    exchange::seal_with(endpoint, sa, &key, &header, |writer| {
+        proof.write_identity(PayloadType::IDR, writer)?;
+        proof.write_key(writer)?;
+        proof.auth.view().write(writer)?;
+        match agreement {
+            Ok(agreement) => {
+                proposal::answer_esp(&agreement.choice, agreement.inbound, writer)?;
+                ts::write(PayloadType::TSI, &agreement.remote_ts, writer)?;
+                ts::write(PayloadType::TSR, &agreement.local_ts, writer)?;
+                if agreement.more {
+                    NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
+                }
+                config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))
+            }
+            Err(reason) => NotifyView::new(child::refusal(*reason), &[]).write(writer),
+        }
+    })
+}
+
+/// The IKE SA ends with this answer; it stays a while only to repeat it.
+fn refuse<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    agreed: &Agreed,
+    now: Instant,
+    received: &Received<'_>,
+    reason: FailReason,
+    notify: &NotifyView<'_>,
+) -> Result<(), Discarded> {
+    let header = sa.header(ExchangeType::IKE_AUTH, true, 1);
+    let key = cipher_keys(&agreed.keys, agreed.role).outbound;
+    let response = exchange::seal_with(endpoint, sa, &key, &header, |writer| notify.write(writer))
+        .ok_or(Discarded::NoBuffer)?;
+    let identity = received.payloads.as_ref().ok().and_then(|payloads| asserted(agreed, payloads));
+    #[cfg(feature = "keylog")]
+    super::log_keys(endpoint, sa, agreed);
+    endpoint.fail(sa, identity, reason);
+    exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    sa.state = State::Lingering;
+    sa.timers.set(Timer::Expire, now + endpoint.config.timing.half_open);
+    Ok(())
+}

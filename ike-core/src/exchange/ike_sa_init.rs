@@ -1,0 +1,59 @@
+//! IKE_SA_INIT (RFC 7296 §1.2): algorithms, key exchange and nonces, in clear.
+//!
+//! ```text
+//! I ─▶ R   HDR(A,0) [N(COOKIE)] SA KE Nonce N(NAT_S) N(NAT_D) N(SIGNATURE_HASH_ALGORITHMS)
+//! R ─▶ I   HDR(A,B) SA KE Nonce N(NAT_S) N(NAT_D) CERTREQ N(SIGNATURE_HASH_ALGORITHMS)
+//! ```
+
+use crate::auth::{HashAlgorithms, SignatureHashes};
+use crate::config::Suite;
+use crate::crypto::{Crypto, SharedSecret};
+use crate::ike_sa::keys::{self, IkeKeys, IkeSpis, Nonces};
+use crate::proposal::PRF;
+use crate::wire::NoSpace;
+use crate::wire::code_point::CertEncoding;
+use crate::wire::ke::KeView;
+use crate::wire::nonce::NonceView;
+use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::payloads::Payloads;
+use crate::wire::transform::KeyExchangeMethod;
+use crate::wire::writer::Writer;
+
+pub(crate) mod initiator;
+pub(crate) mod responder;
+
+/// KE and nonce, in the same order in both directions.
+fn write_exchange(
+    exchange: &impl crate::crypto::KeyExchange,
+    nonce: &[u8],
+    writer: &mut Writer<'_>,
+) -> Result<(), NoSpace> {
+    let method = KeyExchangeMethod(exchange.group().id());
+    KeView { method, data: &exchange.public() }.write(writer)?;
+    NonceView::parse(nonce).map_err(|_| NoSpace)?.write(writer)
+}
+
+fn write_hashes(writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    NotifyView::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &HashAlgorithms::ALL.octets()).write(writer)
+}
+
+fn hashes(payloads: &Payloads<'_>) -> SignatureHashes {
+    let peer =
+        payloads.notify(NotifyType::SIGNATURE_HASH_ALGORITHMS).and_then(|n| HashAlgorithms::parse(n.data));
+    SignatureHashes { ours: HashAlgorithms::ALL, peer }
+}
+
+/// Whether the peer asks for raw keys (RFC 7670 §3).
+pub(super) fn wants_raw_key(payloads: &Payloads<'_>) -> bool {
+    payloads.cert_requests().any(|request| request.encoding == CertEncoding::RAW_PUBLIC_KEY)
+}
+
+fn derive<C: Crypto>(
+    crypto: &C,
+    suite: &Suite,
+    secret: &SharedSecret,
+    nonces: Nonces<'_>,
+    spis: IkeSpis,
+) -> IkeKeys {
+    IkeKeys::initial(crypto, keys::Suite { prf: PRF, cipher: suite.ike }, secret, nonces, spis)
+}

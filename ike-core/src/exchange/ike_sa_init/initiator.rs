@@ -1,0 +1,242 @@
+//! IKE_SA_INIT as initiator: the request, its retries with a cookie or in another group, and the
+//! answer. Nothing here is protected, so an error only counts as a hint, and every retry repeats the
+//! whole offer (RFC 7296 §1.2, §2.6, §2.21.1).
+
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::{derive, hashes, wants_raw_key, write_exchange, write_hashes};
+use crate::crypto::{Crypto, Group, KeyExchange};
+use crate::endpoint::Endpoint;
+use crate::error::{AcquireError, Discarded};
+use crate::exchange::{self, ike_auth};
+use crate::handshake::{Agreed, Handshake, InitSent, MAX_RETRIES, Want};
+use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
+use crate::ike_sa::nat::{self, ENCAPSULATED, Nat};
+use crate::ike_sa::window::Purpose;
+use crate::ike_sa::{IkeSa, State};
+use crate::output::Path;
+use crate::proposal;
+use crate::resources::free_slot;
+use crate::wire::code_point::ExchangeType;
+use crate::wire::header::{IkeSpi, Message};
+use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::payloads::Payloads;
+
+/// Makes an IKE SA for `slot` and sends its first request.
+pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    now: Instant,
+    path: Path,
+    want: Want,
+) -> Result<IkeSa, AcquireError> {
+    let index =
+        free_slot(endpoint.handshakes).and_then(|i| u8::try_from(i).ok()).ok_or(AcquireError::NoSlot)?;
+    let group = endpoint.config.suites.first().map_or(Group::Curve25519, |suite| suite.group);
+    let exchange =
+        endpoint.crypto.generate(group, &mut endpoint.random).map_err(|_| AcquireError::NoRandom)?;
+    let nonce = endpoint.random.array().map_err(|_| AcquireError::NoRandom)?;
+    let initiator = endpoint.fresh_ike_spi(slot).map_err(|_| AcquireError::NoRandom)?;
+    let init = InitSent {
+        want,
+        exchange,
+        nonce,
+        cookie: heapless::Vec::new(),
+        tried: heapless::Vec::from_iter([group]),
+        retries: 0,
+        hint: None,
+    };
+    let mut sa = IkeSa::new(Role::Initiator, IkeSpis { initiator, responder: 0 }, path, now);
+    send(endpoint, &mut sa, &init, now).ok_or(AcquireError::NoBuffer)?;
+    if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
+        *entry = Some(Handshake::InitSent(init));
+    }
+    sa.state = State::Handshake(index);
+    Ok(sa)
+}
+
+/// Sends the request, in place of an earlier one if there is one.
+fn send<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    init: &InitSent<C::KeyExchange>,
+    now: Instant,
+) -> Option<()> {
+    let config = endpoint.config;
+    let header = sa.header(ExchangeType::IKE_SA_INIT, false, 0);
+    let (spis, path) = (sa.spis, sa.path);
+    let buffer = exchange::write(endpoint, &header, |crypto, writer| {
+        if !init.cookie.is_empty() {
+            NotifyView::new(NotifyType::COOKIE, &init.cookie).write(writer)?;
+        }
+        proposal::offer_ike(config.suites, writer)?;
+        write_exchange(&init.exchange, &init.nonce, writer)?;
+        nat::write(crypto, spis, &path, config.force_encapsulation, writer)?;
+        write_hashes(writer)
+    })?;
+    if let Some(before) = sa.window.take_back() {
+        endpoint.buffers.release(before.buffer);
+    }
+    exchange::send_request(endpoint, sa, buffer, Purpose::Handshake, now);
+    Some(())
+}
+
+/// An answer to our request, from whoever knows our SPI.
+pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    path: Path,
+    message: &Message<'_>,
+) -> Result<(), Discarded> {
+    let State::Handshake(index) = sa.state else {
+        return Err(Discarded::Unsolicited);
+    };
+    let payloads = message.payloads()?;
+    let entry = endpoint.handshakes.get_mut(usize::from(index)).ok_or(Discarded::Unsolicited)?;
+    match entry.take() {
+        Some(Handshake::InitSent(mut init)) => {
+            let result = judge(endpoint, slot, sa, &mut init, now, path, message, &payloads);
+            let (handshake, result) = match result {
+                Ok(Some(next)) => (next, Ok(())),
+                Ok(None) => (Handshake::InitSent(init), Ok(())),
+                Err(reason) => (Handshake::InitSent(init), Err(reason)),
+            };
+            if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
+                *entry = Some(handshake);
+            }
+            result
+        }
+        other => {
+            if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
+                *entry = other;
+            }
+            Err(Discarded::Unsolicited)
+        }
+    }
+}
+
+/// What the answer leads to; `Ok(None)` when the request was sent anew.
+#[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
+fn judge<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    init: &mut InitSent<C::KeyExchange>,
+    now: Instant,
+    path: Path,
+    message: &Message<'_>,
+    payloads: &Payloads<'_>,
+) -> Result<Option<Handshake<C>>, Discarded> {
+    if payloads.sa.is_some() {
+        return agree(endpoint, slot, sa, init, now, path, message, payloads).map(Some);
+    }
+    if let Some(notify) = payloads.notify(NotifyType::COOKIE) {
+        let cookie = notify.cookie().ok_or(Discarded::BadCookie)?;
+        retry(endpoint, sa, init, now, |_, init| {
+            init.cookie = heapless::Vec::from_slice(cookie).map_err(|_| Discarded::BadCookie)?;
+            Ok(())
+        })?;
+        return Ok(None);
+    }
+    if let Some(notify) = payloads.notify(NotifyType::INVALID_KE_PAYLOAD) {
+        let wanted = notify.wanted_key_exchange().and_then(|method| Group::from_id(method.0));
+        let group = wanted.ok_or(Discarded::UselessRetry)?;
+        let is_offered = endpoint.config.suites.iter().any(|suite| suite.group == group);
+        if !is_offered || init.tried.contains(&group) {
+            return Err(Discarded::UselessRetry);
+        }
+        retry(endpoint, sa, init, now, |endpoint, init| {
+            init.exchange =
+                endpoint.crypto.generate(group, &mut endpoint.random).map_err(|_| Discarded::NoRandom)?;
+            init.tried.push(group).map_err(|_| Discarded::UselessRetry)
+        })?;
+        return Ok(None);
+    }
+    // It may come from anybody, so we go on waiting; it is told when nothing better comes.
+    init.hint = payloads.error().map(|notify| notify.kind.0).or(init.hint);
+    Err(Discarded::Hint)
+}
+
+/// Sends the request anew after `change`, a bounded number of times.
+fn retry<'r, C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'r, C, R>,
+    sa: &mut IkeSa,
+    init: &mut InitSent<C::KeyExchange>,
+    now: Instant,
+    change: impl FnOnce(&mut Endpoint<'r, C, R>, &mut InitSent<C::KeyExchange>) -> Result<(), Discarded>,
+) -> Result<(), Discarded> {
+    if init.retries >= MAX_RETRIES {
+        return Err(Discarded::UselessRetry);
+    }
+    change(endpoint, init)?;
+    init.retries += 1;
+    send(endpoint, sa, init, now).ok_or(Discarded::NoBuffer)
+}
+
+/// The answer agrees: keys, then IKE_AUTH.
+#[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
+fn agree<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    init: &InitSent<C::KeyExchange>,
+    now: Instant,
+    path: Path,
+    message: &Message<'_>,
+    payloads: &Payloads<'_>,
+) -> Result<Handshake<C>, Discarded> {
+    let (Some(answer), Some(ke), Some(nonce)) = (&payloads.sa, &payloads.ke, &payloads.nonce) else {
+        return Err(Discarded::MissingPayload);
+    };
+    let responder = message.header.responder_spi;
+    if responder == IkeSpi::ZERO || responder == message.header.initiator_spi {
+        return Err(Discarded::BadSpi);
+    }
+    let suite = proposal::accept_ike(answer, endpoint.config.suites).ok_or(Discarded::NotOffered)?;
+    let group = init.exchange.group();
+    if suite.group != group || ke.method.0 != group.id() {
+        return Err(Discarded::NotOffered);
+    }
+    if nonce.data() == init.nonce {
+        return Err(Discarded::BadNonce);
+    }
+    let peer_nonce = heapless::Vec::from_slice(nonce.data()).map_err(|_| Discarded::BadNonce)?;
+    endpoint.counters.key_exchanges = endpoint.counters.key_exchanges.saturating_add(1);
+    let secret = init.exchange.clone().agree(ke.data).map_err(|_| Discarded::BadKeyExchange)?;
+    let spis = IkeSpis { responder: responder.0, ..sa.spis };
+    let nonces = Nonces { initiator: &init.nonce, responder: nonce.data() };
+    let keys = derive(&endpoint.crypto, &suite, &secret, nonces, spis);
+    let mut nat = Nat::detect(&endpoint.crypto, payloads, spis, &path);
+    nat.local |= endpoint.config.force_encapsulation;
+    let request = sa.window.outstanding().ok_or(Discarded::Unsolicited)?.buffer;
+    let response = endpoint.buffers.store(message.octets()).ok_or(Discarded::NoBuffer)?;
+    let agreed = Agreed {
+        role: Role::Initiator,
+        suite,
+        keys,
+        own_nonce: init.nonce,
+        peer_nonce,
+        request,
+        response,
+        nat,
+        hashes: hashes(payloads),
+        key_wanted: wants_raw_key(payloads),
+    };
+    let before = (sa.spis, sa.path);
+    sa.spis = spis;
+    if nat.local || nat.remote {
+        sa.path.local.set_port(ENCAPSULATED);
+        sa.path.remote.set_port(ENCAPSULATED);
+    }
+    match ike_auth::initiator::begin(endpoint, slot, sa, &agreed, &init.want, now) {
+        Ok(()) => Ok(Handshake::AuthSent(agreed, init.want)),
+        Err(reason) => {
+            endpoint.buffers.release(response);
+            (sa.spis, sa.path) = before;
+            Err(reason)
+        }
+    }
+}

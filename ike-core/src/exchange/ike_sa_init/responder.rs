@@ -1,0 +1,223 @@
+//! IKE_SA_INIT as responder. A stranger costs nothing until it is worth it: first the look at its
+//! payloads, then the cookie, then the limits, and only then a key exchange (RFC 7296 §2.6, RFC 8019 §4).
+
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::{derive, hashes, wants_raw_key, write_exchange, write_hashes};
+use crate::config::Suite;
+use crate::cookie::Request;
+use crate::crypto::{Crypto, KeyExchange, SharedSecret};
+use crate::endpoint::Endpoint;
+use crate::error::{Discarded, FailReason};
+use crate::exchange;
+use crate::handshake::{Agreed, Handshake, NONCE};
+use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
+use crate::ike_sa::nat::{self, Nat};
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::window::Fingerprint;
+use crate::ike_sa::{IkeSa, State};
+use crate::output::Path;
+use crate::proposal;
+use crate::resources::{BufferId, MESSAGE, free_slot};
+use crate::wire::Malformed;
+use crate::wire::cert::CertRequestView;
+use crate::wire::code_point::ExchangeType;
+use crate::wire::header::Message;
+use crate::wire::ke::KeView;
+use crate::wire::nonce::NonceView;
+use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::payloads::Payloads;
+
+/// Buffers that a half-open IKE SA holds: both messages.
+const BUFFERS: usize = 2;
+
+/// A request that no IKE SA of ours has seen yet.
+pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    now: Instant,
+    path: Path,
+    message: &Message<'_>,
+) -> Result<(), Discarded> {
+    let payloads = match message.payloads() {
+        Ok(payloads) => payloads,
+        Err(Malformed::UnknownCritical(kind)) => {
+            let notify =
+                NotifyView::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, core::slice::from_ref(&kind.0));
+            exchange::reply(endpoint, path, &message.header, &notify);
+            return Err(Discarded::CriticalPayload);
+        }
+        Err(malformed) => return Err(malformed.into()),
+    };
+    let (Some(offer), Some(ke), Some(nonce)) = (&payloads.sa, &payloads.ke, &payloads.nonce) else {
+        return Err(Discarded::MissingPayload);
+    };
+    if message.octets().len() > MESSAGE {
+        return Err(Discarded::TooLong);
+    }
+    let slot = admit(endpoint, now, path, message, &payloads, nonce)?;
+    let (number, suite) = match proposal::choose_ike(offer, endpoint.config.suites) {
+        Ok(choice) => choice,
+        Err(mismatch) => {
+            let sa = IkeSa::new(Role::Responder, spis(message, 0), path, now);
+            endpoint.fail(&sa, None, FailReason::NoProposal(mismatch));
+            let notify = NotifyView::new(NotifyType::NO_PROPOSAL_CHOSEN, &[]);
+            exchange::reply(endpoint, path, &message.header, &notify);
+            return Err(Discarded::NoProposalChosen);
+        }
+    };
+    if ke.method.0 != suite.group.id() {
+        let wanted = suite.group.id().to_be_bytes();
+        let notify = NotifyView::new(NotifyType::INVALID_KE_PAYLOAD, &wanted);
+        exchange::reply(endpoint, path, &message.header, &notify);
+        return Err(Discarded::OtherGroup);
+    }
+    let index = free_slot(endpoint.handshakes).and_then(|i| u8::try_from(i).ok()).ok_or(Discarded::NoSlot)?;
+    let answer = compute(endpoint, slot, message, &suite, ke)?;
+    let mut sa = IkeSa::new(Role::Responder, answer.spis, path, now);
+    let response = write_response(endpoint, &sa, number, &suite, &answer).ok_or(Discarded::NoBuffer)?;
+    let Some(request) = endpoint.buffers.store(message.octets()) else {
+        endpoint.buffers.release(response);
+        return Err(Discarded::NoBuffer);
+    };
+    let agreed = agreed(endpoint, &payloads, nonce, suite, &answer, request, response, &path);
+    if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
+        *entry = Some(Handshake::InitAnswered(agreed));
+    }
+    sa.state = State::Handshake(index);
+    sa.window.answer(Fingerprint::of(message.octets()), response);
+    sa.timers.set(Timer::Expire, now + endpoint.config.timing.half_open);
+    endpoint.outbox.message(path, response);
+    if let Some(entry) = endpoint.sas.get_mut(usize::from(slot)) {
+        *entry = Some(sa);
+    }
+    Ok(())
+}
+
+fn spis(message: &Message<'_>, responder: u64) -> IkeSpis {
+    IkeSpis { initiator: message.header.initiator_spi.0, responder }
+}
+
+/// Whether the stranger may go on, and the slot for it.
+fn admit<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    now: Instant,
+    path: Path,
+    message: &Message<'_>,
+    payloads: &Payloads<'_>,
+    nonce: &NonceView<'_>,
+) -> Result<u16, Discarded> {
+    let half_open = endpoint.sas.iter().flatten().filter(|sa| sa.is_half_open()).count();
+    if half_open >= usize::from(endpoint.config.timing.cookie_threshold) {
+        check_cookie(endpoint, now, path, message, payloads, nonce)?;
+    }
+    let same_source = |sa: &&IkeSa| sa.is_half_open() && sa.path.remote.ip() == path.remote.ip();
+    let from_source = endpoint.sas.iter().flatten().filter(same_source).count();
+    if from_source >= usize::from(endpoint.config.timing.half_open_per_source) {
+        return Err(Discarded::HalfOpenLimit);
+    }
+    if free_slot(endpoint.handshakes).is_none() {
+        return Err(Discarded::NoSlot);
+    }
+    if !endpoint.buffers.spare(BUFFERS) {
+        return Err(Discarded::NoBuffer);
+    }
+    endpoint.slot_for_stranger().ok_or(Discarded::NoSlot)
+}
+
+fn check_cookie<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    now: Instant,
+    path: Path,
+    message: &Message<'_>,
+    payloads: &Payloads<'_>,
+    nonce: &NonceView<'_>,
+) -> Result<(), Discarded> {
+    let request =
+        Request { nonce: nonce.data(), source: path.remote.ip(), spi: message.header.initiator_spi.0 };
+    let timing = &endpoint.config.timing;
+    let shown = payloads.notify(NotifyType::COOKIE).map(|notify| notify.data);
+    if shown.is_some_and(|shown| endpoint.cookies.check(&endpoint.crypto, timing, now, request, shown)) {
+        return Ok(());
+    }
+    let cookie = endpoint
+        .cookies
+        .make(&endpoint.crypto, &mut endpoint.random, timing, now, request)
+        .map_err(|_| Discarded::NoRandom)?;
+    exchange::reply(endpoint, path, &message.header, &NotifyView::new(NotifyType::COOKIE, &cookie));
+    Err(if shown.is_some() { Discarded::BadCookie } else { Discarded::CookieDemanded })
+}
+
+/// Our part of the exchange.
+struct Answer<K> {
+    spis: IkeSpis,
+    nonce: [u8; NONCE],
+    exchange: K,
+    secret: SharedSecret,
+}
+
+fn compute<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    message: &Message<'_>,
+    suite: &Suite,
+    ke: &KeView<'_>,
+) -> Result<Answer<C::KeyExchange>, Discarded> {
+    if ke.data.len() != suite.group.public_length() {
+        return Err(Discarded::BadKeyExchange);
+    }
+    endpoint.counters.key_exchanges = endpoint.counters.key_exchanges.saturating_add(1);
+    let exchange =
+        endpoint.crypto.generate(suite.group, &mut endpoint.random).map_err(|_| Discarded::NoRandom)?;
+    let secret = exchange.clone().agree(ke.data).map_err(|_| Discarded::BadKeyExchange)?;
+    let responder = endpoint.fresh_ike_spi(slot).map_err(|_| Discarded::NoRandom)?;
+    let nonce = endpoint.random.array().map_err(|_| Discarded::NoRandom)?;
+    Ok(Answer { spis: spis(message, responder), nonce, exchange, secret })
+}
+
+fn write_response<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    number: u8,
+    suite: &Suite,
+    answer: &Answer<C::KeyExchange>,
+) -> Option<BufferId> {
+    let config = endpoint.config;
+    let header = sa.header(ExchangeType::IKE_SA_INIT, true, 0);
+    exchange::write(endpoint, &header, |crypto, writer| {
+        proposal::answer_ike(number, suite, writer)?;
+        write_exchange(&answer.exchange, &answer.nonce, writer)?;
+        nat::write(crypto, sa.spis, &sa.path, config.force_encapsulation, writer)?;
+        CertRequestView::RAW_PUBLIC_KEY.write(writer)?;
+        write_hashes(writer)
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "all of them are what was agreed")]
+fn agreed<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    payloads: &Payloads<'_>,
+    nonce: &NonceView<'_>,
+    suite: Suite,
+    answer: &Answer<C::KeyExchange>,
+    request: BufferId,
+    response: BufferId,
+    path: &Path,
+) -> Agreed {
+    let nonces = Nonces { initiator: nonce.data(), responder: &answer.nonce };
+    let asked = IkeSpis { responder: 0, ..answer.spis };
+    let mut nat = Nat::detect(&endpoint.crypto, payloads, asked, path);
+    nat.local |= endpoint.config.force_encapsulation;
+    Agreed {
+        role: Role::Responder,
+        suite,
+        keys: derive(&endpoint.crypto, &suite, &answer.secret, nonces, answer.spis),
+        own_nonce: answer.nonce,
+        peer_nonce: nonce.data().iter().copied().collect(),
+        request,
+        response,
+        nat,
+        hashes: hashes(payloads),
+        key_wanted: wants_raw_key(payloads),
+    }
+}

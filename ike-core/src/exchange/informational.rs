@@ -1,0 +1,200 @@
+//! INFORMATIONAL (RFC 7296 §1.4): Delete, liveness, and errors once the IKE SA stands. Requests of
+//! CREATE_CHILD_SA are refused here: this endpoint makes no more Child SAs on an IKE SA.
+
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::{Received, refusal, refuse, seal, send_request, send_response};
+use crate::crypto::Crypto;
+use crate::endpoint::Endpoint;
+use crate::error::{CloseReason, Discarded};
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::window::Purpose;
+use crate::ike_sa::{IkeSa, State};
+use crate::wire::Malformed;
+use crate::wire::code_point::{ExchangeType, Protocol};
+use crate::wire::delete;
+use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::payloads::Payloads;
+
+/// Child SAs that one Delete names at most.
+const DELETED: usize = 16;
+
+/// A request on an IKE SA that stands.
+pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: Received<'_>,
+) -> Result<(), Discarded> {
+    let payloads = match &received.payloads {
+        Ok(payloads) => payloads,
+        Err(malformed) => {
+            let mut octet = [0];
+            let notify = refusal(*malformed, &mut octet);
+            refuse(endpoint, sa, now, &received, &notify)?;
+            if !matches!(malformed, Malformed::UnknownCritical(_)) {
+                // Malformed behind a good integrity check: one of us is broken (RFC 7296 §2.21.3).
+                endpoint.end(slot, sa, CloseReason::RefusedByPeer(malformed.notify().0));
+            }
+            return Ok(());
+        }
+    };
+    if received.header.exchange == ExchangeType::CREATE_CHILD_SA {
+        return refuse(endpoint, sa, now, &received, &NotifyView::new(NotifyType::NO_ADDITIONAL_SAS, &[]));
+    }
+    let ending = ending(payloads);
+    let header = sa.header(ExchangeType::INFORMATIONAL, true, received.header.message_id);
+    let deleted = if ending.is_some() { heapless::Vec::new() } else { named(endpoint, slot, payloads) };
+    let paired: heapless::Vec<u32, DELETED> = deleted.iter().map(|(inbound, _)| *inbound).collect();
+    let response = seal(endpoint, sa, &header, |writer| {
+        if paired.is_empty() { Ok(()) } else { delete::write_esp(&paired, writer) }
+    })
+    .ok_or(Discarded::NoBuffer)?;
+    send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    for child in endpoint.children.of(slot) {
+        if paired.contains(&child.inbound.get()) {
+            child.removed = true;
+        }
+    }
+    if let Some(reason) = ending {
+        conclude(endpoint, slot, sa, reason);
+    } else if !paired.is_empty() && endpoint.children.count(slot) == 0 {
+        endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
+    } else if sa.window.is_used_up() {
+        endpoint.end(slot, sa, CloseReason::Expired);
+    }
+    Ok(())
+}
+
+/// Whether the request ends the IKE SA (RFC 7296 §1.4.1, §2.21.2).
+fn ending(payloads: &Payloads<'_>) -> Option<CloseReason> {
+    if payloads.deletes().any(|delete| delete.protocol == Protocol::IKE) {
+        return Some(CloseReason::DeletedByPeer);
+    }
+    let refused = payloads.notify(NotifyType::AUTHENTICATION_FAILED)?;
+    Some(CloseReason::RefusedByPeer(refused.kind.0))
+}
+
+/// Child SAs that the peer deletes, by our SPI and the peer's. It names those that it receives on; of
+/// pairs that we are deleting ourselves nothing is said (RFC 7296 §1.4.1).
+fn named<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    payloads: &Payloads<'_>,
+) -> heapless::Vec<(u32, u32), DELETED> {
+    let mut named = heapless::Vec::new();
+    for child in endpoint.children.of(slot) {
+        let Some(outbound) = child.outbound.map(|spi| spi.get()) else {
+            continue;
+        };
+        let mut deletes = payloads.deletes().filter(|delete| delete.protocol == Protocol::ESP);
+        if deletes.any(|delete| delete.spis().any(|spi| spi == outbound))
+            && named.push((child.inbound.get(), outbound)).is_err()
+        {
+            break;
+        }
+    }
+    named
+}
+
+/// The peer ended the IKE SA and has our answer; it stays a while only to repeat it.
+fn conclude<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    reason: CloseReason,
+) {
+    // A Delete of ours that crossed it is forgotten (RFC 7296 §2.25.2).
+    let reason = match sa.state {
+        State::Closing(_, ours) => ours,
+        _ => reason,
+    };
+    endpoint.end(slot, sa, reason);
+}
+
+/// An answer to a request of ours.
+pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: Received<'_>,
+) -> Result<(), Discarded> {
+    let was_delete = Endpoint::<C, R>::is_deleting(sa);
+    if let Some(request) = sa.window.answered() {
+        endpoint.buffers.release(request.buffer);
+    }
+    sa.timers.stop(Timer::Retransmit);
+    let error = received.payloads.as_ref().ok().and_then(Payloads::error).map(|error| error.kind);
+    match (&sa.state, error) {
+        (State::Closing(_, reason), _) if was_delete => {
+            let reason = *reason;
+            endpoint.end(slot, sa, reason);
+        }
+        (State::Closing(_, reason), _) => {
+            let reason = *reason;
+            if delete_ike_sa(endpoint, sa, now).is_none() {
+                endpoint.end(slot, sa, reason);
+            }
+        }
+        (
+            State::Established(_),
+            Some(kind @ (NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED)),
+        ) => {
+            endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
+        }
+        (State::Established(_), _) if sa.window.is_used_up() => endpoint.end(slot, sa, CloseReason::Expired),
+        _ => delete_children(endpoint, slot, sa, now),
+    }
+    Ok(())
+}
+
+/// Sends a Delete of the IKE SA; `None` when that is not possible now.
+pub(crate) fn delete_ike_sa<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    now: Instant,
+) -> Option<()> {
+    let header = sa.header(ExchangeType::INFORMATIONAL, false, sa.window.next_request()?);
+    let message = seal(endpoint, sa, &header, delete::write_ike)?;
+    send_request(endpoint, sa, message, Purpose::DeleteIkeSa, now);
+    Some(())
+}
+
+/// Tells the peer of the Child SAs that ended by our doing, as soon as no other request is waiting
+/// for its answer.
+pub(crate) fn delete_children<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+) {
+    let Some(id) = sa.window.next_request() else {
+        return;
+    };
+    let owed = endpoint.children.take_owed::<DELETED>(slot);
+    if owed.is_empty() {
+        return;
+    }
+    let header = sa.header(ExchangeType::INFORMATIONAL, false, id);
+    if let Some(message) = seal(endpoint, sa, &header, |writer| delete::write_esp(&owed, writer)) {
+        send_request(endpoint, sa, message, Purpose::DeleteChild, now);
+    }
+}
+
+/// Asks the peer whether it lives, unless it owes us an answer already.
+pub(crate) fn probe<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    now: Instant,
+) {
+    let Some(id) = sa.window.next_request() else {
+        return;
+    };
+    let header = sa.header(ExchangeType::INFORMATIONAL, false, id);
+    if let Some(message) = seal(endpoint, sa, &header, |_| Ok(())) {
+        send_request(endpoint, sa, message, Purpose::Liveness, now);
+    }
+}

@@ -1,0 +1,206 @@
+//! Negotiation of algorithms (RFC 7296 §2.7, §3.3): what we offer, what of an offer we take, and
+//! whether an answer is one of our offers. A transform that we do not know only makes itself unusable;
+//! an offer that we cannot take is described by the first transform type that has nothing in common.
+
+use esp_engine::crypto::Algorithm;
+use esp_engine::sa::Spi;
+
+use crate::config::Suite;
+use crate::crypto::Prf;
+use crate::error::{self, Mismatch};
+use crate::wire::NoSpace;
+use crate::wire::code_point::Protocol;
+use crate::wire::sa::{self, Proposal, ProposalView, SaView};
+use crate::wire::transform::{
+    EncryptionId, IntegrityId, KeyExchangeMethod, SequenceNumbers, Transform, TransformType,
+};
+use crate::wire::writer::Writer;
+
+/// The PRF of every suite.
+pub(crate) const PRF: Prf = Prf::HmacSha256;
+
+/// What was agreed for a pair of Child SAs.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct EspChoice {
+    /// The proposal's number.
+    pub(crate) number: u8,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) extended_sequence: bool,
+    /// The SPI that the peer chose.
+    pub(crate) outbound: Spi,
+}
+
+const fn transform(kind: TransformType, id: u16) -> Transform {
+    Transform { kind, id, key_length: None }
+}
+
+fn encryption(algorithm: Algorithm) -> Transform {
+    let (id, key_length) = match algorithm {
+        Algorithm::Aes128Gcm16 => (EncryptionId::AES_GCM_16, Some(128)),
+        Algorithm::Aes256Gcm16 => (EncryptionId::AES_GCM_16, Some(256)),
+        Algorithm::ChaCha20Poly1305 => (EncryptionId::CHACHA20_POLY1305, None),
+    };
+    Transform { kind: TransformType::ENCR, id: id.0, key_length }
+}
+
+fn sequence(extended: bool) -> Transform {
+    let id = if extended { SequenceNumbers::EXTENDED } else { SequenceNumbers::SHORT };
+    transform(TransformType::ESN, id.0)
+}
+
+/// The transforms of a suite for an IKE SA, one of each type.
+fn ike_transforms(suite: &Suite) -> [Transform; 3] {
+    [
+        encryption(suite.ike),
+        transform(TransformType::PRF, PRF.id()),
+        transform(TransformType::KE, suite.group.id()),
+    ]
+}
+
+/// Offers every suite, one proposal each.
+pub(crate) fn offer_ike(suites: &[Suite], writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    let proposals = (1..=u8::MAX).zip(suites).map(|(number, suite)| Proposal {
+        number,
+        protocol: Protocol::IKE,
+        spi: &[],
+        transforms: ike_transforms(suite),
+    });
+    sa::write(proposals, writer)
+}
+
+/// Answers with one suite.
+pub(crate) fn answer_ike(number: u8, suite: &Suite, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    let transforms = ike_transforms(suite);
+    sa::write([Proposal { number, protocol: Protocol::IKE, spi: &[], transforms }], writer)
+}
+
+/// The best of our suites that the peer offers, with the number of its proposal.
+pub(crate) fn choose_ike(offer: &SaView<'_>, suites: &[Suite]) -> Result<(u8, Suite), Mismatch> {
+    for suite in suites {
+        let wanted = ike_transforms(suite);
+        if let Some(proposal) = offer.proposals().find(|p| is_for_ike(p) && differs(p, &wanted).is_none()) {
+            return Ok((proposal.number, *suite));
+        }
+    }
+    let wanted = suites.first().map(ike_transforms);
+    Err(describe(offer, wanted.as_ref().map_or(&[][..], |w| w)))
+}
+
+fn is_for_ike(proposal: &ProposalView<'_>) -> bool {
+    proposal.protocol == Protocol::IKE
+        && proposal.spi.is_empty()
+        && is_usable(proposal)
+        && !proposal.transforms().any(|t| t.kind == TransformType::ESN)
+}
+
+/// Every type of transform is known, and a combined-mode cipher needs no integrity algorithm beside it
+/// (RFC 7296 §3.3, RFC 5282 §8).
+fn is_usable(proposal: &ProposalView<'_>) -> bool {
+    let mut integrity = proposal.transforms().filter(|t| t.kind == TransformType::INTEG).peekable();
+    proposal.is_understood() && (integrity.peek().is_none() || integrity.any(|t| t.id == IntegrityId::NONE.0))
+}
+
+/// The first transform that is wanted and not in the proposal.
+fn differs(proposal: &ProposalView<'_>, wanted: &[Transform]) -> Option<Transform> {
+    wanted.iter().copied().find(|w| !proposal.transforms().any(|t| t.transform() == Some(*w)))
+}
+
+/// Where the first proposal and our first suite part.
+fn describe(offer: &SaView<'_>, wanted: &[Transform]) -> Mismatch {
+    let first = offer.proposals().next();
+    let ours = first.and_then(|p| differs(&p, wanted)).or(wanted.first().copied());
+    let kind = ours.map_or(TransformType::INTEG, |t| t.kind);
+    let theirs = first.and_then(|p| p.transforms().find(|t| t.kind == kind));
+    Mismatch {
+        kind: kind.0,
+        ours: ours.map_or(error::Transform { id: 0, key_bits: None }, |t| error::Transform {
+            id: t.id,
+            key_bits: t.key_length,
+        }),
+        theirs: theirs.map(|t| error::Transform { id: t.id, key_bits: t.key_length }),
+    }
+}
+
+/// The suite that an answer to our offer takes; `None` unless it is exactly one of ours.
+pub(crate) fn accept_ike(answer: &SaView<'_>, suites: &[Suite]) -> Option<Suite> {
+    let proposal = only(answer)?;
+    let suite = suites.get(usize::from(proposal.number).checked_sub(1)?)?;
+    let matches = proposal.protocol == Protocol::IKE
+        && proposal.spi.is_empty()
+        && is_exactly(&proposal, &ike_transforms(suite));
+    matches.then_some(*suite)
+}
+
+/// The one proposal of an answer.
+fn only<'a>(answer: &SaView<'a>) -> Option<ProposalView<'a>> {
+    let mut proposals = answer.proposals();
+    let first = proposals.next()?;
+    proposals.next().is_none().then_some(first)
+}
+
+/// Whether these are the proposal's transforms and no other (RFC 7296 §3.3.6).
+fn is_exactly(proposal: &ProposalView<'_>, wanted: &[Transform]) -> bool {
+    proposal.transforms().count() == wanted.len() && differs(proposal, wanted).is_none()
+}
+
+/// The suites' ciphers for packets, each once.
+fn esp_algorithms(suites: &[Suite]) -> impl Iterator<Item = Algorithm> + '_ {
+    let is_first = |index: usize, suite: &Suite| !suites.iter().take(index).any(|s| s.esp == suite.esp);
+    suites.iter().enumerate().filter(move |(i, s)| is_first(*i, s)).map(|(_, suite)| suite.esp)
+}
+
+/// Offers every cipher with 64-bit sequence numbers and without, one proposal each.
+pub(crate) fn offer_esp(suites: &[Suite], spi: Spi, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    let spi = spi.get().to_be_bytes();
+    let proposals = (1..=u8::MAX).zip(esp_algorithms(suites)).map(|(number, algorithm)| Proposal {
+        number,
+        protocol: Protocol::ESP,
+        spi: &spi,
+        transforms: [encryption(algorithm), sequence(true), sequence(false)],
+    });
+    sa::write(proposals, writer)
+}
+
+/// Answers with what was chosen.
+pub(crate) fn answer_esp(choice: &EspChoice, spi: Spi, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    let spi = spi.get().to_be_bytes();
+    let transforms = [encryption(choice.algorithm), sequence(choice.extended_sequence)];
+    sa::write([Proposal { number: choice.number, protocol: Protocol::ESP, spi: &spi, transforms }], writer)
+}
+
+/// The best of our ciphers that the peer offers.
+pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite]) -> Result<EspChoice, Mismatch> {
+    for algorithm in esp_algorithms(suites) {
+        for extended_sequence in [true, false] {
+            let wanted = [encryption(algorithm), sequence(extended_sequence)];
+            let fits = |p: &ProposalView<'_>| is_for_esp(p) && differs(p, &wanted).is_none();
+            let Some(proposal) = offer.proposals().find(fits) else {
+                continue;
+            };
+            if let Some(outbound) = proposal.child_spi().and_then(Spi::new) {
+                return Ok(EspChoice { number: proposal.number, algorithm, extended_sequence, outbound });
+            }
+        }
+    }
+    let wanted = suites.first().map(|suite| [encryption(suite.esp), sequence(true)]);
+    Err(describe(offer, wanted.as_ref().map_or(&[][..], |w| w)))
+}
+
+/// A key exchange has no place in IKE_AUTH, so a proposal with one must do without (RFC 7296 §1.2).
+fn is_for_esp(proposal: &ProposalView<'_>) -> bool {
+    let mut groups = proposal.transforms().filter(|t| t.kind == TransformType::KE).peekable();
+    proposal.protocol == Protocol::ESP
+        && is_usable(proposal)
+        && (groups.peek().is_none() || groups.any(|t| t.id == KeyExchangeMethod::NONE.0))
+}
+
+/// What an answer to our offer takes; `None` unless it is exactly one of ours.
+pub(crate) fn accept_esp(answer: &SaView<'_>, suites: &[Suite]) -> Option<EspChoice> {
+    let proposal = only(answer)?;
+    let algorithm = esp_algorithms(suites).nth(usize::from(proposal.number).checked_sub(1)?)?;
+    let outbound = proposal.child_spi().and_then(Spi::new).filter(|_| proposal.protocol == Protocol::ESP)?;
+    let extended_sequence = [true, false]
+        .into_iter()
+        .find(|extended| is_exactly(&proposal, &[encryption(algorithm), sequence(*extended)]))?;
+    Some(EspChoice { number: proposal.number, algorithm, extended_sequence, outbound })
+}
