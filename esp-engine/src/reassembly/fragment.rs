@@ -4,7 +4,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::FragmentError;
-use crate::wire::ip::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING, V6_HEADER};
+use crate::wire::ip::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING, V4_HEADER, V6_HEADER};
 use crate::wire::{Checksum, esp, put, udp};
 
 /// Octets of the longest header that is kept: an IPv4 header with all options, or an IPv6 header
@@ -42,14 +42,15 @@ pub(super) struct Header<'p> {
 }
 
 impl<'p> Fragment<'p> {
-    /// `None` when the packet is no fragment, or of something else than ESP or UDP.
+    /// `None` when the packet is no fragment, or of something else than ESP or UDP; whether it is a
+    /// packet at all is the engine's to say.
     pub(super) fn parse(packet: &'p [u8]) -> Result<Option<Self>, FragmentError> {
-        match packet.first().map(|octet| octet >> 4) {
-            Some(4) => Self::parse_v4(packet).ok_or(FragmentError::Malformed),
+        let fragment = match packet.first().map(|octet| octet >> 4) {
+            Some(4) => Self::parse_v4(packet),
             Some(6) => Self::parse_v6(packet),
-            _ => Err(FragmentError::Malformed),
-        }
-        .map(|found| found.filter(|fragment| matches!(fragment.key.protocol, esp::PROTOCOL | udp::PROTOCOL)))
+            _ => Ok(None),
+        };
+        fragment.map(|found| found.filter(|it| matches!(it.key.protocol, esp::PROTOCOL | udp::PROTOCOL)))
     }
 
     /// Whether it is the whole datagram (RFC 6946).
@@ -57,21 +58,19 @@ impl<'p> Fragment<'p> {
         self.offset == 0 && !self.more
     }
 
-    fn parse_v4(packet: &'p [u8]) -> Option<Option<Self>> {
-        let fixed = packet.first_chunk::<20>()?;
+    fn parse_v4(packet: &'p [u8]) -> Result<Option<Self>, FragmentError> {
+        let Some(fixed) = packet.first_chunk::<V4_HEADER>() else { return Ok(None) };
         let [version_length, service, _, _, id0, id1, flags0, flags1, _, protocol, ..] = *fixed;
         let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *fixed;
         let flags = u16::from_be_bytes([flags0, flags1]);
         let (offset, more) = (usize::from(flags & 0x1FFF) * 8, flags & 0x2000 != 0);
         if offset == 0 && !more {
-            return Some(None);
+            return Ok(None);
         }
         let length = usize::from(version_length & 0xF) * 4;
-        if length < 20 {
-            return None;
-        }
-        let (octets, data) = packet.split_at_checked(length)?;
-        Some(Some(Self {
+        let parts = packet.split_at_checked(length).filter(|_| length >= V4_HEADER);
+        let (octets, data) = parts.ok_or(FragmentError::Malformed)?;
+        Ok(Some(Self {
             key: Key {
                 source: Ipv4Addr::new(s0, s1, s2, s3).into(),
                 destination: Ipv4Addr::new(d0, d1, d2, d3).into(),
@@ -87,14 +86,15 @@ impl<'p> Fragment<'p> {
     }
 
     fn parse_v6(packet: &'p [u8]) -> Result<Option<Self>, FragmentError> {
-        let (fixed, mut rest) = packet.split_first_chunk::<V6_HEADER>().ok_or(FragmentError::Malformed)?;
+        let Some((fixed, mut rest)) = packet.split_first_chunk::<V6_HEADER>() else { return Ok(None) };
         let [_, class, _, _, _, _, mut next, ..] = *fixed;
         let (mut length, mut next_header_at) = (V6_HEADER, 6);
         // Hop-by-hop options, routing and destination options may stand in front (RFC 8200 §4.1).
         while matches!(next, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS) {
-            let [following, units, ..] = *rest else { return Err(FragmentError::Malformed) };
+            let [following, units, ..] = *rest else { return Ok(None) };
             let octets = usize::from(units) * 8 + 8;
-            rest = rest.get(octets..).ok_or(FragmentError::Malformed)?;
+            let Some(behind) = rest.get(octets..) else { return Ok(None) };
+            rest = behind;
             (next, next_header_at) = (following, length);
             length += octets;
         }

@@ -82,8 +82,9 @@ impl Cable {
         self.take_seen().iter().map(|frame| protocol(&frame[self.medium.header()..])).collect()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.queues.borrow().iter().all(VecDeque::is_empty)
+    /// Loses everything that is under way.
+    pub fn clear(&self) {
+        self.queues.borrow_mut().iter_mut().for_each(VecDeque::clear);
     }
 }
 

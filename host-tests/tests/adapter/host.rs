@@ -73,6 +73,11 @@ pub struct Host {
     pub woken: Arc<Woken>,
 }
 
+/// The SPI that `side` chose.
+pub fn spi(version: Version, side: usize) -> Spi {
+    Spi::for_slot(version as u16, 4, 0x1234_0000 | (side as u32) << 8)
+}
+
 /// How often the stack was woken.
 #[derive(Default)]
 pub struct Woken(AtomicUsize);
@@ -143,9 +148,31 @@ impl Host {
         self.iface.poll(at, &mut self.link, &mut self.sockets) == PollResult::SocketStateChanged
     }
 
+    /// The frames that the stack would see in one poll.
+    pub fn receive(&mut self) -> Vec<Vec<u8>> {
+        let at = smoltcp::time::Instant::from_millis(now().as_millis() as i64);
+        let mut frames = Vec::new();
+        while let Some((rx, _)) = self.link.receive(at) {
+            frames.push(phy::RxToken::consume(rx, <[u8]>::to_vec));
+        }
+        frames
+    }
+
+    /// Sends a frame as the stack would.
+    pub fn transmit(&mut self, frame: &[u8]) {
+        let at = smoltcp::time::Instant::from_millis(now().as_millis() as i64);
+        let token = self.link.transmit(at).unwrap();
+        phy::TxToken::consume(token, frame.len(), |room| room.copy_from_slice(frame));
+    }
+
     /// Installs this host's half of a manual SA and tells the port.
     pub fn install(&self, version: Version) {
-        let spi = |side: usize| Spi::for_slot(version as u16, 4, 0x1234_0000 | (side as u32) << 8);
+        self.install_pair(version, true);
+    }
+
+    /// As [`Self::install`]; `may_send` says whether the peer is known to have its half.
+    pub fn install_pair(&self, version: Version, may_send: bool) {
+        let spi = |side: usize| spi(version, side);
         let key = |side: usize| RawKey::new(Algorithm::Aes128Gcm16, &[side as u8 + 1; 20]).unwrap();
         let (us, peer) = (self.side, 1 - self.side);
         let only = |side| {
@@ -167,7 +194,7 @@ impl Host {
             lifetime: Lifetime::default(),
             level: Level::Pinned,
             peer: PeerKey([peer as u8; 32]),
-            may_send: true,
+            may_send,
             keys: KeyPair { inbound: key(us), outbound: key(peer) },
         };
         let child = child.build::<SoftwareCipher>().unwrap();

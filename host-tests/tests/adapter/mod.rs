@@ -5,3 +5,4 @@
 pub mod cable;
 pub mod fragments;
 pub mod host;
+pub mod packets;
