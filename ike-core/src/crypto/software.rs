@@ -235,3 +235,28 @@ fn p256_octets(key: &p256::PublicKey) -> [u8; 64] {
     }
     octets
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8032 §5.1.3, around p = 2^255 - 19. Nobody knows a secret to a key beyond p, so no signature
+    /// shows this.
+    #[test]
+    fn a_canonical_y_is_below_p() {
+        let y = |lowest, highest| {
+            let mut octets = [0xff; 32];
+            (octets[0], octets[31]) = (lowest, highest);
+            octets
+        };
+        for sign in [0, 0x80] {
+            assert!(is_canonical(&y(0xec, sign | 0x7f)));
+            assert!(!is_canonical(&y(0xed, sign | 0x7f)));
+            assert!(!is_canonical(&y(0xff, sign | 0x7f)));
+            assert!(is_canonical(&y(0xff, sign | 0x7e)));
+        }
+        let mut middle = y(0xff, 0x7f);
+        middle[17] = 0xfe;
+        assert!(is_canonical(&middle));
+    }
+}
