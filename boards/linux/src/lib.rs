@@ -8,7 +8,9 @@
 //! | [`peer`] | strongSwan and BIRD from the distribution, each in a namespace of its own |
 pub mod bgp;
 pub mod cable;
+pub mod capture;
 pub mod executor;
+pub mod key;
 pub mod peer;
 pub mod readiness;
 pub mod time;

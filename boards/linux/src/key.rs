@@ -1,0 +1,282 @@
+//! Keys in files: private keys as PKCS#8 in PEM, readable by their owner only; public keys as
+//! SubjectPublicKeyInfo (RFC 7670), in every spelling that a peer may want.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use base64ct::{Base64, Encoding};
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes, spki::der::pem::LineEnding,
+};
+use firmware::config::PrivateKey;
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
+
+/// What a key signs with.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Kind {
+    /// Ed25519 (RFC 8420).
+    Ed25519,
+    /// ECDSA with NIST P-256 and SHA-256 (RFC 7427).
+    P256,
+}
+
+/// How a public key is written for a peer.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Spelling {
+    /// PEM, as strongSwan's `pubkeys =` and libreswan take it.
+    Strongswan,
+    /// An IPSECKEY record (RFC 4025, RFC 9373).
+    Ipseckey,
+    /// SubjectPublicKeyInfo in base64 on one line, as Buttons' own `key =` takes it.
+    Base64,
+}
+
+/// Why a key cannot be had; every variant names what to do.
+#[derive(Debug)]
+pub enum KeyError {
+    /// The file cannot be read or written.
+    File(io::Error),
+    /// It exists and is not overwritten.
+    Exists,
+    /// Others may read it.
+    Exposed(u32),
+    /// Not a private key that is understood.
+    NotPrivate,
+    /// Not a public key that is understood.
+    NotPublic,
+    /// The system has no random numbers to give.
+    Random,
+}
+
+impl std::fmt::Display for KeyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(error) => write!(f, "{error}"),
+            Self::Exists => f.write_str("this file exists: a key is never overwritten, name another file"),
+            Self::Exposed(mode) => {
+                write!(f, "others than its owner may read it (mode {mode:03o}): chmod 600 it, or make a new key")
+            }
+            Self::NotPrivate => f.write_str(
+                "not an unencrypted Ed25519 or P-256 private key in PKCS#8: make one with `buttons key new`, \
+                 or convert yours with `openssl pkcs8 -topk8 -nocrypt`",
+            ),
+            Self::NotPublic => f.write_str(
+                "not an Ed25519 or P-256 public key: give the SubjectPublicKeyInfo in PEM or base64, \
+                 as `openssl pkey -pubout` writes it",
+            ),
+            Self::Random => f.write_str("the system gives no random numbers"),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+impl From<io::Error> for KeyError {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// A new key from the system's random numbers.
+///
+/// # Errors
+/// [`KeyError::Random`].
+pub fn generate(kind: Kind) -> Result<PrivateKey, KeyError> {
+    let mut octets = Zeroizing::new([0; 32]);
+    loop {
+        getrandom::fill(octets.as_mut()).map_err(|_| KeyError::Random)?;
+        match kind {
+            Kind::Ed25519 => return Ok(PrivateKey::Ed25519(*octets)),
+            // About once in 2^32 the octets exceed the group's order.
+            Kind::P256 if p256::SecretKey::from_slice(octets.as_ref()).is_ok() => {
+                return Ok(PrivateKey::P256(*octets));
+            }
+            Kind::P256 => {}
+        }
+    }
+}
+
+/// Writes a private key to a new file with mode 0600.
+///
+/// # Errors
+/// [`KeyError::Exists`] or [`KeyError::File`]; [`KeyError::NotPrivate`] for no key at all.
+pub fn write_private(path: &Path, key: &PrivateKey) -> Result<(), KeyError> {
+    let pem = private_pem(key).ok_or(KeyError::NotPrivate)?;
+    let opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = opened.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => KeyError::Exists,
+        _ => KeyError::File(error),
+    })?;
+    file.write_all(pem.as_bytes())?;
+    Ok(file.sync_all()?)
+}
+
+/// The private key as PKCS#8 in PEM; `None` for no key at all.
+pub fn private_pem(key: &PrivateKey) -> Option<Zeroizing<String>> {
+    match key {
+        PrivateKey::None => None,
+        // Without the public key: OpenSSL does not read the second version of PKCS#8.
+        PrivateKey::Ed25519(seed) => {
+            let mut bare = KeypairBytes { secret_key: *seed, public_key: None };
+            let pem = bare.to_pkcs8_pem(LineEnding::LF).ok();
+            bare.secret_key.zeroize();
+            pem
+        }
+        PrivateKey::P256(scalar) => {
+            p256::SecretKey::from_slice(scalar).ok()?.to_pkcs8_pem(LineEnding::LF).ok()
+        }
+    }
+}
+
+/// Reads a private key, if nobody but its owner can.
+///
+/// # Errors
+/// [`KeyError::Exposed`], [`KeyError::NotPrivate`] or [`KeyError::File`].
+pub fn read_private(path: &Path) -> Result<PrivateKey, KeyError> {
+    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Exposed(mode));
+    }
+    parse_private(&Zeroizing::new(fs::read_to_string(path)?))
+}
+
+/// A private key from PKCS#8 in PEM.
+///
+/// # Errors
+/// [`KeyError::NotPrivate`].
+pub fn parse_private(pem: &str) -> Result<PrivateKey, KeyError> {
+    if let Ok(key) = SigningKey::from_pkcs8_pem(pem) {
+        return Ok(PrivateKey::Ed25519(key.to_bytes()));
+    }
+    let key = p256::SecretKey::from_pkcs8_pem(pem).map_err(|_| KeyError::NotPrivate)?;
+    Ok(PrivateKey::P256(key.to_bytes().into()))
+}
+
+/// The public key as SubjectPublicKeyInfo in DER; `None` for no key at all.
+pub fn public(key: &PrivateKey) -> Option<Vec<u8>> {
+    let der = match key {
+        PrivateKey::None => return None,
+        PrivateKey::Ed25519(seed) => SigningKey::from_bytes(seed).verifying_key().to_public_key_der(),
+        PrivateKey::P256(scalar) => {
+            p256::SecretKey::from_slice(scalar).ok()?.public_key().to_public_key_der()
+        }
+    };
+    der.ok().map(|document| document.into_vec())
+}
+
+/// A public key from PEM, or from base64 of its SubjectPublicKeyInfo.
+///
+/// # Errors
+/// [`KeyError::NotPublic`].
+pub fn parse_public(text: &str) -> Result<Vec<u8>, KeyError> {
+    let base64: String =
+        text.lines().map(str::trim).filter(|l| !l.starts_with("-----") && !l.starts_with('#')).collect();
+    let spki = Base64::decode_vec(&base64).map_err(|_| KeyError::NotPublic)?;
+    kind_of(&spki).ok_or(KeyError::NotPublic)?;
+    Ok(spki)
+}
+
+/// Which kind a SubjectPublicKeyInfo is of; `None` when it is not understood.
+pub fn kind_of(spki: &[u8]) -> Option<Kind> {
+    use ed25519_dalek::pkcs8::DecodePublicKey;
+    if ed25519_dalek::VerifyingKey::from_public_key_der(spki).is_ok() {
+        return Some(Kind::Ed25519);
+    }
+    p256::PublicKey::from_public_key_der(spki).ok().map(|_| Kind::P256)
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo: how a key is told over the telephone.
+pub fn fingerprint(spki: &[u8]) -> [u8; 32] {
+    Sha256::digest(spki).into()
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The public key as a peer wants it, with a newline; `None` for a key that is not understood.
+pub fn spell(spki: &[u8], spelling: Spelling) -> Option<String> {
+    let base64 = Base64::encode_string(spki);
+    Some(match spelling {
+        Spelling::Base64 => base64 + "\n",
+        Spelling::Strongswan => {
+            let mut lines = base64.as_str();
+            let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
+            while !lines.is_empty() {
+                let (line, rest) = lines.split_at(lines.len().min(64));
+                pem += line;
+                pem.push('\n');
+                lines = rest;
+            }
+            pem + "-----END PUBLIC KEY-----\n"
+        }
+        // Precedence 10, no gateway: whoever owns the name is the peer itself.
+        Spelling::Ipseckey => {
+            let (algorithm, key) = match kind_of(spki)? {
+                Kind::Ed25519 => (4, spki.last_chunk::<32>()?.as_slice()),
+                Kind::P256 => (3, spki.last_chunk::<64>()?.as_slice()),
+            };
+            format!("IN IPSECKEY 10 0 {algorithm} . {}\n", Base64::encode_string(key))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_its_file_and_only_its_owner_reads_it() {
+        let folder = std::env::temp_dir().join(format!("buttons-key-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for kind in [Kind::Ed25519, Kind::P256] {
+            let path = folder.join(format!("{kind:?}.pem"));
+            let key = generate(kind).unwrap();
+            write_private(&path, &key).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(read_private(&path).unwrap(), key);
+            assert!(matches!(write_private(&path, &key), Err(KeyError::Exists)));
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            assert!(matches!(read_private(&path), Err(KeyError::Exposed(0o640))));
+            assert_eq!(kind_of(&public(&key).unwrap()), Some(kind));
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_public_key_of_rfc_8410_has_its_spelling() {
+        // RFC 8410 §10.3 (private key, first version) and §10.1 (public key).
+        let key = parse_private(
+            "-----BEGIN PRIVATE KEY-----\n\
+             MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+             -----END PRIVATE KEY-----\n",
+        )
+        .unwrap();
+        let spki = public(&key).unwrap();
+        let pem = "-----BEGIN PUBLIC KEY-----\n\
+                   MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+                   -----END PUBLIC KEY-----\n";
+        assert_eq!(spell(&spki, Spelling::Strongswan).unwrap(), pem);
+        assert_eq!(parse_public(pem).unwrap(), spki);
+        assert_eq!(
+            spell(&spki, Spelling::Ipseckey).unwrap(),
+            "IN IPSECKEY 10 0 4 . Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
+        );
+    }
+
+    #[test]
+    fn every_spelling_of_a_public_key_that_is_read_comes_back() {
+        for kind in [Kind::Ed25519, Kind::P256] {
+            let spki = public(&generate(kind).unwrap()).unwrap();
+            for spelling in [Spelling::Strongswan, Spelling::Base64] {
+                assert_eq!(parse_public(&spell(&spki, spelling).unwrap()).unwrap(), spki);
+            }
+        }
+        assert!(matches!(parse_public("bm8ga2V5"), Err(KeyError::NotPublic)));
+    }
+}
