@@ -181,7 +181,12 @@ mod tests {
 
     #[test]
     fn blocks_are_whole_and_say_their_length_twice() {
-        let frame = |octets: &[u8], origin, blocked| Seen { micros: 1 << 33, origin, octets: octets.to_vec(), blocked };
+        let frame = |octets: &[u8], origin, blocked| Seen {
+            micros: 1 << 33,
+            origin,
+            octets: octets.to_vec(),
+            blocked,
+        };
         let file = pcapng(&[
             frame(&[1; 61], Origin::End(0), false),
             frame(&[2; 60], Origin::Attacker, false),

@@ -58,7 +58,10 @@ impl std::fmt::Display for KeyError {
             Self::File(error) => write!(f, "{error}"),
             Self::Exists => f.write_str("this file exists: a key is never overwritten, name another file"),
             Self::Exposed(mode) => {
-                write!(f, "others than its owner may read it (mode {mode:03o}): chmod 600 it, or make a new key")
+                write!(
+                    f,
+                    "others than its owner may read it (mode {mode:03o}): chmod 600 it, or make a new key"
+                )
             }
             Self::NotPrivate => f.write_str(
                 "not an unencrypted Ed25519 or P-256 private key in PKCS#8: make one with `buttons key new`, \
@@ -142,6 +145,18 @@ pub fn read_private(path: &Path) -> Result<PrivateKey, KeyError> {
         return Err(KeyError::Exposed(mode));
     }
     parse_private(&Zeroizing::new(fs::read_to_string(path)?))
+}
+
+/// Reads the public half of a private key, or a public key.
+///
+/// # Errors
+/// As [`read_private`]; [`KeyError::NotPublic`] when it is neither.
+pub fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    if text.contains("PRIVATE KEY") {
+        return public(&read_private(path)?).ok_or(KeyError::NotPrivate);
+    }
+    parse_public(&text)
 }
 
 /// A private key from PKCS#8 in PEM.

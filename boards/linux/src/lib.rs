@@ -4,13 +4,18 @@
 //! |---|---|
 //! | [`time`], [`executor`], [`readiness`] | embassy's time driver (real or virtual), tasks on one thread, `poll(2)` |
 //! | [`cable`] | the simulated cable, with an eavesdropper, an attacker and a saboteur on it |
+//! | [`port`] | Linux interfaces (AF_PACKET, TAP) as embassy-net drivers |
+//! | [`capture`] | pcapng files, and the key tables with which Wireshark decrypts them |
+//! | [`key`] | private keys in files, public keys in every spelling that peers want |
 //! | [`bgp`] | a small BGP speaker, the application that the demo protects |
 //! | [`peer`] | strongSwan and BIRD from the distribution, each in a namespace of its own |
 pub mod bgp;
 pub mod cable;
 pub mod capture;
+pub mod config;
 pub mod executor;
 pub mod key;
 pub mod peer;
+pub mod port;
 pub mod readiness;
 pub mod time;

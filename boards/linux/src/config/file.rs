@@ -1,0 +1,175 @@
+//! The file as it is written: tables, fields and words, each value with its place.
+
+use esp_engine::sa::Mode;
+use esp_engine::spd::Level;
+use firmware::config::{Role, Start, Suite, Timing};
+use serde::Deserialize;
+use toml::Spanned;
+
+/// Text with its place in the file.
+pub type Text = Spanned<String>;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Written {
+    pub role: Spanned<RoleWord>,
+    pub identity: Text,
+    pub key: Option<Text>,
+    pub suite: Option<SuiteWord>,
+    pub socket: Option<Text>,
+    #[serde(default)]
+    pub interface: Vec<Spanned<InterfaceTable>>,
+    #[serde(default)]
+    pub route: Vec<Spanned<RouteTable>>,
+    #[serde(default)]
+    pub peer: Vec<Spanned<PeerTable>>,
+    #[serde(default)]
+    pub policy: Vec<Spanned<PolicyTable>>,
+    pub timing: Option<Spanned<TimingTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct InterfaceTable {
+    pub device: Text,
+    pub addresses: Spanned<Vec<Text>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RouteTable {
+    pub to: Text,
+    pub via: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PeerTable {
+    pub name: Text,
+    pub identity: Option<Text>,
+    pub address: Option<Text>,
+    pub key: Option<Spanned<OneOrMore>>,
+    pub fingerprint: Option<Spanned<OneOrMore>>,
+    pub shared_key: Option<Text>,
+    pub btns: Option<Spanned<bool>>,
+    #[serde(default)]
+    pub ranges: Vec<Text>,
+    pub start: Option<StartWord>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PolicyTable {
+    pub name: Text,
+    pub local: Text,
+    pub remote: Text,
+    pub protocol: Option<Spanned<ProtocolText>>,
+    pub local_ports: Option<Spanned<PortsText>>,
+    pub remote_ports: Option<Spanned<PortsText>>,
+    pub action: Spanned<ActionWord>,
+    pub mode: Option<ModeWord>,
+    pub minimum: Option<LevelWord>,
+    pub peer: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TimingTable {
+    retransmit_ms: Option<u32>,
+    tries: Option<u8>,
+    liveness_s: Option<u32>,
+    child_lifetime_s: Option<u32>,
+    retry_s: Option<u32>,
+}
+
+impl TimingTable {
+    pub fn build(&self) -> Timing {
+        let default = Timing::default();
+        Timing {
+            retransmit_ms: self.retransmit_ms.unwrap_or(default.retransmit_ms),
+            tries: self.tries.unwrap_or(default.tries),
+            liveness_s: self.liveness_s.unwrap_or(default.liveness_s),
+            child_lifetime_s: self.child_lifetime_s.unwrap_or(default.child_lifetime_s),
+            retry_s: self.retry_s.unwrap_or(default.retry_s),
+        }
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected text, or a list of texts")]
+pub enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// Each text, at the place of all (an untagged value keeps no places within).
+    pub fn texts(all: &Spanned<Self>) -> impl Iterator<Item = Text> {
+        let texts = match all.get_ref() {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        };
+        texts.iter().map(|text| Spanned::new(all.span(), text.clone()))
+    }
+}
+
+/// A port, or `"first-last"`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a port such as 179, or a range such as \"1024-2047\"")]
+pub enum PortsText {
+    One(u16),
+    Range(String),
+}
+
+/// A protocol's number or name.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a protocol's number, or one of \"tcp\", \"udp\", \"icmp\", \"icmpv6\""
+)]
+pub enum ProtocolText {
+    Number(u8),
+    Name(String),
+}
+
+#[derive(Copy, Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionWord {
+    Protect,
+    Bypass,
+    Discard,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident is $target:ty { $($word:literal => $value:expr),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Copy, Clone)]
+        pub struct $name(pub $target);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let word = String::deserialize(from)?;
+                match word.as_str() {
+                    $($word => Ok(Self($value)),)+
+                    _ => Err(serde::de::Error::unknown_variant(&word, &[$($word),+])),
+                }
+            }
+        }
+    };
+}
+
+words!(RoleWord is Role { "host" => Role::Host, "gateway" => Role::Gateway });
+words!(SuiteWord is Suite { "fast-software" => Suite::FastSoftware, "hardware-aes" => Suite::HardwareAes });
+words!(StartWord is Start { "on-traffic" => Start::OnTraffic, "at-once" => Start::AtOnce, "never" => Start::Never });
+words!(ModeWord is Mode { "transport" => Mode::Transport, "tunnel" => Mode::Tunnel });
+words!(LevelWord is Level {
+    "null" => Level::Null,
+    "any" => Level::Any,
+    "first" => Level::First,
+    "known" => Level::Known,
+    "shared" => Level::Shared,
+    "validated" => Level::Validated,
+    "pinned" => Level::Pinned,
+});

@@ -1,0 +1,96 @@
+//! What a person types, what is printed, and the exit status.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn buttons(folder: &Path, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_buttons")).current_dir(folder).args(words).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("buttons-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_key_is_made_shown_and_exported_and_never_overwritten() {
+    let folder = Folder::new("key");
+    for kind in ["ed25519", "p256"] {
+        let file = format!("{kind}.pem");
+        let made = buttons(&folder.0, &["key", "new", &file, "--kind", kind]);
+        assert!(made.status.success(), "{}", said(&made));
+        let again = buttons(&folder.0, &["key", "new", &file]);
+        assert_eq!(again.status.code(), Some(1));
+        assert!(said(&again).contains("never overwritten"), "{}", said(&again));
+
+        let exported = buttons(&folder.0, &["key", "export", &file, "--as", "strongswan"]);
+        std::fs::write(folder.0.join("public.pem"), &exported.stdout).unwrap();
+        for (private, public) in [("show", "show"), ("fingerprint", "fingerprint")] {
+            let (private, public) = (
+                buttons(&folder.0, &["key", private, &file]),
+                buttons(&folder.0, &["key", public, "public.pem"]),
+            );
+            assert!(private.status.success());
+            assert_eq!(private.stdout, public.stdout);
+        }
+        let record = buttons(&folder.0, &["key", "export", &file, "--as", "ipseckey"]);
+        let algorithm = if kind == "ed25519" { "IN IPSECKEY 10 0 4 . " } else { "IN IPSECKEY 10 0 3 . " };
+        assert!(said(&record).starts_with(algorithm), "{}", said(&record));
+    }
+}
+
+#[test]
+fn openssl_reads_our_keys_as_we_do() {
+    let folder = Folder::new("openssl");
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("left out: openssl is not installed");
+        return;
+    }
+    for kind in ["ed25519", "p256"] {
+        let file = format!("{kind}.pem");
+        assert!(buttons(&folder.0, &["key", "new", &file, "--kind", kind]).status.success());
+        let ours = buttons(&folder.0, &["key", "export", &file, "--as", "strongswan"]);
+        let theirs = Command::new("openssl")
+            .current_dir(&folder.0)
+            .args(["pkey", "-pubout", "-in", &file])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&ours.stdout), String::from_utf8_lossy(&theirs.stdout));
+    }
+}
+
+#[test]
+fn a_bad_configuration_fails_with_its_line() {
+    let folder = Folder::new("config");
+    std::fs::write(folder.0.join("device.toml"), "role = \"host\"\nidentity = 5\n").unwrap();
+    let checked = buttons(&folder.0, &["config", "check", "device.toml"]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(said(&checked).contains("device.toml:2:"), "{}", said(&checked));
+}
+
+#[test]
+fn help_fits_on_80_columns() {
+    let folder = Folder::new("help");
+    for words in [&["--help"][..], &["key", "--help"], &["key", "new", "--help"], &["config", "--help"]] {
+        let help = buttons(&folder.0, words);
+        assert!(help.status.success());
+        let text = said(&help);
+        let long = text.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(long, None, "{words:?}");
+    }
+}

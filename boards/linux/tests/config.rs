@@ -1,0 +1,135 @@
+//! Bad configurations: each is told with its file, its line and what to write instead. The whole list
+//! is one snapshot, to be read as an operator would.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use buttons::config::{self, PortName};
+use buttons::key;
+use firmware::config::{Authentication, Identity, PrivateKey};
+
+const GOOD: &str = r#"role = "gateway"
+identity = "a.example"
+key = "own.pem"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.1/24", "2001:db8::1/64"]
+
+[[interface]]
+device = "tap:lan0"
+addresses = ["10.1.0.1/16"]
+
+[[peer]]
+name = "b"
+identity = "b.example"
+address = "192.0.2.2"
+key = "PUBLIC"
+ranges = ["10.2.0.0/16"]
+start = "at-once"
+
+[[policy]]
+name = "net"
+local = "10.1.0.0/16"
+remote = "10.2.0.0/16"
+action = "protect"
+mode = "tunnel"
+minimum = "pinned"
+peer = "b"
+"#;
+
+/// Each: what a hurried operator wrote, instead of what.
+const MISTAKES: [(&str, &str); 22] = [
+    (r#"role = "gateway""#, r#"role = "router""#),
+    (r#"role = "gateway""#, r#"role = "host""#),
+    (r#"role = "gateway""#, r#"rolle = "gateway""#),
+    (r#"role = "gateway""#, r#"role = gateway"#),
+    (r#"identity = "a.example""#, r#"identity = "a b.example""#),
+    (r#"identity = "a.example""#, r#"identity = "key-id:xyz""#),
+    (r#"key = "own.pem""#, r#"key = "nothing.pem""#),
+    (r#"key = "own.pem""#, r#"key = "exposed.pem""#),
+    (r#"key = "own.pem""#, r#"key = "public.pem""#),
+    (r#""192.0.2.1/24""#, r#""192.0.2.1""#),
+    (r#""192.0.2.1/24""#, r#""192.0.2.1/33""#),
+    (r#""192.0.2.1/24""#, r#""192.0.2.256/24""#),
+    (r#"address = "192.0.2.2""#, r#"address = "b.example""#),
+    (r#"key = "PUBLIC""#, r#"key = "no such key""#),
+    (r#"key = "PUBLIC""#, r#"fingerprint = "12:34""#),
+    (
+        r#"key = "PUBLIC""#,
+        r#"key = "PUBLIC"
+btns = true"#,
+    ),
+    (r#"start = "at-once""#, r#"start = "now""#),
+    (r#"remote = "10.2.0.0/16""#, r#"remote = "10.2.0.1/16""#),
+    (r#"remote = "10.2.0.0/16""#, r#"remote = "172.16.0.0/12""#),
+    (r#"action = "protect""#, r#"action = "bypass""#),
+    (
+        r#"action = "protect""#,
+        r#"remote-ports = "1024"
+action = "protect""#,
+    ),
+    (r#"peer = "b""#, r#"peer = "c""#),
+];
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("buttons-config-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let folder = Self(path);
+        key::write_private(&folder.0.join("own.pem"), &PrivateKey::Ed25519([1; 32])).unwrap();
+        fs::write(folder.0.join("exposed.pem"), "").unwrap();
+        let spki = key::public(&PrivateKey::Ed25519([2; 32])).unwrap();
+        let pem = key::spell(&spki, key::Spelling::Strongswan).unwrap();
+        key::write_private(&folder.0.join("public.pem"), &PrivateKey::Ed25519([3; 32])).unwrap();
+        fs::write(folder.0.join("public.pem"), pem).unwrap();
+        folder
+    }
+
+    fn read(&self, text: &str) -> Result<config::Device, config::BadConfig> {
+        let spki = key::public(&PrivateKey::Ed25519([2; 32])).unwrap();
+        let public = key::spell(&spki, key::Spelling::Base64).unwrap();
+        let path = self.0.join("device.toml");
+        fs::write(&path, text.replace("PUBLIC", public.trim())).unwrap();
+        config::read(&path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_good_configuration_says_what_it_means() {
+    let folder = Folder::new("good");
+    let device = folder.read(GOOD).unwrap();
+    assert_eq!(device.ports, [PortName::Packet("wan0".into()), PortName::Tap("lan0".into())]);
+    assert_eq!(device.config.identity, Identity::Fqdn("a.example".try_into().unwrap()));
+    assert_eq!(device.config.key, PrivateKey::Ed25519([1; 32]));
+    let Authentication::Pinned(keys) = &device.config.peers[0].authentication else { panic!() };
+    assert_eq!(*keys[0], *key::public(&PrivateKey::Ed25519([2; 32])).unwrap());
+}
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_what_to_write_instead() {
+    let folder = Folder::new("bad");
+    let mut told = String::new();
+    for (right, wrong) in MISTAKES {
+        assert!(GOOD.contains(right), "{right}");
+        let refused = folder.read(&GOOD.replacen(right, wrong, 1)).unwrap_err();
+        let _ = writeln!(told, "{}", refused.to_string().replace(&*folder.0.to_string_lossy(), "."));
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told() {
+    let refused = config::read("/nonexistent/device.toml".as_ref()).unwrap_err();
+    assert_eq!(refused.line, None);
+    assert!(refused.to_string().starts_with("/nonexistent/device.toml: cannot be read"), "{refused}");
+}
