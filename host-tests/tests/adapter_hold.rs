@@ -10,6 +10,7 @@ use adapter::host::{Host, PROTECTED, Under, Version, pass, spi};
 use adapter::packets::{framed, udp};
 use esp_engine::engine::Output;
 use esp_engine::hold;
+use esp_engine::sa::Mode;
 use smoltcp::socket::tcp;
 use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpAddress, Ipv4Packet, Ipv6Packet};
 
@@ -163,6 +164,27 @@ fn after_a_remove_nothing_leaves_in_clear() {
         host.receive();
         assert!(cable.take_seen().is_empty());
         assert_eq!(host.port.counters().held, 1);
+    }
+}
+
+/// A driver without a free frame keeps nothing from leaving later.
+#[test]
+fn what_finds_the_driver_full_leaves_when_there_is_room() {
+    for under in [Under::Driver, Under::Device] {
+        let cable = Cable::new(Medium::Ip, 1_500);
+        let end = cable.end(0);
+        let full = end.full.clone();
+        let mut host = Host::over(end, 0, under, Medium::Ip, Mode::Transport);
+        host.transmit(&udp(Version::V4, 1, (7, 7), MARKER));
+        host.install(Version::V4);
+        host.transmit(&udp(Version::V4, 1, (8, 8), &[b'x'; 1_472]));
+        full.set(true);
+        assert!(host.receive().is_empty());
+        assert!(cable.take_seen().is_empty());
+        full.set(false);
+        assert_eq!(host.receive().len(), 1, "the error about the second packet");
+        assert_eq!(cable.take_protocols(), [ESP]);
+        assert_eq!(host.port.counters().released, 1);
     }
 }
 

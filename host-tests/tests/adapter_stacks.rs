@@ -5,6 +5,8 @@ mod adapter;
 
 use adapter::cable::{Cable, MARKER, Medium, Route};
 use adapter::host::{Host, Under, Version, now, pass};
+use adapter::packets::{framed, udp};
+use esp_engine::sa::Mode;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::{icmp, tcp};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress};
@@ -157,7 +159,7 @@ fn fragmented_esp_reaches_the_stack_whole() {
             let mut hosts = [0, 1].map(|side| {
                 let mut end = cable.end(side);
                 end.route = Route::Fragmenting(704);
-                let host = Host::over(end, side, under, medium);
+                let host = Host::over(end, side, under, medium, Mode::Transport);
                 host.install(version);
                 host
             });
@@ -168,4 +170,33 @@ fn fragmented_esp_reaches_the_stack_whole() {
             assert_eq!(counters.fragments_dropped, 0);
         }
     }
+}
+
+/// In tunnel mode the packet outside may be of the other version: the link header names what is there.
+#[test]
+fn a_tunnel_between_versions_names_the_right_ether_type() {
+    for (under, inner) in ALL {
+        let outer = if inner == Version::V4 { Version::V6 } else { Version::V4 };
+        let cable = Cable::new(Medium::Ethernet, 1_500);
+        let mut hosts = [0, 1].map(|side| {
+            let host = Host::over(cable.end(side), side, under, Medium::Ethernet, Mode::Tunnel);
+            host.install_sa(Mode::Tunnel, inner, outer, true);
+            host
+        });
+        let frame = framed(Medium::Ethernet, 1, &udp(inner, 1, (7, 7), MARKER));
+        hosts[0].transmit(&frame);
+        let seen = cable.take_seen();
+        assert_eq!(seen[0][..12], frame[..12]);
+        assert_eq!(seen[0][12..14], if outer == Version::V4 { [0x08, 0x00] } else { [0x86, 0xDD] });
+        assert_eq!(hosts[1].receive(), [frame], "{under:?} {inner:?}");
+    }
+}
+
+/// The state that an adapter adds to an engine, for machines that count octets.
+#[test]
+fn an_adapter_owns_less_than_thirteen_kilobytes() {
+    use esp_engine::adapter::{Buffers, Port};
+    let octets = size_of::<Port>() + size_of::<Buffers>();
+    println!("port {} and buffers {} octets", size_of::<Port>(), size_of::<Buffers>());
+    assert!(octets < 13 * 1_024, "{octets}");
 }

@@ -9,7 +9,8 @@ pub struct Counters {
     pub sent: u32,
     /// Frames that went up to the stack.
     pub delivered: u32,
-    /// Octets copied from one buffer to another on the way out: once a frame.
+    /// Octets copied from one buffer to another on the way out: once a frame, and once more for
+    /// packets that wait for an SA.
     pub octets_copied_out: u64,
     /// Octets copied from one buffer to another on the way in: none where the driver lends its
     /// frame to be changed, once a frame where it does not, once more for fragments.
@@ -69,6 +70,14 @@ impl Counters {
             time_to_live: 0,
             engine: 0,
         }
+    }
+
+    pub(super) fn copied_out(&mut self, octets: usize) {
+        self.octets_copied_out = self.octets_copied_out.wrapping_add(octets as u64);
+    }
+
+    pub(super) fn copied_in(&mut self, octets: usize) {
+        self.octets_copied_in = self.octets_copied_in.wrapping_add(octets as u64);
     }
 
     pub(super) fn refuse(&mut self, refusal: Refusal) {

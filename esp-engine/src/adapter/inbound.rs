@@ -97,7 +97,7 @@ impl Port {
     fn note_fragment(&self, octets: usize, last: bool) {
         let counters = &mut self.state.borrow_mut().counters;
         bump(&mut counters.fragments);
-        counters.octets_copied_in = counters.octets_copied_in.wrapping_add(octets as u64);
+        counters.copied_in(octets);
         if last {
             bump(&mut counters.reassembled);
         }
@@ -146,4 +146,49 @@ fn deliver(medium: Medium, frame: &mut [u8], clear: Range<usize>) -> Option<Admi
     let frame = frame.get_mut(clear.start..header + clear.end)?;
     medium.write_header(&addresses, frame)?;
     Some(Admitted::Frame(frame))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ipv4(protocol: u8, flags: u8, upper: &[u8]) -> heapless::Vec<u8, 64> {
+        let mut packet = heapless::Vec::new();
+        let length = 20 + upper.len() as u8;
+        packet.extend_from_slice(&[0x45, 0, 0, length, 0, 0, flags, 0, 255, protocol]).unwrap();
+        packet.extend_from_slice(&[0, 0, 192, 0, 2, 1, 192, 0, 2, 2]).unwrap();
+        packet.extend_from_slice(upper).unwrap();
+        packet
+    }
+
+    /// RFC 3948 §2.2: what begins with four octets of zero on port 4500 is IKE.
+    #[test]
+    fn ike_is_not_taken_for_esp() {
+        let to_4500 = |first: u8| [0x11, 0x94, 0x11, 0x94, 0, 12, 0, 0, 0, 0, 0, first];
+        let cases = [
+            (ipv4(50, 0, &[0; 8]), true),
+            (ipv4(17, 0, &to_4500(1)), true),
+            (ipv4(17, 0, &to_4500(0)), false),
+            (ipv4(17, 0, &[0x11, 0x94, 1, 0xF4, 0, 12, 0, 0, 0, 0, 0, 1]), false),
+            (ipv4(17, 0, &to_4500(1)[..9]), false),
+            (ipv4(6, 0, &to_4500(1)), false),
+        ];
+        for (packet, is_esp) in cases {
+            assert_eq!(carries_esp(&Packet::parse(&packet).unwrap(), &packet), is_esp, "{packet:02x?}");
+        }
+    }
+
+    #[test]
+    fn the_link_header_moves_against_the_clear_packet_and_names_its_version() {
+        let mut frame = [0_u8; 80];
+        for (at, octet) in frame.iter_mut().enumerate().take(14) {
+            *octet = at as u8;
+        }
+        frame[34] = 0x60;
+        let Some(Admitted::Frame(up)) = deliver(Medium::Ethernet, &mut frame, 20..60) else { unreachable!() };
+        assert_eq!(up.len(), 54);
+        assert_eq!(up[..14], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x86, 0xDD]);
+        assert_eq!(up[14], 0x60);
+        assert!(deliver(Medium::Ethernet, &mut [0x45; 40], 20..41).is_none());
+    }
 }

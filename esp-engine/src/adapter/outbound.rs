@@ -26,7 +26,10 @@ impl Port {
         let mut state = self.state.borrow_mut();
         match attempt {
             Ok(Attempt::Hold(flow)) => match state.hold.push(now, flow, frame) {
-                Ok(()) => bump(&mut state.counters.held),
+                Ok(()) => {
+                    bump(&mut state.counters.held);
+                    state.counters.copied_out(frame.len());
+                }
                 Err(_) => bump(&mut state.counters.hold_full),
             },
             done => state.note(done),
@@ -80,7 +83,7 @@ impl State {
         match attempt {
             Ok(Attempt::Sent { copied }) => {
                 bump(&mut self.counters.sent);
-                self.counters.octets_copied_out = self.counters.octets_copied_out.wrapping_add(copied as u64);
+                self.counters.copied_out(copied);
             }
             Ok(Attempt::Hold(_)) => {}
             Ok(Attempt::TooBig(error)) => {

@@ -118,7 +118,7 @@ impl Port {
     /// A frame was copied from the driver's buffer into the adapter's.
     #[cfg(feature = "device")]
     pub(crate) fn note_copy_in(&self, octets: usize) {
-        self.state.borrow_mut().counters.octets_copied_in += octets as u64;
+        self.state.borrow_mut().counters.copied_in(octets);
     }
 
     /// A frame that no buffer takes was dropped.

@@ -73,3 +73,68 @@ fn packet_too_big(packet: &[u8], mtu: u16, error: &mut ErrorFrame) -> Option<()>
     error.extend_from_slice(&[2, 0, c0, c1, 0, 0, m0, m1]).ok()?;
     error.extend_from_slice(quote).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ipv4(fragment: u8, protocol: u8, destination: u8, first: u8) -> [u8; 40] {
+        let mut packet = [0; 40];
+        packet[..20].copy_from_slice(&[
+            0x45,
+            0,
+            0,
+            40,
+            0,
+            0,
+            0x40,
+            fragment,
+            64,
+            protocol,
+            0,
+            0,
+            192,
+            0,
+            2,
+            1,
+            destination,
+            0,
+            2,
+            2,
+        ]);
+        packet[20] = first;
+        packet
+    }
+
+    fn ipv6(next: u8, destination: u8, first: u8) -> [u8; 48] {
+        let mut packet = [0; 48];
+        (packet[0], packet[5], packet[6], packet[24], packet[40]) = (0x60, 8, next, destination, first);
+        packet
+    }
+
+    /// RFC 1122 §3.2.2, RFC 4443 §2.4 (e): no error answers an error, a group, or a later fragment.
+    #[test]
+    fn some_packets_are_never_answered() {
+        let answered = |packet: &[u8]| too_big(Medium::Ip, packet, 1_400).is_some();
+        assert!(answered(&ipv4(0, 17, 192, 0)));
+        assert!(answered(&ipv4(0, 1, 192, 8)), "an echo request is no error");
+        assert!(!answered(&ipv4(0, 1, 192, 3)));
+        assert!(!answered(&ipv4(1, 17, 192, 0)));
+        assert!(!answered(&ipv4(0, 17, 224, 0)));
+        assert!(answered(&ipv6(17, 0xFD, 0)));
+        assert!(answered(&ipv6(58, 0xFD, 128)));
+        assert!(!answered(&ipv6(58, 0xFD, 1)));
+        assert!(!answered(&ipv6(17, 0xFF, 0)));
+        assert!(!answered(&[0x50; 60]) && !answered(&[]) && !answered(&[0x45; 19]));
+    }
+
+    #[test]
+    fn an_odd_quote_has_a_right_checksum() {
+        let mut packet = [7; 61];
+        packet[..40].copy_from_slice(&ipv4(0, 17, 192, 0));
+        let error = too_big(Medium::Ip, &packet, 1_400).unwrap();
+        assert_eq!(error.len(), 28 + 61);
+        assert_eq!(Checksum::default().add(&error[..20]).finish(), 0);
+        assert_eq!(Checksum::default().add(&error[20..]).finish(), 0);
+    }
+}

@@ -1,7 +1,7 @@
 //! A cable between two ends that are drivers of embassy-net and devices of smoltcp alike. Every
 //! frame that enters it is searched for [`MARKER`], which only plain text carries.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Context;
@@ -48,6 +48,8 @@ pub struct End {
     mtu: usize,
     side: usize,
     pub route: Route,
+    /// No frame can be sent for now.
+    pub full: Rc<Cell<bool>>,
 }
 
 impl Cable {
@@ -64,6 +66,7 @@ impl Cable {
             mtu: self.mtu,
             side,
             route: Route::Direct,
+            full: Rc::default(),
         }
     }
 
@@ -112,6 +115,10 @@ impl End {
         self.queues.borrow_mut()[self.side].pop_front()
     }
 
+    fn room(&self) -> Option<Room<'_>> {
+        (!self.full.get()).then_some(Room(self))
+    }
+
     pub fn address(&self) -> [u8; 6] {
         [2, 0, 0, 0, 0, self.side as u8 + 1]
     }
@@ -153,11 +160,12 @@ impl Device for End {
     type TxToken<'a> = Room<'a>;
 
     fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Room<'_>)> {
-        self.next().map(|frame| (Received(frame), Room(self)))
+        let room = self.room()?;
+        self.next().map(|frame| (Received(frame), room))
     }
 
     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Room<'_>> {
-        Some(Room(self))
+        self.room()
     }
 
     /// Claims to do every checksum, which it does not.
@@ -178,11 +186,12 @@ impl Driver for End {
     type TxToken<'a> = Room<'a>;
 
     fn receive(&mut self, _: &mut Context<'_>) -> Option<(Received, Room<'_>)> {
-        self.next().map(|frame| (Received(frame), Room(self)))
+        let room = self.room()?;
+        self.next().map(|frame| (Received(frame), room))
     }
 
     fn transmit(&mut self, _: &mut Context<'_>) -> Option<Room<'_>> {
-        Some(Room(self))
+        self.room()
     }
 
     fn link_state(&mut self, _: &mut Context<'_>) -> LinkState {

@@ -100,10 +100,11 @@ pub const PROTECTED: PolicyId = PolicyId(1);
 impl Host {
     /// A host on `side` of `cable` without any SA.
     pub fn new(cable: &Cable, side: usize, under: Under, medium: Medium) -> Self {
-        Self::over(cable.end(side), side, under, medium)
+        Self::over(cable.end(side), side, under, medium, Mode::Transport)
     }
 
-    pub fn over(end: End, side: usize, under: Under, medium: Medium) -> Self {
+    /// As [`Self::new`], on a prepared end, in either mode.
+    pub fn over(end: End, side: usize, under: Under, medium: Medium, mode: Mode) -> Self {
         let resources = Box::leak(Box::new(Resources::<SoftwareCipher, 4, 4, 2>::new()));
         let mut engine =
             Engine::new(Settings { reserve_encapsulation: false, ..Settings::default() }, resources);
@@ -113,7 +114,7 @@ impl Host {
             addresses: AddressRange::prefix(Version::V6.address(0), 0).unwrap(),
         };
         add(&mut engine, &[neighbours], Action::Bypass);
-        let protect = Action::Protect { mode: Mode::Transport, minimum: Level::Pinned };
+        let protect = Action::Protect { mode, minimum: Level::Pinned };
         assert_eq!(add(&mut engine, &everything(), protect), PROTECTED);
         let engine: Shared = Box::leak(Box::new(RefCell::new(engine)));
         let port: &'static Port = Box::leak(Box::default());
@@ -172,6 +173,11 @@ impl Host {
 
     /// As [`Self::install`]; `may_send` says whether the peer is known to have its half.
     pub fn install_pair(&self, version: Version, may_send: bool) {
+        self.install_sa(Mode::Transport, version, version, may_send);
+    }
+
+    /// A half of an SA for packets of `version` between addresses of `outer`.
+    pub fn install_sa(&self, mode: Mode, version: Version, outer: Version, may_send: bool) {
         let spi = |side: usize| spi(version, side);
         let key = |side: usize| RawKey::new(Algorithm::Aes128Gcm16, &[side as u8 + 1; 20]).unwrap();
         let (us, peer) = (self.side, 1 - self.side);
@@ -184,9 +190,9 @@ impl Host {
             policy: PROTECTED,
             inbound: spi(us),
             outbound: spi(peer),
-            mode: Mode::Transport,
-            local: version.address(us),
-            remote: version.address(peer),
+            mode,
+            local: outer.address(us),
+            remote: outer.address(peer),
             encapsulation: None,
             extended_sequence: true,
             local_ts: only(us),
