@@ -26,7 +26,7 @@ pub const A_SPI: u32 = 0x8000_1001;
 pub const B_SPI: u32 = 0x8000_2002;
 
 /// What a pair of SAs is like.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Debug)]
 pub struct Case {
     pub mode: Mode,
     /// The protected packets are IPv6.
