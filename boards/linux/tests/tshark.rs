@@ -1,0 +1,169 @@
+//! tshark decrypts what the eavesdropper captured, with the tables beside the capture. Left out, by
+//! name, where tshark is not installed; `BUTTONS_REQUIRE_PEERS=1` makes that a failure.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
+
+use buttons::bgp::{self, Session, Speaker, message::Prefix};
+use buttons::cable::{Cable, End};
+use buttons::capture::{self, EspKey, Keys};
+use buttons::{executor, time};
+use embassy_net::tcp::TcpSocket;
+use embassy_net::{ConfigV4, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use embassy_time::{Duration, Timer};
+use esp_engine::adapter::{Buffers, Port};
+use esp_engine::crypto::software::SoftwareCipher;
+use esp_engine::crypto::{Algorithm, RawKey};
+use esp_engine::driver::SecureDriver;
+use esp_engine::engine::{Engine, Settings};
+use esp_engine::resources::Resources;
+use esp_engine::sa::{ChildSa, KeyPair, Lifetime, Mode, PeerKey, Spi};
+use esp_engine::selector::{AddressRange, TrafficSelector};
+use esp_engine::spd::{Action, Level, Policy, PolicyId};
+use esp_engine::time::Instant;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let missing = Command::new("tshark").arg("-v").output().is_err();
+    let required = std::env::var_os("BUTTONS_REQUIRE_PEERS").is_some_and(|value| value == "1");
+    let mut trials = Vec::new();
+    for algorithm in [Algorithm::Aes128Gcm16, Algorithm::Aes256Gcm16] {
+        let name = format!("tshark_decrypts_a_bgp_session_under_{algorithm:?}");
+        trials.push(match missing && !required {
+            true => Trial::test(name + " (tshark is not installed)", || Ok(())).with_ignored_flag(true),
+            false => Trial::test(name, move || decrypts(algorithm)),
+        });
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A pair of SAs with keys by hand, seen from the end with this address.
+fn pair(algorithm: Algorithm, local: Ipv4Addr) -> ChildSa<SoftwareCipher> {
+    let key = |octet: u8| RawKey::new(algorithm, &[octet; 36][..algorithm.key_length()]).unwrap();
+    let spi = |octet: u8| Spi::new(0x8000_0000 | u32::from(octet) << 8).unwrap();
+    let remote = if local == A { B } else { A };
+    let (own, far) = (local.octets()[3], remote.octets()[3]);
+    let all = |address| TrafficSelector::all(AddressRange::single(address));
+    ChildSa {
+        policy: PolicyId(0),
+        inbound: spi(own),
+        outbound: spi(far),
+        mode: Mode::Transport,
+        local: local.into(),
+        remote: remote.into(),
+        encapsulation: None,
+        extended_sequence: false,
+        local_ts: [all(IpAddr::V4(local))].into_iter().collect(),
+        remote_ts: [all(IpAddr::V4(remote))].into_iter().collect(),
+        lifetime: Lifetime::default(),
+        level: Level::Pinned,
+        peer: PeerKey([far; 32]),
+        may_send: true,
+        keys: KeyPair { inbound: key(own), outbound: key(far) },
+    }
+    .build()
+    .unwrap()
+}
+
+fn engine<'r>(
+    algorithm: Algorithm,
+    local: Ipv4Addr,
+    resources: &'r mut Resources<SoftwareCipher, 4, 4, 2>,
+) -> RefCell<Engine<'r, SoftwareCipher>> {
+    let mut engine = Engine::new(Settings::default(), resources);
+    let child = pair(algorithm, local);
+    let action = Action::Protect { mode: Mode::Transport, minimum: Level::Pinned };
+    let policy = Policy { local: child.local_ts.clone(), remote: child.remote_ts.clone(), action };
+    engine.add_policy(policy).unwrap();
+    engine.install(Instant::ZERO, child).unwrap();
+    RefCell::new(engine)
+}
+
+type Secured<'a> = SecureDriver<'a, 'a, End, SoftwareCipher>;
+
+fn stack<'a>(
+    driver: Secured<'a>,
+    resources: &'a mut StackResources<2>,
+    local: Ipv4Addr,
+) -> (Stack<'a>, Runner<'a, Secured<'a>>) {
+    let mut config = embassy_net::Config::default();
+    config.ipv4 = ConfigV4::Static(StaticConfigV4 {
+        address: Ipv4Cidr::new(local, 24),
+        gateway: None,
+        dns_servers: Default::default(),
+    });
+    embassy_net::new(driver, config, resources, 1)
+}
+
+fn speaker(address: Ipv4Addr, autonomous_system: u16) -> Speaker {
+    Speaker { autonomous_system, identifier: address, next_hop: address, hold_time: 9 }
+}
+
+/// Two stacks with ESP underneath hold a BGP session for 10 s; the capture goes to `folder`.
+fn captured(algorithm: Algorithm, folder: &std::path::Path) -> capture::Written {
+    time::make_virtual();
+    let cable = Cable::new(1);
+    let now = || Instant::from_millis(time::now_micros() / 1000);
+    let (mut ra, mut rb) = (Resources::new(), Resources::new());
+    let (engine_a, engine_b) = (engine(algorithm, A, &mut ra), engine(algorithm, B, &mut rb));
+    let (port_a, port_b) = (Port::new(), Port::new());
+    let (mut buffers_a, mut buffers_b) = (Buffers::<1514>::new(), Buffers::<1514>::new());
+    let (mut sa, mut sb) = (StackResources::new(), StackResources::new());
+    let driver_a = SecureDriver::new(cable.plug([2, 0, 0, 0, 0, 1]), &engine_a, &port_a, &mut buffers_a, now);
+    let driver_b = SecureDriver::new(cable.plug([2, 0, 0, 0, 0, 2]), &engine_b, &port_b, &mut buffers_b, now);
+    let (stack_a, mut runner_a) = stack(driver_a, &mut sa, A);
+    let (stack_b, mut runner_b) = stack(driver_b, &mut sb, B);
+    let announce = |third| Prefix { address: Ipv4Addr::new(198, 51, third, 0), length: 24 };
+    let active = RefCell::new(Session { to_announce: vec![announce(100)], ..Session::default() });
+    let passive = RefCell::new(Session::default());
+
+    let tasks: Vec<executor::Task> = vec![
+        Box::pin(async { runner_a.run().await }),
+        Box::pin(async { runner_b.run().await }),
+        Box::pin(async {
+            let (mut rx, mut tx) = ([0; 4096], [0; 4096]);
+            let mut socket = TcpSocket::new(stack_a, &mut rx, &mut tx);
+            socket.connect((B, bgp::PORT)).await.unwrap();
+            speaker(A, 64501).converse(&mut socket, &active).await;
+        }),
+        Box::pin(async {
+            let (mut rx, mut tx) = ([0; 4096], [0; 4096]);
+            let mut socket = TcpSocket::new(stack_b, &mut rx, &mut tx);
+            socket.accept(bgp::PORT).await.unwrap();
+            speaker(B, 64502).converse(&mut socket, &passive).await;
+        }),
+    ];
+    executor::run(Timer::after(Duration::from_secs(10)), tasks).unwrap();
+    assert!(passive.borrow().established && passive.borrow().learned == [announce(100)]);
+
+    let frames = cable.seen();
+    let is_clear = |octets: &[u8]| octets.windows(16).any(|w| w == bgp::message::MARKER);
+    assert!(!frames.iter().any(|frame| is_clear(&frame.octets)));
+    let keys = [(A, B), (B, A)].map(|(source, destination)| EspKey {
+        source: source.into(),
+        destination: destination.into(),
+        spi: 0x8000_0000 | u32::from(destination.octets()[3]) << 8,
+        algorithm,
+        key: vec![destination.octets()[3]; algorithm.key_length()],
+    });
+    capture::write(folder, &frames, &Keys { ike: Vec::new(), esp: keys.into() }).unwrap()
+}
+
+fn decrypts(algorithm: Algorithm) -> Result<(), Failed> {
+    let folder = std::env::temp_dir().join(format!("buttons-{algorithm:?}-{}", std::process::id()));
+    let written = captured(algorithm, &folder);
+    let run = Command::new("sh").arg("-c").arg(written.tshark()).output()?;
+    let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+    for message in ["OPEN Message", "KEEPALIVE Message", "UPDATE Message"] {
+        if !shown.contains(message) {
+            return Err(format!("no {message} in:\n{shown}\n{}", String::from_utf8_lossy(&run.stderr)).into());
+        }
+    }
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}
