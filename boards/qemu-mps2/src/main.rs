@@ -20,14 +20,15 @@ use ike_core::config::{Config, IkePolicy, Local, Peer, Suite, Timing};
 use ike_core::crypto::software::Software;
 use ike_core::crypto::{Crypto, PrivateKey, Signer};
 use ike_core::pad::{Authentication, Claim, Identity, Matcher, PadEntry, PeerId};
-use measure::{Stopwatch, deepest_stack, paint_stack};
+use measure::{Paint, Stopwatch};
 use side::{EngineResources, IkeResources, Side, ike_port, reversed};
 use static_cell::ConstStaticCell;
 
 const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-static IKE: ConstStaticCell<[IkeResources; 2]> = ConstStaticCell::new([IkeResources::new(), IkeResources::new()]);
+static IKE: ConstStaticCell<[IkeResources; 2]> =
+    ConstStaticCell::new([IkeResources::new(), IkeResources::new()]);
 static ENGINES: ConstStaticCell<[EngineResources; 2]> =
     ConstStaticCell::new([EngineResources::new(), EngineResources::new()]);
 
@@ -35,7 +36,11 @@ static ENGINES: ConstStaticCell<[EngineResources; 2]> =
 fn main() -> ! {
     Stopwatch::start_timer();
     let (ike, engines) = (IKE.take(), ENGINES.take());
-    hprintln!("static octets: endpoint {}, engine {}", size_of::<IkeResources>(), size_of::<EngineResources>());
+    hprintln!(
+        "static octets: endpoint {}, engine {}",
+        size_of::<IkeResources>(),
+        size_of::<EngineResources>()
+    );
     let ed25519 = [PrivateKey::Ed25519([0xA1; 32]), PrivateKey::Ed25519([0xB2; 32])];
     let p256 = [PrivateKey::EcdsaP256([0x11; 32]), PrivateKey::EcdsaP256([0x22; 32])];
     pair("fast-software, Ed25519", Suite::FAST_SOFTWARE, ed25519, ike, engines);
@@ -86,12 +91,13 @@ fn pair(
     let mut a = Side::new(&configs[0], [A, B], 1, ike_a, engine_a);
     let mut b = Side::new(&configs[1], [B, A], 2, ike_b, engine_b);
 
-    paint_stack();
+    let paint = Paint::new();
     handshake(&mut a, &mut b);
+    let stack = paint.deepest();
     hprintln!("{}", name);
     hprintln!("  handshake, instructions: initiator {}, responder {}", a.ike, b.ike);
     hprintln!("  key schedules and install: {} a side", a.install);
-    hprintln!("  deepest stack, octets: {}", deepest_stack());
+    hprintln!("  deepest stack, octets: {}", stack);
     packets::measure(&mut a.engine, &mut b.engine, suite.esp, [A, B]);
 }
 

@@ -5,8 +5,8 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use esp_engine::crypto::software::SoftwareCipher;
 use esp_engine::engine::{Engine, Settings};
 use esp_engine::sa::Mode;
-use esp_engine::spd::{Action, Level, Policy, PolicyId};
 use esp_engine::selector::{AddressRange, Selectors, TrafficSelector, TrafficSelectors};
+use esp_engine::spd::{Action, Level, Policy, PolicyId};
 use esp_engine::time::Instant;
 use ike_core::config::Config;
 use ike_core::crypto::software::Software;
@@ -49,8 +49,10 @@ impl<'r> Side<'r> {
     ) -> Self {
         let rng = ChaCha20Rng::seed_from_u64(seed);
         let endpoint = Endpoint::new(config, ike, Software, rng).expect("the configuration works");
+        *engine = EngineResources::new();
         let mut engine = Engine::new(Settings::default(), engine);
-        let [local, remote] = addresses.map(|a| only(TrafficSelector::all(AddressRange::single(IpAddr::V4(a)))));
+        let [local, remote] =
+            addresses.map(|a| only(TrafficSelector::all(AddressRange::single(IpAddr::V4(a)))));
         let action = Action::Protect { mode: Mode::Transport, minimum: Level::Pinned };
         engine.add_policy(Policy { local, remote, action }).expect("the SPD has room");
         Self { endpoint, engine, ike: 0, install: 0 }
