@@ -42,8 +42,9 @@ pub enum Output<'a> {
     Timeout(Option<Instant>),
 }
 
-/// What key management asks of the data plane, and what it reports.
+/// What key management asks of the data plane, and what it reports. Which there are depends on features.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// Install this pair of SAs, both or neither.
     Install(ChildSa),
