@@ -172,6 +172,26 @@ fn fragmented_esp_reaches_the_stack_whole() {
     }
 }
 
+/// RFC 3948: fragments of UDP 4500, whose later ones show no port.
+#[test]
+fn fragmented_udp_encapsulation_reaches_the_stack_whole() {
+    for (under, version) in ALL {
+        let cable = Cable::new(Medium::Ip, 1_500);
+        let mut hosts = [0, 1].map(|side| {
+            let mut end = cable.end(side);
+            end.route = Route::Fragmenting(400);
+            let host = Host::over(end, side, under, Medium::Ip, Mode::Transport);
+            host.install(version);
+            host.encapsulate(version);
+            host
+        });
+        assert!(ping(&mut hosts, version, &text(1_000)), "{under:?} {version:?}");
+        assert_eq!(cable.take_protocols(), [Some(17), Some(17)]);
+        let counters = hosts[1].port.counters();
+        assert_eq!((counters.fragments, counters.reassembled), (3, 1));
+    }
+}
+
 /// In tunnel mode the packet outside may be of the other version: the link header names what is there.
 #[test]
 fn a_tunnel_between_versions_names_the_right_ether_type() {

@@ -15,7 +15,7 @@ use esp_engine::device::{DeviceBuffers, SecureDevice};
 use esp_engine::driver::SecureDriver;
 use esp_engine::engine::{Engine, Settings};
 use esp_engine::resources::Resources;
-use esp_engine::sa::{ChildSa, KeyPair, Lifetime, Mode, PeerKey, Spi};
+use esp_engine::sa::{ChildSa, Encapsulation, KeyPair, Lifetime, Mode, PeerKey, SaUpdate, Spi};
 use esp_engine::selector::{AddressRange, PortRange, TrafficSelector, TrafficSelectors};
 use esp_engine::spd::{Action, Level, Policy, PolicyId};
 use esp_engine::time::Instant;
@@ -174,6 +174,17 @@ impl Host {
     /// As [`Self::install`]; `may_send` says whether the peer is known to have its half.
     pub fn install_pair(&self, version: Version, may_send: bool) {
         self.install_sa(Mode::Transport, version, version, may_send);
+    }
+
+    /// Puts UDP around this host's half (RFC 3948).
+    pub fn encapsulate(&self, version: Version) {
+        let update = SaUpdate {
+            inbound: spi(version, self.side),
+            local: version.address(self.side),
+            remote: version.address(1 - self.side),
+            encapsulation: Some(Encapsulation { local_port: 4500, remote_port: 4500 }),
+        };
+        assert!(self.engine.borrow_mut().update(update));
     }
 
     /// A half of an SA for packets of `version` between addresses of `outer`.
