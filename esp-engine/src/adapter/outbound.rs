@@ -164,36 +164,3 @@ fn write_sealed<C: Cipher>(
     medium.write_header(header, out)?;
     (written == length).then_some(header.len() + packet.len())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Seen<'s>(&'s mut heapless::Vec<u8, 16>);
-
-    impl Wire for Seen<'_> {
-        fn send(self, length: usize, fill: impl FnOnce(&mut [u8])) {
-            self.0.resize(length, 0xEE).unwrap();
-            fill(self.0);
-        }
-    }
-
-    const LINK: Link = Link { medium: Medium::Ip, frame: 8 };
-
-    #[test]
-    fn a_frame_that_could_not_be_written_leaves_as_zeros() {
-        let mut seen = heapless::Vec::new();
-        let half_written = |out: &mut [u8]| out.first_mut().and_then(|octet| (*octet != 0xEE).then_some(1));
-        let result = emit(LINK, 8, Seen(&mut seen), half_written);
-        assert!(matches!(result, Err(Refusal::Engine)));
-        assert_eq!(seen, [0; 8]);
-    }
-
-    #[test]
-    fn no_frame_of_the_driver_is_taken_that_it_could_not_send() {
-        let mut seen = heapless::Vec::new();
-        let result = emit(LINK, 9, Seen(&mut seen), |_| Some(9));
-        assert!(matches!(result, Err(Refusal::Oversize)));
-        assert!(seen.is_empty());
-    }
-}

@@ -93,7 +93,6 @@ impl Port {
     }
 
     /// Remembers whom [`Self::wake`] wakes.
-    #[cfg(feature = "driver")]
     pub(crate) fn register_stack(&self, waker: &Waker) {
         let mut state = self.state.borrow_mut();
         if !state.stack.as_ref().is_some_and(|known| known.will_wake(waker)) {

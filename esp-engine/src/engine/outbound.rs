@@ -1,5 +1,7 @@
 //! The way out (RFC 4301 §5.1): decide, then seal from the stack's buffer into the frame.
 
+use core::net::IpAddr;
+
 use super::{Engine, Outbound};
 use crate::counters::DropReason;
 use crate::crypto::Cipher;
@@ -114,6 +116,12 @@ impl<C: Cipher> Engine<'_, C> {
         Some(Outbound::Seal(seal))
     }
 
+    /// Where the packet goes once it is sealed, for whoever finds its next hop; `None` when the SA was
+    /// removed in between.
+    pub fn outer_destination(&self, seal: &Seal) -> Option<IpAddr> {
+        self.sad.get(seal.spi).filter(|sa| sa.serial == seal.serial).map(|sa| sa.remote)
+    }
+
     /// Seals `packet`, the one that [`Engine::outbound`] decided about, into the front of `out`: the
     /// whole IP packet, [`Seal::length`] octets, which it returns.
     ///
@@ -214,8 +222,8 @@ fn write_esp<C: Cipher>(
 fn write_encapsulation<C>(
     sa: &Association<C>,
     body: &mut [u8],
-    source: core::net::IpAddr,
-    destination: core::net::IpAddr,
+    source: IpAddr,
+    destination: IpAddr,
 ) -> Option<()> {
     match sa.encapsulation {
         Some(ports) => encapsulation::write_header(body, ports, source, destination),
