@@ -1,19 +1,22 @@
 //! What an operator decides about a device: role, addresses, own key, peers, policies.
 //!
 //! A board reads a [`Config`] from wherever it keeps one ([`stored`] wraps it for flash), has it
-//! checked ([`Config::check`]) and hands it to a role. [`translate`] makes of it what the two cores
-//! take: the SPD (RFC 4301 §4.4.1) and the PAD (RFC 4301 §4.4.3).
+//! checked ([`Config::check`]) and hands it to a role. [`policies`] and [`pad`] make of it what the
+//! two cores take: the SPD (RFC 4301 §4.4.1) and the PAD (RFC 4301 §4.4.3).
 
 pub mod check;
+pub mod pad;
+pub mod policies;
 pub mod stored;
-pub mod translate;
 
 use core::net::IpAddr;
 
+use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Mode;
 use esp_engine::selector::{ANY_PROTOCOL, AddressRange, PortRange};
 use esp_engine::spd::Level;
 use heapless::{String, Vec};
+use ike_core::crypto::Group;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -29,6 +32,8 @@ pub const MAX_POLICIES: usize = 16;
 pub const MAX_KEYS: usize = 2;
 /// Address ranges that one peer may speak for.
 pub const MAX_RANGES: usize = 4;
+/// Suites that are offered.
+pub const MAX_SUITES: usize = 4;
 /// Octets of a peer's or policy's name.
 pub const MAX_NAME: usize = 32;
 /// Octets of an identity.
@@ -59,7 +64,9 @@ pub struct Config {
     /// What happens to which traffic, first match decides; what matches nothing is discarded.
     pub policies: Vec<Policy, MAX_POLICIES>,
     /// Algorithms, preferred first.
-    pub suite: Suite,
+    pub suites: Vec<Suite, MAX_SUITES>,
+    /// Whether ESP travels in UDP although no NAT lies between (RFC 7296 §2.23).
+    pub force_encapsulation: bool,
     /// Durations.
     pub timing: Timing,
 }
@@ -291,7 +298,7 @@ enum ModeWords {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Level")]
-enum LevelWords {
+pub(crate) enum LevelWords {
     Clear,
     Null,
     Any,
@@ -302,13 +309,40 @@ enum LevelWords {
     Pinned,
 }
 
-/// Which algorithms are offered and accepted.
+/// Algorithms that are offered and accepted together.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Suite {
-    /// ChaCha20-Poly1305 and Curve25519 first: cheapest where no engine helps.
+    /// ChaCha20-Poly1305 and Curve25519: cheapest where no engine helps.
     FastSoftware,
-    /// AES-GCM and P-256 first: for chips with engines, and for captures that tshark can decrypt.
+    /// AES-GCM and P-256: for chips with engines, and for captures that tshark can decrypt.
     HardwareAes,
+    /// A choice of one's own.
+    Custom {
+        /// Protection of IKE messages.
+        #[serde(with = "AlgorithmWords")]
+        ike: Algorithm,
+        /// Key exchange.
+        #[serde(with = "GroupWords")]
+        group: Group,
+        /// Protection of packets.
+        #[serde(with = "AlgorithmWords")]
+        esp: Algorithm,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Algorithm")]
+enum AlgorithmWords {
+    Aes128Gcm16,
+    Aes256Gcm16,
+    ChaCha20Poly1305,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Group")]
+enum GroupWords {
+    Curve25519,
+    P256,
 }
 
 /// Durations, in milliseconds or seconds as named.

@@ -108,6 +108,7 @@ fn place(written: &Written, refused: Refused) -> Fault {
         Entry::Route(n) => written.route.get(usize::from(n)).map(|r| r.get_ref().to.span()),
         Entry::Peer(n) => written.peer.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Policy(n) => written.policy.get(usize::from(n)).map(|p| p.get_ref().name.span()),
+        Entry::Suites => None,
         Entry::Timing => written.timing.as_ref().map(|timing| timing.span()),
     };
     (span, refused.fault.advice().to_owned())
@@ -127,7 +128,8 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         routes: Default::default(),
         peers: Default::default(),
         policies: Default::default(),
-        suite: written.suite.map_or(config::Suite::FastSoftware, |suite| suite.0),
+        suites: [written.suite.map_or(config::Suite::FastSoftware, |suite| suite.0)].into_iter().collect(),
+        force_encapsulation: written.force_encapsulation,
         timing: written.timing.as_ref().map(|timing| timing.get_ref().build()).unwrap_or_default(),
     };
     for table in &written.interface {

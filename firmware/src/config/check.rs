@@ -6,6 +6,7 @@ use core::net::IpAddr;
 
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
+use ike_core::wire::spki;
 
 use super::{
     Action, Authentication, Config, EVERY_PROTOCOL, Identity, Peer, Policy, Ports, Prefix, PrivateKey, Role,
@@ -41,6 +42,8 @@ pub enum Entry {
     Peer(u8),
     /// A policy.
     Policy(u8),
+    /// The list of suites.
+    Suites,
     /// The durations.
     Timing,
 }
@@ -122,6 +125,8 @@ pub enum Fault {
     OutsideRanges,
     /// Everything that the policy matches is matched by an earlier one.
     Shadowed,
+    /// No suite at all.
+    NoSuite,
     /// A duration or count that stops the device from ever reaching anyone.
     ZeroTiming,
 }
@@ -191,6 +196,7 @@ impl Fault {
                 "its peer may not speak for these addresses: add them to the peer's ranges"
             }
             Self::Shadowed => "an earlier policy matches all of this: move this one before it, or remove it",
+            Self::NoSuite => "nothing could be negotiated: write \"fast-software\", \"hardware-aes\" or both",
             Self::ZeroTiming => "0 here means that no peer is ever reached: write at least 1",
         }
     }
@@ -206,6 +212,7 @@ impl fmt::Display for Refused {
             Entry::Route(n) => write!(f, "route {}", u16::from(n) + 1),
             Entry::Peer(n) => write!(f, "peer {}", u16::from(n) + 1),
             Entry::Policy(n) => write!(f, "policy {}", u16::from(n) + 1),
+            Entry::Suites => f.write_str("suites"),
             Entry::Timing => f.write_str("timing"),
         }?;
         write!(f, ": {}", self.fault.advice())
@@ -232,6 +239,8 @@ impl Config {
         self.check_key()?;
         each(&self.peers, Entry::Peer, |n, peer| self.check_peer(n, peer))?;
         each(&self.policies, Entry::Policy, |n, policy| self.check_policy(n, policy))?;
+        require(!self.suites.is_empty(), Fault::NoSuite)
+            .map_err(|fault| Refused { entry: Entry::Suites, fault })?;
         let timing = &self.timing;
         require(timing.retransmit_ms > 0 && timing.tries > 0 && timing.retry_s > 0, Fault::ZeroTiming)
             .map_err(|fault| Refused { entry: Entry::Timing, fault })
@@ -454,20 +463,12 @@ fn credential(authentication: &Authentication) -> Result<(), Fault> {
     match authentication {
         Authentication::Pinned(keys) => {
             require(!keys.is_empty(), Fault::NoCredential)?;
-            require(keys.iter().all(|key| is_public_key(key)), Fault::UnknownKey)
+            require(keys.iter().all(|key| spki::parse(key).is_ok()), Fault::UnknownKey)
         }
         Authentication::Fingerprints(sums) => require(!sums.is_empty(), Fault::NoCredential),
         Authentication::Shared(key) => require(key.octets().len() >= MIN_SHARED_KEY, Fault::ShortSharedKey),
         Authentication::Btns => Ok(()),
     }
-}
-
-/// The two forms of SubjectPublicKeyInfo: Ed25519 (RFC 8410 §4) and uncompressed P-256 (RFC 5480 §2).
-fn is_public_key(spki: &[u8]) -> bool {
-    const ED25519: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
-    const P256: [u8; 27] = *b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04";
-    (spki.starts_with(&ED25519) && spki.len() == ED25519.len() + 32)
-        || (spki.starts_with(&P256) && spki.len() == P256.len() + 64)
 }
 
 const fn has_ports(protocol: u8) -> bool {

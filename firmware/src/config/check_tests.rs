@@ -80,7 +80,8 @@ pub(crate) fn gateway() -> Config {
         ]
         .into_iter()
         .collect(),
-        suite: Suite::FastSoftware,
+        suites: [Suite::FastSoftware].into_iter().collect(),
+        force_encapsulation: false,
         timing: Timing::default(),
     }
 }
@@ -279,6 +280,11 @@ fn policies_stay_within_their_peers_ranges() {
     refused(Entry::Policy(0), Fault::OutsideRanges, host(), |c| {
         c.policies[0].remote = prefix("192.0.2.3/32")
     });
+}
+
+#[test]
+fn something_can_be_negotiated() {
+    refused(Entry::Suites, Fault::NoSuite, host(), |c| c.suites.clear());
 }
 
 #[test]

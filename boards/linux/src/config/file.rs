@@ -17,6 +17,8 @@ pub struct Written {
     pub identity: Text,
     pub key: Option<Text>,
     pub suite: Option<SuiteWord>,
+    #[serde(default)]
+    pub force_encapsulation: bool,
     pub socket: Option<Text>,
     #[serde(default)]
     pub interface: Vec<Spanned<InterfaceTable>>,

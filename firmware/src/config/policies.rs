@@ -1,4 +1,4 @@
-//! From an operator's [`Config`] to what the two cores take.
+//! From an operator's [`Config`] to the SPD (RFC 4301 §4.4.1).
 //!
 //! The SPD begins with a short fixed list of what has to pass in clear for anything to work
 //! (RFC 4301 §5.2: IKE; RFC 4861: Neighbor Discovery). It is the same list that operators are shown.

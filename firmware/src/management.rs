@@ -1,0 +1,248 @@
+//! What an operator may ask a running device, and the answers, all serializable: a board carries them
+//! over whatever it has (on Linux a Unix socket).
+
+use core::net::SocketAddr;
+
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_sync::channel::Channel;
+use embassy_sync::mutex::Mutex;
+use esp_engine::spd::Level;
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{LevelWords, MAX_PEERS, Name};
+
+/// IKE SAs and Child SAs that a status lists.
+pub const MAX_LISTED: usize = 16;
+/// Octets of a reason in words.
+pub const MAX_WORDS: usize = 160;
+
+/// A sentence for an operator.
+pub type Words = String<MAX_WORDS>;
+
+/// What an operator asks or orders.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// How things are.
+    Status,
+    /// What the last thing was that kept this peer from being connected.
+    Why(Name),
+    /// Begin an IKE SA with this peer.
+    Start(Name),
+    /// End every IKE SA with this peer.
+    Close(Name),
+}
+
+/// The answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "one answer exists at a time")]
+pub enum Response {
+    /// How things are.
+    Status(Status),
+    /// The last reason, if there is one.
+    Why(Option<Reason>),
+    /// The order is being carried out.
+    Done,
+    /// No peer has this name.
+    NoSuchPeer,
+    /// The order cannot be carried out.
+    Refused(Words),
+}
+
+/// Why something did not happen, or ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reason {
+    /// Milliseconds from the start of the device to the event.
+    pub at_ms: u64,
+    /// What happened.
+    pub words: Words,
+}
+
+/// How things are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Milliseconds since the device started.
+    pub uptime_ms: u64,
+    /// The configured peers.
+    pub peers: Vec<PeerStatus, MAX_PEERS>,
+    /// IKE SAs, at most [`MAX_LISTED`].
+    pub ike_sas: Vec<IkeSaStatus, MAX_LISTED>,
+    /// Pairs of Child SAs, at most [`MAX_LISTED`].
+    pub child_sas: Vec<ChildSaStatus, MAX_LISTED>,
+    /// What became of packets.
+    pub packets: Packets,
+    /// What became of IKE datagrams.
+    pub datagrams: Datagrams,
+}
+
+/// One configured peer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: Name,
+    /// Established IKE SAs with it.
+    pub established: u16,
+    /// The last reason why it was not.
+    pub last_reason: Option<Reason>,
+}
+
+/// One IKE SA.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IkeSaStatus {
+    /// The peer's configured name, once it is known.
+    pub peer: Option<Name>,
+    /// What the peer calls itself.
+    pub identity: Words,
+    /// Both SPIs, initiator's first.
+    pub spis: (u64, u64),
+    /// Whether both ends are authenticated.
+    pub established: bool,
+    /// How well the peer is authenticated, once it is.
+    pub level: Option<Shown>,
+    /// Where the peer is.
+    pub remote: SocketAddr,
+    /// Child SAs under it.
+    pub children: u16,
+}
+
+/// One pair of Child SAs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChildSaStatus {
+    /// The name of the policy it serves.
+    pub policy: Name,
+    /// The SPI that we chose.
+    pub inbound: u32,
+    /// The SPI that the peer chose.
+    pub outbound: u32,
+    /// How well the peer is authenticated.
+    pub level: Shown,
+    /// Packets received and sent.
+    pub packets: (u64, u64),
+    /// Octets of clear packets received and sent.
+    pub octets: (u64, u64),
+}
+
+/// A level in the form that is stored and shown.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Shown(#[serde(with = "LevelWords")] pub Level);
+
+impl Shown {
+    /// The level in a word or two; nothing below `shared` is called authenticated.
+    pub const fn words(self) -> &'static str {
+        match self.0 {
+            Level::Clear => "clear",
+            Level::Null => "null: nobody knows whom",
+            Level::Any => "any key (BTNS): not authenticated",
+            Level::First => "first key seen: not authenticated",
+            Level::Known => "known key: not authenticated",
+            Level::Shared => "shared key",
+            Level::Validated => "validated by DNSSEC",
+            Level::Pinned => "pinned key",
+        }
+    }
+}
+
+/// What became of packets since the device started.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Packets {
+    /// Protected and sent.
+    pub sealed: u64,
+    /// Received and opened.
+    pub opened: u64,
+    /// Sent in clear by policy.
+    pub bypassed_out: u64,
+    /// Received in clear by policy.
+    pub bypassed_in: u64,
+    /// Needed an SA that was not there.
+    pub without_sa: u64,
+    /// Dropped, over all reasons.
+    pub dropped: u64,
+    /// Reports to Control that were lost because it was busy.
+    pub overflow: u32,
+}
+
+/// What became of IKE datagrams since the device started.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Datagrams {
+    /// Taken.
+    pub accepted: u32,
+    /// Dropped without effect.
+    pub discarded: u32,
+    /// IKE SAs established.
+    pub established: u32,
+    /// Negotiations failed.
+    pub failed: u32,
+}
+
+/// The way from a board's transport to Control: one question at a time.
+pub struct Management {
+    asking: Mutex<CriticalSectionRawMutex, ()>,
+    requests: Channel<CriticalSectionRawMutex, Request, 1>,
+    responses: Channel<CriticalSectionRawMutex, Response, 1>,
+}
+
+impl Management {
+    /// Nobody asks.
+    pub const fn new() -> Self {
+        Self { asking: Mutex::new(()), requests: Channel::new(), responses: Channel::new() }
+    }
+
+    /// The board's end: asks and waits for the answer.
+    pub async fn ask(&self, request: Request) -> Response {
+        let _one_at_a_time = self.asking.lock().await;
+        // The answer to someone who stopped waiting is nobody's.
+        self.responses.clear();
+        self.requests.send(request).await;
+        self.responses.receive().await
+    }
+
+    /// Control's end: the next question.
+    pub(crate) async fn next_request(&self) -> Request {
+        self.requests.receive().await
+    }
+
+    /// Control's end: the answer, which replaces one that nobody fetched.
+    pub(crate) fn answer(&self, response: Response) {
+        self.responses.clear();
+        let _ = self.responses.try_send(response);
+    }
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use embassy_futures::block_on;
+    use embassy_futures::join::join;
+
+    use super::*;
+
+    #[test]
+    fn each_question_gets_its_own_answer() {
+        let management = Management::new();
+        management.answer(Response::NoSuchPeer);
+        let control = async {
+            assert_eq!(management.next_request().await, Request::Status);
+            management.answer(Response::Status(Status::default()));
+            assert_eq!(management.next_request().await, Request::Close(Name::new()));
+            management.answer(Response::Done);
+        };
+        let board = async {
+            let status = management.ask(Request::Status).await;
+            (status, management.ask(Request::Close(Name::new())).await)
+        };
+        let (_, answers) = block_on(join(control, board));
+        assert_eq!(answers, (Response::Status(Status::default()), Response::Done));
+    }
+
+    #[test]
+    fn nothing_below_shared_is_shown_as_authenticated() {
+        for level in [Level::Any, Level::First, Level::Known] {
+            assert!(Shown(level).words().ends_with("not authenticated"));
+        }
+    }
+}

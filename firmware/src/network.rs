@@ -1,0 +1,361 @@
+//! The half that moves packets: it owns the engine, the stack and every socket, and never works longer
+//! than one packet at a time.
+//!
+//! This module is what both roles share: the two IKE ports (RFC 7296 §2), the commands of Control in
+//! their order, and what the engine has to say. How frames reach the engine is the role's affair, a
+//! [`DataPath`]. Nothing here waits for Control.
+
+use core::cell::{Cell, RefCell};
+use core::convert::Infallible;
+use core::future::poll_fn;
+use core::net::{IpAddr, SocketAddr};
+use core::task::{Context, Poll};
+
+use embassy_futures::join::join3;
+use embassy_futures::select::{Either4, select4};
+use embassy_net::udp::{PacketMetadata, UdpMetadata, UdpSocket};
+use embassy_net::{
+    ConfigV4, ConfigV6, IpAddress, IpEndpoint, Ipv4Cidr, Ipv6Cidr, Stack, StackResources, StaticConfigV4,
+    StaticConfigV6,
+};
+use esp_engine::adapter;
+use esp_engine::counters::{DropReason, Traffic};
+use esp_engine::crypto::Cipher;
+use esp_engine::engine::{Engine, Output, Settings};
+use esp_engine::resources::Resources;
+use esp_engine::sa::Spi;
+use esp_engine::time::Instant;
+use heapless::Vec;
+use ike_core::output::Path;
+
+use crate::clock;
+use crate::config::Config;
+use crate::config::policies::MAX_SPD;
+use crate::management::{MAX_LISTED, Packets};
+use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Overflow, Queues, Report, Upward};
+use crate::role::gateway::forward;
+
+/// Sockets that IKE needs of the stack's.
+pub const IKE_SOCKETS: usize = 2;
+
+const IKE_PORT: u16 = 500;
+const NAT_PORT: u16 = 4500;
+/// Datagrams that wait in a socket, each way.
+const WAITING: usize = 3;
+
+/// What Network needs in memory, apart from what the role adds: `SAS` pairs of SAs with replay windows
+/// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`] of them its own.
+pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
+    pub(crate) engine: Resources<C, MAX_SPD, SAS, WORDS>,
+    pub(crate) stack: StackResources<SOCKETS>,
+    pub(crate) sockets: Sockets,
+}
+
+impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Memory<C, SAS, WORDS, SOCKETS> {
+    /// Unused; a device that starts again takes another.
+    pub const fn new() -> Self {
+        const { assert!(SOCKETS >= IKE_SOCKETS, "IKE takes two sockets") };
+        Self { engine: Resources::new(), stack: StackResources::new(), sockets: Sockets::new() }
+    }
+}
+
+impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Default
+    for Memory<C, SAS, WORDS, SOCKETS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Buffers of the two IKE sockets.
+pub(crate) struct Sockets {
+    ike: SocketMemory,
+    nat: SocketMemory,
+}
+
+impl Sockets {
+    const fn new() -> Self {
+        Self { ike: SocketMemory::new(), nat: SocketMemory::new() }
+    }
+}
+
+struct SocketMemory {
+    rx_meta: [PacketMetadata; WAITING],
+    rx: [u8; WAITING * MAX_DATAGRAM],
+    tx_meta: [PacketMetadata; WAITING],
+    tx: [u8; WAITING * MAX_DATAGRAM],
+}
+
+impl SocketMemory {
+    const fn new() -> Self {
+        Self {
+            rx_meta: [PacketMetadata::EMPTY; WAITING],
+            rx: [0; WAITING * MAX_DATAGRAM],
+            tx_meta: [PacketMetadata::EMPTY; WAITING],
+            tx: [0; WAITING * MAX_DATAGRAM],
+        }
+    }
+
+    fn open<'s>(&'s mut self, stack: Stack<'s>, port: u16) -> UdpSocket<'s> {
+        let mut socket =
+            UdpSocket::new(stack, &mut self.rx_meta, &mut self.rx, &mut self.tx_meta, &mut self.tx);
+        // A new socket on a port other than 0 can always be bound.
+        let bound = socket.bind(port);
+        debug_assert!(bound.is_ok());
+        socket
+    }
+}
+
+/// The engine for a configuration, over a link that takes IP packets of `mtu` octets.
+pub(crate) fn engine<'r, C: Cipher, const SAS: usize, const WORDS: usize>(
+    config: &Config,
+    resources: &'r mut Resources<C, MAX_SPD, SAS, WORDS>,
+    mtu: usize,
+) -> Engine<'r, C> {
+    let settings = Settings { mtu: u16::try_from(mtu).unwrap_or(u16::MAX), ..Settings::default() };
+    let mut engine = Engine::new(settings, resources);
+    for policy in config.spd() {
+        // `MAX_SPD` places, and no more policies than that.
+        let added = engine.add_policy(policy);
+        debug_assert!(added.is_ok());
+    }
+    engine
+}
+
+/// The stack's addresses: those of the first port, and the default routes.
+pub(crate) fn stack_config(config: &Config) -> embassy_net::Config {
+    let vias = || config.routes.iter().filter(|route| route.to.length == 0).map(|route| route.via);
+    let mut out = embassy_net::Config::default();
+    for own in config.interfaces.first().into_iter().flat_map(|port| &port.addresses) {
+        match own.address {
+            IpAddr::V4(address) => {
+                let gateway = vias().find_map(|via| if let IpAddr::V4(via) = via { Some(via) } else { None });
+                let address = Ipv4Cidr::new(address, own.length);
+                out.ipv4 = ConfigV4::Static(StaticConfigV4 { address, gateway, dns_servers: Vec::new() });
+            }
+            IpAddr::V6(address) => {
+                let gateway = vias().find_map(|via| if let IpAddr::V6(via) = via { Some(via) } else { None });
+                let address = Ipv6Cidr::new(address, own.length);
+                out.ipv6 = ConfigV6::Static(StaticConfigV6 { address, gateway, dns_servers: Vec::new() });
+            }
+        }
+    }
+    out
+}
+
+/// How frames reach the engine.
+pub(crate) trait DataPath {
+    /// SAs changed: packets that wait may be tried again.
+    fn wake(&self);
+    /// Ready once packets went through the engine since the last time.
+    fn poll_moved(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// What it did.
+    fn counters(&self) -> PathCounters;
+}
+
+impl DataPath for adapter::Port {
+    fn wake(&self) {
+        Self::wake(self);
+    }
+
+    fn poll_moved(&self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_moved(self, cx)
+    }
+
+    fn counters(&self) -> PathCounters {
+        PathCounters::Host(Self::counters(self))
+    }
+}
+
+/// The part of Network that both roles share.
+pub(crate) struct Half<'a, 'r, C: Cipher, P> {
+    engine: &'a RefCell<Engine<'r, C>>,
+    path: &'a P,
+    queues: &'a Queues<C>,
+    up: Upward<'a, C>,
+    unsent: Cell<u32>,
+    oversize: Cell<u32>,
+}
+
+impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
+    pub(crate) const fn new(engine: &'a RefCell<Engine<'r, C>>, path: &'a P, queues: &'a Queues<C>) -> Self {
+        Self { engine, path, queues, up: Upward::new(queues), unsent: Cell::new(0), oversize: Cell::new(0) }
+    }
+
+    /// Serves Control for ever.
+    pub(crate) async fn run(&self, stack: Stack<'_>, sockets: &mut Sockets) -> Infallible {
+        let ike = sockets.ike.open(stack, IKE_PORT);
+        let nat = sockets.nat.open(stack, NAT_PORT);
+        let (never, _, _) =
+            join3(self.attend(&ike, &nat), self.receive(&ike, IKE_PORT), self.receive(&nat, NAT_PORT)).await;
+        never
+    }
+
+    /// Carries out commands and passes on what the engine has to say.
+    async fn attend(&self, ike: &UdpSocket<'_>, nat: &UdpSocket<'_>) -> Infallible {
+        loop {
+            let wake = self.pass_on();
+            let moved = poll_fn(|cx| self.path.poll_moved(cx));
+            let room = async {
+                if !self.up.is_behind() {
+                    core::future::pending::<()>().await;
+                }
+                self.up.drained().await;
+            };
+            match select4(self.queues.next_command(), moved, clock::at(wake), room).await {
+                Either4::First(Command::Transmit { path, datagram }) => {
+                    let socket = if path.local.port() == NAT_PORT { nat } else { ike };
+                    self.transmit(socket, path, &datagram);
+                }
+                Either4::First(command) => self.obey(clock::now(), command),
+                Either4::Third(()) => {
+                    self.engine.borrow_mut().handle_timeout(clock::now());
+                    self.path.wake();
+                }
+                Either4::Second(()) | Either4::Fourth(()) => {}
+            }
+        }
+    }
+
+    fn obey(&self, now: Instant, command: Command<C>) {
+        match command {
+            Command::Install(child) => {
+                let spi = child.inbound;
+                if let Err(reason) = self.engine.borrow_mut().install(now, child) {
+                    self.up.notify(Notice::NotInstalled { spi, reason });
+                }
+            }
+            Command::Remove(spi) => drop(self.engine.borrow_mut().remove(spi)),
+            Command::Update(update) => drop(self.engine.borrow_mut().update(update)),
+            Command::Count => return self.up.offer(Report::Counted(self.count())),
+            Command::Transmit { .. } => return,
+        }
+        self.path.wake();
+    }
+
+    /// Hands a datagram to the stack; one that finds the socket full is dropped, for IKE repeats it, and
+    /// an SA that waits behind it must not.
+    fn transmit(&self, socket: &UdpSocket<'_>, path: Path, datagram: &[u8]) {
+        let mut to = UdpMetadata::from(endpoint(path.remote));
+        to.local_address = Some(IpAddress::from(path.local.ip()));
+        let mut context = Context::from_waker(core::task::Waker::noop());
+        if !matches!(socket.poll_send_to(datagram, to, &mut context), Poll::Ready(Ok(()))) {
+            bump(&self.unsent);
+        }
+    }
+
+    async fn receive(&self, socket: &UdpSocket<'_>, port: u16) -> Infallible {
+        loop {
+            let mut datagram = Datagram::new();
+            let _ = datagram.resize(MAX_DATAGRAM, 0);
+            match socket.recv_from(&mut datagram).await {
+                Ok((length, from)) => {
+                    datagram.truncate(length);
+                    let Some(local) = from.local_address else { continue };
+                    let local = SocketAddr::new(local.into(), port);
+                    let remote = SocketAddr::new(from.endpoint.addr.into(), from.endpoint.port);
+                    self.up.offer(Report::Datagram { path: Path { interface: 0, local, remote }, datagram });
+                }
+                Err(embassy_net::udp::RecvError::Truncated) => bump(&self.oversize),
+            }
+        }
+    }
+
+    /// Tells Control what the engine has to say; returns when the engine wants to be called.
+    fn pass_on(&self) -> Option<Instant> {
+        loop {
+            let output = self.engine.borrow_mut().poll_output();
+            match output {
+                Output::Acquire { policy, packet } => self.up.notify(Notice::Acquire { policy, packet }),
+                Output::Sa(report) => {
+                    // The first packet from a peer also says that we may send.
+                    self.path.wake();
+                    self.up.notify(Notice::Sa(report));
+                }
+                Output::Timeout(moment) => return moment,
+            }
+        }
+    }
+
+    fn count(&self) -> Counters {
+        let engine = self.engine.borrow();
+        let carried = engine.sas().take(MAX_LISTED);
+        Counters {
+            engine: engine.counters().clone(),
+            path: self.path.counters(),
+            sas: carried
+                .map(|sa| Carried { spi: sa.inbound, inbound: sa.received, outbound: sa.sent })
+                .collect(),
+            overflow: self.up.overflow(),
+            unsent: self.unsent.get(),
+            oversize: self.oversize.get(),
+        }
+    }
+}
+
+fn endpoint(address: SocketAddr) -> IpEndpoint {
+    IpEndpoint { addr: IpAddress::from(address.ip()), port: address.port() }
+}
+
+fn bump(count: &Cell<u32>) {
+    count.set(count.get().saturating_add(1));
+}
+
+/// What became of packets and datagrams in Network.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Counters {
+    /// The engine's verdicts.
+    pub engine: esp_engine::counters::Counters,
+    /// What happened around the engine.
+    pub path: PathCounters,
+    /// What each pair of SAs carried, at most [`MAX_LISTED`].
+    pub sas: Vec<Carried, MAX_LISTED>,
+    /// What Control was too busy for.
+    pub overflow: Overflow,
+    /// IKE datagrams that the stack had no room for or no way to send.
+    pub unsent: u32,
+    /// Datagrams on IKE ports longer than [`MAX_DATAGRAM`].
+    pub oversize: u32,
+}
+
+/// What happened around the engine.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum PathCounters {
+    /// The adapter under the stack.
+    Host(adapter::Counters),
+    /// The forwarding path.
+    Gateway(forward::Counters),
+}
+
+/// What the pair with this SPI of ours carried.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Carried {
+    /// The SPI that we chose.
+    pub spi: Spi,
+    /// Opened.
+    pub inbound: Traffic,
+    /// Sealed.
+    pub outbound: Traffic,
+}
+
+impl Counters {
+    /// What the pair with this SPI of ours carried; nothing when it is not listed.
+    pub fn carried(&self, spi: Spi) -> Carried {
+        let listed = self.sas.iter().find(|sa| sa.spi == spi).copied();
+        listed.unwrap_or(Carried { spi, inbound: Traffic::default(), outbound: Traffic::default() })
+    }
+
+    /// The totals that an operator sees.
+    pub fn packets(&self) -> Packets {
+        let harmless = |reason| matches!(reason, DropReason::Keepalive | DropReason::Dummy);
+        Packets {
+            sealed: self.engine.sealed.packets,
+            opened: self.engine.opened.packets,
+            bypassed_out: self.engine.bypassed_outbound,
+            bypassed_in: self.engine.bypassed_inbound,
+            without_sa: self.engine.without_sa,
+            dropped: self.engine.drops().filter(|(reason, _)| !harmless(*reason)).map(|(_, n)| n).sum(),
+            overflow: self.overflow.datagrams.saturating_add(self.overflow.notices),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What happens on a device, as typed events to one [`Sink`] of the board. Nothing else logs.
+
+use esp_engine::crypto::Algorithm;
+use esp_engine::engine::InstallError;
+use esp_engine::sa::{SaReport, Spi};
+use esp_engine::selector::Selectors;
+use esp_engine::spd::PolicyId;
+use esp_engine::time::Instant;
+use ike_core::error::{AcquireError, CloseReason, Discarded};
+use ike_core::output::{ChildEstablished, Established, Failed, IkeSpis, Path};
+use ike_core::pad::PeerId;
+
+use crate::network::Counters;
+
+/// Where events go: a board's console, a log, a test.
+pub trait Sink {
+    /// Something happened at `now`. Must not block.
+    fn report(&mut self, now: Instant, event: &Event);
+}
+
+impl<F: FnMut(Instant, &Event)> Sink for F {
+    fn report(&mut self, now: Instant, event: &Event) {
+        self(now, event);
+    }
+}
+
+/// Something happened.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "events are lent to the sink and never stored")]
+pub enum Event {
+    /// An IKE message left.
+    Sent(Path, Message),
+    /// An IKE message arrived and was taken.
+    Received(Path, Message),
+    /// A datagram arrived on an IKE port and changed nothing.
+    Discarded(Path, Discarded),
+    /// A packet needs an SA.
+    Acquire {
+        /// The policy that it met.
+        policy: PolicyId,
+        /// The packet.
+        packet: Selectors,
+    },
+    /// No negotiation could begin.
+    NotStarted {
+        /// For this peer, if it is known which.
+        peer: Option<PeerId>,
+        /// Why.
+        reason: AcquireError,
+    },
+    /// Both ends of an IKE SA are authenticated.
+    Established(Established),
+    /// A Child SA was agreed on.
+    ChildEstablished(ChildEstablished),
+    /// A negotiation failed.
+    Failed(Failed),
+    /// An IKE SA ended.
+    Closed {
+        /// Its SPIs.
+        spis: IkeSpis,
+        /// The peer's entry.
+        peer: PeerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A pair of SAs is no longer there.
+    Removed(Spi),
+    /// News of an SA from the data plane.
+    Sa(SaReport),
+    /// The cipher of a new SA does not exist here; the SA is given up.
+    UnusableKey(Spi, Algorithm),
+    /// A pair of SAs could not be installed; it is given up.
+    NotInstalled(Spi, InstallError),
+    /// The counters of Network, which were asked for.
+    Counted(Counters),
+    /// The keys of an IKE SA, for captures.
+    #[cfg(feature = "keylog")]
+    IkeKeys(ike_core::output::IkeKeys),
+    /// The keys of a pair of SAs, for captures.
+    #[cfg(feature = "keylog")]
+    ChildKeys(esp_engine::sa::ChildSa),
+}
+
+/// What the header of an IKE message says (RFC 7296 §3.1).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// Exchange type: 34 IKE_SA_INIT, 35 IKE_AUTH, 36 CREATE_CHILD_SA, 37 INFORMATIONAL.
+    pub exchange: u8,
+    /// Whether it is a response.
+    pub response: bool,
+    /// Message ID.
+    pub id: u32,
+    /// Octets of the message.
+    pub octets: usize,
+}
+
+impl Message {
+    /// Reads the header in front of a UDP payload to or from a port of `path`; `None` when it is no
+    /// IKE message.
+    pub fn of(path: Path, datagram: &[u8]) -> Option<Self> {
+        const NON_ESP_MARKER: [u8; 4] = [0; 4];
+        let message =
+            if path.local.port() == 500 { datagram } else { datagram.strip_prefix(&NON_ESP_MARKER)? };
+        let header = message.first_chunk::<28>()?;
+        let [.., exchange, flags, a, b, c, d, _, _, _, _] = *header;
+        let id = u32::from_be_bytes([a, b, c, d]);
+        Some(Self { exchange, response: flags & 0x20 != 0, id, octets: message.len() })
+    }
+
+    /// The exchange's name, or `None` for a number without one here.
+    pub const fn exchange_name(self) -> Option<&'static str> {
+        Some(match self.exchange {
+            34 => "IKE_SA_INIT",
+            35 => "IKE_AUTH",
+            36 => "CREATE_CHILD_SA",
+            37 => "INFORMATIONAL",
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(port: u16) -> Path {
+        let end = |address: [u8; 4]| (address, port).into();
+        Path { interface: 0, local: end([192, 0, 2, 1]), remote: end([192, 0, 2, 2]) }
+    }
+
+    /// RFC 7296 §3.1: exchange type at octet 18, flags at 19, Message ID at 20.
+    #[test]
+    fn a_message_is_known_by_its_header_on_either_port() {
+        let mut header = [0u8; 28];
+        header[18..24].copy_from_slice(&[35, 0x20, 0, 0, 0, 1]);
+        let message = Message { exchange: 35, response: true, id: 1, octets: 28 };
+        assert_eq!(Message::of(path(500), &header), Some(message));
+        assert_eq!(message.exchange_name(), Some("IKE_AUTH"));
+        let marked = [&[0; 4][..], &header].concat();
+        assert_eq!(Message::of(path(4500), &marked), Some(message));
+        assert_eq!(Message::of(path(500), &header[..27]), None);
+        assert_eq!(Message::of(path(4500), &[1; 40]), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! What a device is to its network. Each role has its own `network` future, the half that moves
+//! packets, and a `run` that joins it with Control in one executor.
+
+pub mod gateway;
+pub mod host;
+
+use embassy_futures::select::{Either, select};
+use ike_core::config::ConfigError;
+
+use core::convert::Infallible;
+
+use crate::config::Config;
+use crate::management::Management;
+
+/// What a board hands to a role, apart from its drivers and its memory.
+pub struct Board<'a, C, R, S> {
+    /// What the operator decided; has to have passed its check.
+    pub config: &'a Config,
+    /// Algorithms.
+    pub crypto: C,
+    /// Randomness, fit for keys.
+    pub rng: R,
+    /// Where events go.
+    pub sink: S,
+    /// Where operators ask.
+    pub management: &'a Management,
+    /// A random number for the stack's ports and sequence numbers.
+    pub seed: u64,
+}
+
+/// Both halves in one executor; ends only when key management refuses its configuration.
+async fn join(
+    network: impl Future<Output = Infallible>,
+    control: impl Future<Output = Result<Infallible, ConfigError>>,
+) -> Result<Infallible, ConfigError> {
+    match select(network, control).await {
+        Either::First(never) => Ok(never),
+        Either::Second(result) => result,
+    }
+}

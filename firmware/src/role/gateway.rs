@@ -1,0 +1,235 @@
+//! A router with two ports that protects the traffic of the network behind it: tunnel mode, static
+//! routes, its own ARP and Neighbor Discovery.
+//!
+//! ```text
+//!                 applications, IKE
+//!                  embassy-net stack
+//!                        ⇅ packets for our own addresses (`local`)
+//!  outside ⇄ driver ⇄ Forwarding, Engine ⇄ driver ⇄ inside
+//! ```
+//! The stack lies beside the forwarding path and has the addresses of the first port only.
+
+pub mod forward;
+mod icmp;
+mod link;
+mod local;
+mod neighbour;
+mod route;
+mod shared;
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+use core::future::poll_fn;
+use core::task::{Context, Poll};
+
+use embassy_futures::join::join4;
+use embassy_futures::select::select;
+use embassy_futures::yield_now;
+use embassy_net::Stack;
+use embassy_net_driver::{Driver, HardwareAddress, RxToken, TxToken};
+use esp_engine::crypto::Cipher;
+use esp_engine::reassembly::Reassembly;
+use ike_core::config::ConfigError;
+use ike_core::crypto::Crypto;
+use ike_core::resources::Resources;
+use rand_core::TryCryptoRng;
+
+use self::forward::{Forwarding, INSIDE, OUTSIDE, Port, Wire};
+use self::local::{Local, LocalDriver};
+use self::shared::Shared;
+use super::Board;
+use crate::config::Config;
+use crate::network::{self, Half};
+use crate::queue::Queues;
+use crate::report::Sink;
+use crate::{clock, control};
+
+/// Frames of each port that are handled before everyone else has a turn.
+const TURN: usize = 8;
+
+/// What a gateway's Network needs in memory.
+pub type Memory<C, const SAS: usize, const WORDS: usize, const SOCKETS: usize> =
+    network::Memory<C, SAS, WORDS, SOCKETS>;
+
+/// The half that moves packets. The first driver is the port towards the peers. `app` gets the stack
+/// for its own sockets; whether it ends does not matter.
+pub async fn network<D, C, A, const SAS: usize, const WORDS: usize, const SOCKETS: usize>(
+    config: &Config,
+    drivers: [D; 2],
+    memory: &mut Memory<C, SAS, WORDS, SOCKETS>,
+    queues: &Queues<C>,
+    seed: u64,
+    app: A,
+) -> Infallible
+where
+    D: Driver,
+    C: Cipher,
+    A: AsyncFnOnce(Stack<'_>),
+{
+    let network::Memory { engine, stack, sockets } = memory;
+    let [outside, inside] = &drivers;
+    let ports = [port(outside, config, OUTSIDE), port(inside, config, INSIDE)];
+    let engine = RefCell::new(network::engine(config, engine, ports[0].mtu));
+    let local = Local::new(usize::from(engine.borrow().stack_mtu()));
+    let shared = Shared::new();
+    let forwarding = Forwarding::new(config, ports, &engine, &shared, &local);
+    let (stack, mut runner) =
+        embassy_net::new(LocalDriver(&local), network::stack_config(config), stack, seed);
+    let half = Half::new(&engine, &shared, queues);
+    let path = pass(drivers, forwarding, &shared, &local);
+    let (never, _, _, ()) = join4(half.run(stack, sockets), path, runner.run(), app(stack)).await;
+    never
+}
+
+/// Both halves in one executor.
+///
+/// # Errors
+/// [`ConfigError`] when key management refuses its configuration at the start.
+pub async fn run<
+    D,
+    C,
+    R,
+    S,
+    A,
+    const SAS: usize,
+    const WORDS: usize,
+    const SOCKETS: usize,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const BUFFERS: usize,
+>(
+    board: Board<'_, C, R, S>,
+    drivers: [D; 2],
+    memory: &mut Memory<C::Cipher, SAS, WORDS, SOCKETS>,
+    key_management: &mut Resources<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
+    app: A,
+) -> Result<Infallible, ConfigError>
+where
+    D: Driver,
+    C: Crypto,
+    R: TryCryptoRng,
+    S: Sink,
+    A: AsyncFnOnce(Stack<'_>),
+{
+    let queues = Queues::new();
+    let network = network(board.config, drivers, memory, &queues, board.seed, app);
+    super::join(network, control::run(board, &queues, key_management)).await
+}
+
+fn port<D: Driver>(driver: &D, config: &Config, place: u8) -> Port {
+    let link = match driver.hardware_address() {
+        HardwareAddress::Ethernet(address) => address,
+        // Without link addresses nobody can be asked for: such a port stays silent.
+        _ => [0; 6],
+    };
+    let interface = config.interfaces.get(usize::from(place));
+    Port {
+        link,
+        mtu: driver.capabilities().max_transmission_unit.saturating_sub(link::HEADER),
+        addresses: interface.map(|own| own.addresses.clone()).unwrap_or_default(),
+    }
+}
+
+/// Moves frames between the ports for ever.
+async fn pass<D: Driver, C: Cipher>(
+    mut drivers: [D; 2],
+    mut forwarding: Forwarding<'_, '_, C>,
+    shared: &Shared,
+    local: &Local,
+) -> Infallible {
+    let mut reassembly = Reassembly::new();
+    loop {
+        let busy = poll_fn(|cx| {
+            shared.register(cx);
+            Poll::Ready(turn(&mut drivers, &mut forwarding, local, &mut reassembly, cx))
+        })
+        .await;
+        if busy {
+            yield_now().await;
+        } else {
+            select(woken(), clock::at(forwarding.next_timeout())).await;
+        }
+    }
+}
+
+/// Resolves when the task is polled again: the drivers, the stack and the rest of Network have its
+/// waker.
+async fn woken() {
+    let mut again = false;
+    poll_fn(|_| if core::mem::replace(&mut again, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Handles what has arrived; whether more may be there.
+fn turn<D: Driver, C: Cipher>(
+    drivers: &mut [D; 2],
+    forwarding: &mut Forwarding<'_, '_, C>,
+    local: &Local,
+    reassembly: &mut Reassembly,
+    cx: &mut Context<'_>,
+) -> bool {
+    let now = clock::now();
+    let mut busy = false;
+    for port in [OUTSIDE, INSIDE] {
+        busy |= (0..TURN).all(|_| receive(drivers, port, forwarding, reassembly, cx));
+    }
+    busy |= (0..TURN).all(|_| match local.next(cx) {
+        Some(mut packet) => {
+            forwarding.send_own(now, &mut packet, &mut Idle { drivers, cx });
+            true
+        }
+        None => false,
+    });
+    forwarding.attend(now, &mut Idle { drivers, cx });
+    busy
+}
+
+fn receive<D: Driver, C: Cipher>(
+    drivers: &mut [D; 2],
+    port: u8,
+    forwarding: &mut Forwarding<'_, '_, C>,
+    reassembly: &mut Reassembly,
+    cx: &mut Context<'_>,
+) -> bool {
+    let [outside, inside] = drivers;
+    let (this, other) = if port == OUTSIDE { (outside, inside) } else { (inside, outside) };
+    let Some((frame, token)) = this.receive(cx) else { return false };
+    frame.consume(|frame| {
+        let mut wire = Received { port, token: Some(token), other, cx };
+        forwarding.arrive(clock::now(), port, reassembly, frame, &mut wire);
+    });
+    true
+}
+
+/// Both ports while no frame is being received.
+struct Idle<'d, 'c, 'w, D> {
+    drivers: &'d mut [D; 2],
+    cx: &'c mut Context<'w>,
+}
+
+impl<D: Driver> Wire for Idle<'_, '_, '_, D> {
+    fn send(&mut self, port: u8, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        let driver = self.drivers.get_mut(usize::from(port));
+        let Some(token) = driver.and_then(|driver| driver.transmit(self.cx)) else { return false };
+        token.consume(length, fill);
+        true
+    }
+}
+
+/// Both ports inside the closure that receives a frame: the port that it came from lent one frame for
+/// an answer.
+struct Received<'d, 'c, 'w, T, D> {
+    port: u8,
+    token: Option<T>,
+    other: &'d mut D,
+    cx: &'c mut Context<'w>,
+}
+
+impl<T: TxToken, D: Driver> Wire for Received<'_, '_, '_, T, D> {
+    fn send(&mut self, port: u8, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        if port == self.port {
+            self.token.take().map(|token| token.consume(length, fill)).is_some()
+        } else {
+            self.other.transmit(self.cx).map(|token| token.consume(length, fill)).is_some()
+        }
+    }
+}

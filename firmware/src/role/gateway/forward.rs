@@ -1,0 +1,527 @@
+//! One packet's way through a router (RFC 1812 §5, RFC 4301 §5).
+//!
+//! ```text
+//! outside ─▶ reassembly ─▶ Engine::inbound ─┐                    ┌─▶ our own stack
+//! inside ───────────────────────────────────┼─▶ checks, TTL, way ┼─▶ inside
+//! our own stack, ICMP errors, held packets ─┘                    └─▶ Engine::outbound ─▶ outside
+//! ```
+//! The first port is the unprotected side, the second the protected one (RFC 4301 §3.1): the engine
+//! sees what crosses the outside, and that only. Each packet is copied once, from the frame that
+//! brought it into the one that takes it on, and sealed on the way if policy says so.
+
+use core::cell::RefCell;
+use core::net::IpAddr;
+
+use esp_engine::counters::DropReason;
+use esp_engine::crypto::Cipher;
+use esp_engine::engine::{Engine, Inbound, Outbound, Seal};
+use esp_engine::reassembly::{Collected, HEADROOM, Reassembly};
+use esp_engine::selector::{Ports, Selectors};
+use esp_engine::time::Instant;
+use esp_engine::wire::{ip, udp};
+use heapless::{Deque, Vec};
+use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
+
+use super::icmp::{self, Limiter, Problem};
+use super::link::{self, Frame, Own};
+use super::local::Local;
+use super::neighbour::{HeldPacket, LinkAddress, MAX_PACKET, Neighbours, Resolution, Task};
+use super::route::{Hop, Routes};
+use super::shared::Shared;
+use crate::config::{Config, Prefix};
+
+pub use super::shared::Counters;
+
+/// The port that faces the peers.
+pub(super) const OUTSIDE: u8 = 0;
+/// The port that faces the protected network.
+pub(super) const INSIDE: u8 = 1;
+/// Octets of the longest ICMP error.
+const MAX_ERROR: usize = 1_280;
+/// ICMP errors that wait.
+const ERRORS: usize = 2;
+const NAT_PORT: u16 = 4500;
+
+/// Takes frames to a port; filled once their length is known.
+pub(super) trait Wire {
+    /// Sends a frame of `length` octets that `fill` writes; `false` when the port has no room.
+    fn send(&mut self, port: u8, length: usize, fill: impl FnOnce(&mut [u8])) -> bool;
+}
+
+/// One port's own addresses.
+pub(super) struct Port {
+    pub(super) link: LinkAddress,
+    /// Octets of the longest IP packet.
+    pub(super) mtu: usize,
+    pub(super) addresses: Vec<Prefix, 2>,
+}
+
+/// Where a packet comes from.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Origin {
+    /// In clear, from the protected side.
+    Inside,
+    /// In clear, from the unprotected side.
+    Outside,
+    /// Opened.
+    Tunnel,
+    /// Our own, or one that was on its way already.
+    Here,
+}
+
+/// Why a packet goes no further.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    Malformed,
+    Martian,
+    Unforwardable,
+    Unserved,
+    TimeExceeded,
+    NoRoute,
+    TooBig(u16),
+    Prohibited,
+    Engine,
+    /// It may wait.
+    WantsSa(Selectors),
+    HoldFull,
+    NeighbourFull,
+    HostUnreachable,
+    NoRoom,
+    StackFull,
+    Fragment,
+}
+
+impl Refusal {
+    /// What its source hears of it.
+    fn problem(self) -> Option<Problem> {
+        match self {
+            Self::TimeExceeded => Some(Problem::TimeExceeded),
+            Self::NoRoute => Some(Problem::NoRoute),
+            Self::TooBig(mtu) => Some(Problem::TooBig(mtu)),
+            Self::Prohibited => Some(Problem::Prohibited),
+            Self::HostUnreachable => Some(Problem::HostUnreachable),
+            _ => None,
+        }
+    }
+}
+
+/// The forwarding path without its ports' drivers.
+pub(super) struct Forwarding<'a, 'r, C: Cipher> {
+    engine: &'a RefCell<Engine<'r, C>>,
+    shared: &'a Shared,
+    local: &'a Local,
+    ports: [Port; 2],
+    routes: Routes,
+    neighbours: Neighbours,
+    limiter: Limiter,
+    errors: Deque<Vec<u8, MAX_ERROR>, ERRORS>,
+}
+
+impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
+    pub(super) fn new(
+        config: &Config,
+        ports: [Port; 2],
+        engine: &'a RefCell<Engine<'r, C>>,
+        shared: &'a Shared,
+        local: &'a Local,
+    ) -> Self {
+        Self {
+            engine,
+            shared,
+            local,
+            ports,
+            routes: Routes::new(config),
+            neighbours: Neighbours::new(),
+            limiter: Limiter::new(),
+            errors: Deque::new(),
+        }
+    }
+
+    /// A frame arrived on `port`.
+    pub(super) fn arrive(
+        &mut self,
+        now: Instant,
+        port: u8,
+        reassembly: &mut Reassembly,
+        frame: &mut [u8],
+        wire: &mut impl Wire,
+    ) {
+        let Some(own) = self.port(port) else { return };
+        match link::read(own.link, frame) {
+            Frame::Other => {}
+            Frame::Answer(neighbour, link) => {
+                self.neighbours.answered(now, Hop { interface: port, neighbour }, link)
+            }
+            Frame::Question { asker, target } => self.answer(now, port, asker, target, wire),
+            Frame::Packet => {
+                let packet = frame.get_mut(link::HEADER..).unwrap_or_default();
+                if port == OUTSIDE {
+                    self.arrive_outside(now, reassembly, packet, wire);
+                } else {
+                    self.forward(now, Origin::Inside, packet, wire);
+                }
+            }
+        }
+    }
+
+    /// A packet of our own stack.
+    pub(super) fn send_own(&mut self, now: Instant, packet: &mut [u8], wire: &mut impl Wire) {
+        self.forward(now, Origin::Here, packet, wire);
+    }
+
+    /// Does what is due: errors, packets whose SA or neighbour is there now, questions to neighbours.
+    pub(super) fn attend(&mut self, now: Instant, wire: &mut impl Wire) {
+        while let Some(mut packet) = self.shared.next_due(now) {
+            match self.try_forward(now, Origin::Here, &mut packet, wire) {
+                Err(Refusal::WantsSa(_)) => self.shared.wait_on(),
+                done => {
+                    self.shared.remove_due();
+                    if let Err(refusal) = done {
+                        self.shared.count(refusal);
+                    }
+                }
+            }
+        }
+        while let Some(task) = self.neighbours.poll(now) {
+            match task {
+                Task::Solicit(hop) => self.solicit(hop, wire),
+                Task::Absent(hop) => {
+                    if let Some(packet) = self.neighbours.give_up(hop) {
+                        self.refuse(now, Origin::Inside, Refusal::HostUnreachable, &packet);
+                    }
+                }
+            }
+        }
+        while let Some((hop, to, packet)) = self.neighbours.take_ready() {
+            if let Err(refusal) = self.transmit(hop, to, &packet, wire) {
+                self.shared.count(refusal);
+            }
+        }
+        while let Some(mut packet) = self.errors.pop_front() {
+            self.forward(now, Origin::Here, &mut packet, wire);
+        }
+    }
+
+    /// When [`Self::attend`] has something to do next.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.neighbours.next_timeout()
+    }
+
+    fn arrive_outside(
+        &mut self,
+        now: Instant,
+        reassembly: &mut Reassembly,
+        octets: &mut [u8],
+        wire: &mut impl Wire,
+    ) {
+        reassembly.expire(now);
+        let known = |source| self.engine.borrow().sas().any(|sa| sa.remote == source);
+        let Some(packet) = ip::Packet::parse(octets).and_then(|parsed| octets.get_mut(..parsed.length))
+        else {
+            return self.shared.count(Refusal::Malformed);
+        };
+        let whole = match reassembly.collect(now, packet, known) {
+            Collected::Passed => packet,
+            Collected::Waiting => return,
+            Collected::Dropped(_) => return self.shared.count(Refusal::Fragment),
+            Collected::Whole(datagram) => datagram.get_mut(HEADROOM..).unwrap_or_default(),
+        };
+        if self.is_foreign_ike(whole) {
+            return self.shared.count(Refusal::Unforwardable);
+        }
+        let verdict = self.engine.borrow_mut().inbound(now, whole);
+        self.shared.note_moved();
+        match verdict {
+            Inbound::Bypass => self.forward(now, Origin::Outside, whole, wire),
+            Inbound::Deliver(clear) => {
+                let inner = whole.get_mut(clear).unwrap_or_default();
+                self.forward(now, Origin::Tunnel, inner, wire);
+            }
+            Inbound::Drop(_) => self.shared.count(Refusal::Engine),
+        }
+    }
+
+    /// The engine lets every IKE datagram in, as a host must. A router must not pass those on that are
+    /// for someone behind it: policy would not have been asked.
+    fn is_foreign_ike(&self, packet: &[u8]) -> bool {
+        ip::Packet::parse(packet).is_some_and(|parsed| {
+            let to_nat_port = matches!(parsed.selectors.ports, Ports::Known { destination: NAT_PORT, .. });
+            parsed.selectors.protocol == udp::PROTOCOL
+                && to_nat_port
+                && !self.is_own(parsed.selectors.destination)
+        })
+    }
+
+    fn forward(&mut self, now: Instant, origin: Origin, packet: &mut [u8], wire: &mut impl Wire) {
+        match self.try_forward(now, origin, packet, wire) {
+            Ok(()) => {}
+            Err(Refusal::WantsSa(flow)) => {
+                if let Err(refusal) = self.shared.hold(now, flow, packet) {
+                    self.shared.count(refusal);
+                }
+            }
+            Err(refusal) => self.refuse(now, origin, refusal, packet),
+        }
+    }
+
+    fn try_forward(
+        &mut self,
+        now: Instant,
+        origin: Origin,
+        octets: &mut [u8],
+        wire: &mut impl Wire,
+    ) -> Result<(), Refusal> {
+        let parsed = ip::Packet::parse(octets).ok_or(Refusal::Malformed)?;
+        let packet = octets.get_mut(..parsed.length).ok_or(Refusal::Malformed)?;
+        let (source, destination) = (parsed.selectors.source, parsed.selectors.destination);
+        if origin == Origin::Here {
+            if self.is_own(destination) {
+                return Err(Refusal::Martian);
+            }
+            return self.leave(now, destination, packet, wire);
+        }
+        self.check_source(origin, source)?;
+        check_header(packet)?;
+        if self.is_own(destination) {
+            return self.keep(now, packet, destination, wire);
+        }
+        self.check_destination(destination)?;
+        spend_hop(packet)?;
+        self.leave(now, destination, packet, wire)?;
+        self.shared.note_forwarded();
+        Ok(())
+    }
+
+    /// A packet for one of our own addresses. The stack has those of the outside; on the others we
+    /// answer to echo requests, and that is all.
+    fn keep(
+        &mut self,
+        now: Instant,
+        packet: &mut [u8],
+        destination: IpAddr,
+        wire: &mut impl Wire,
+    ) -> Result<(), Refusal> {
+        let outside = self.port(OUTSIDE).ok_or(Refusal::Unserved)?;
+        if outside.addresses.iter().any(|own| own.address == destination) {
+            return if self.local.deliver(packet) { Ok(()) } else { Err(Refusal::StackFull) };
+        }
+        if !icmp::echo(packet) {
+            return Err(Refusal::Unserved);
+        }
+        let asker = ip::Packet::parse(packet).ok_or(Refusal::Malformed)?.selectors.destination;
+        self.leave(now, asker, packet, wire)
+    }
+
+    /// Finds the way of a packet that may go on.
+    fn leave(
+        &mut self,
+        now: Instant,
+        destination: IpAddr,
+        packet: &[u8],
+        wire: &mut impl Wire,
+    ) -> Result<(), Refusal> {
+        match self.routes.lookup(destination) {
+            Some(hop) if hop.interface != OUTSIDE => self.send(now, hop, packet, wire),
+            way => self.leave_outside(now, way, packet, wire),
+        }
+    }
+
+    /// Protected traffic needs no route of its own: it goes where the peer is.
+    fn leave_outside(
+        &mut self,
+        now: Instant,
+        way: Option<Hop>,
+        packet: &[u8],
+        wire: &mut impl Wire,
+    ) -> Result<(), Refusal> {
+        let verdict = self.engine.borrow_mut().outbound(now, packet);
+        self.shared.note_moved();
+        match verdict {
+            Outbound::Bypass => self.send(now, way.ok_or(Refusal::NoRoute)?, packet, wire),
+            Outbound::Seal(seal) => self.seal(now, seal, packet, wire),
+            Outbound::Hold { packet: flow, .. } => Err(Refusal::WantsSa(flow)),
+            Outbound::TooBig { mtu } => Err(Refusal::TooBig(mtu)),
+            Outbound::Drop(DropReason::NoPolicy | DropReason::Discard) => Err(Refusal::Prohibited),
+            Outbound::Drop(_) => Err(Refusal::Engine),
+        }
+    }
+
+    fn seal(&mut self, now: Instant, seal: Seal, packet: &[u8], wire: &mut impl Wire) -> Result<(), Refusal> {
+        let peer = self.engine.borrow().outer_destination(&seal).ok_or(Refusal::Engine)?;
+        let hop = self.routes.lookup(peer).filter(|hop| hop.interface == OUTSIDE).ok_or(Refusal::NoRoute)?;
+        let length = seal.length();
+        match self.neighbours.resolve(now, hop) {
+            Resolution::Known(to) => {
+                let from = self.port(OUTSIDE).ok_or(Refusal::NoRoute)?.link;
+                let engine = self.engine;
+                let sent = wire.send(OUTSIDE, link::HEADER + length, |frame| {
+                    let out = frame.get_mut(link::HEADER..).unwrap_or_default();
+                    // The SA is the one that granted the seal: nothing ran in between. Were it gone,
+                    // the frame would be all zero.
+                    if engine.borrow_mut().seal(seal, packet, out).is_ok() {
+                        link::address(frame, from, to);
+                    }
+                });
+                if sent { Ok(()) } else { Err(Refusal::NoRoom) }
+            }
+            Resolution::Wait => {
+                let mut sealed = HeldPacket::new();
+                sealed.resize(length, 0).map_err(|_| Refusal::NeighbourFull)?;
+                self.engine.borrow_mut().seal(seal, packet, &mut sealed).map_err(|_| Refusal::Engine)?;
+                self.wait(hop, &sealed)
+            }
+            Resolution::Full => Err(Refusal::NeighbourFull),
+        }
+    }
+
+    fn send(&mut self, now: Instant, hop: Hop, packet: &[u8], wire: &mut impl Wire) -> Result<(), Refusal> {
+        let mtu = self.port(hop.interface).ok_or(Refusal::NoRoute)?.mtu.min(MAX_PACKET);
+        if packet.len() > mtu {
+            return Err(Refusal::TooBig(u16::try_from(mtu).unwrap_or(u16::MAX)));
+        }
+        match self.neighbours.resolve(now, hop) {
+            Resolution::Known(to) => self.transmit(hop, to, packet, wire),
+            Resolution::Wait => self.wait(hop, packet),
+            Resolution::Full => Err(Refusal::NeighbourFull),
+        }
+    }
+
+    fn wait(&mut self, hop: Hop, packet: &[u8]) -> Result<(), Refusal> {
+        if self.neighbours.hold(hop, packet) { Ok(()) } else { Err(Refusal::NeighbourFull) }
+    }
+
+    fn transmit(
+        &self,
+        hop: Hop,
+        to: LinkAddress,
+        packet: &[u8],
+        wire: &mut impl Wire,
+    ) -> Result<(), Refusal> {
+        let from = self.port(hop.interface).ok_or(Refusal::NoRoute)?.link;
+        let sent = wire.send(hop.interface, link::HEADER + packet.len(), |frame| {
+            if let Some(place) = frame.get_mut(link::HEADER..link::HEADER + packet.len()) {
+                place.copy_from_slice(packet);
+            }
+            link::address(frame, from, to);
+        });
+        if sent { Ok(()) } else { Err(Refusal::NoRoom) }
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        port: u8,
+        asker: Option<(IpAddr, LinkAddress)>,
+        target: IpAddr,
+        wire: &mut impl Wire,
+    ) {
+        let Some(own) = self.port(port) else { return };
+        if !own.addresses.iter().any(|prefix| prefix.address == target) {
+            return;
+        }
+        let mut message = [0; link::MAX_MESSAGE];
+        let us = Own { link: own.link, address: target };
+        if let Some((neighbour, link)) = asker.filter(|(address, _)| !self.is_own(*address)) {
+            self.neighbours.asked(now, Hop { interface: port, neighbour }, link);
+        }
+        if let Some(frame) = link::answer(us, asker, &mut message) {
+            wire.send(port, frame.len(), |out| out.copy_from_slice(frame));
+        }
+    }
+
+    fn solicit(&self, hop: Hop, wire: &mut impl Wire) {
+        let Some(us) = self.own_address(hop.interface, hop.neighbour.is_ipv4()) else { return };
+        let Some(port) = self.port(hop.interface) else { return };
+        let mut message = [0; link::MAX_MESSAGE];
+        if let Some(frame) = link::question(Own { link: port.link, address: us }, hop.neighbour, &mut message)
+        {
+            wire.send(hop.interface, frame.len(), |out| out.copy_from_slice(frame));
+        }
+    }
+
+    /// Counts a packet that goes no further and tells its source why, if it may be told.
+    fn refuse(&mut self, now: Instant, origin: Origin, refusal: Refusal, packet: &[u8]) {
+        self.shared.count(refusal);
+        let Some(problem) = refusal.problem().filter(|_| origin != Origin::Here) else { return };
+        // What came out of a tunnel hears from the side that the tunnel's policy is for.
+        let port = if origin == Origin::Outside { OUTSIDE } else { INSIDE };
+        let v4 = packet.first().is_some_and(|octet| octet >> 4 == 4);
+        let Some(source) = self.own_address(port, v4) else { return };
+        let mut buffer = [0; MAX_ERROR];
+        let Some(error) = icmp::error(source, problem, packet, &mut buffer) else { return };
+        let to = ip::Packet::parse(error).map(|parsed| parsed.selectors.destination);
+        if to.is_some_and(|to| !self.is_own(to))
+            && self.limiter.allow(now)
+            && let Ok(error) = Vec::from_slice(error)
+        {
+            let _ = self.errors.push_back(error);
+        }
+    }
+
+    fn check_source(&self, origin: Origin, source: IpAddr) -> Result<(), Refusal> {
+        let broadcast = matches!(source, IpAddr::V4(a) if a.is_broadcast());
+        let never = source.is_unspecified() || source.is_multicast() || source.is_loopback() || broadcast;
+        let spoofed = origin == Origin::Outside && self.attached(INSIDE).any(|net| net.contains(source));
+        if never || spoofed || self.is_own(source) { Err(Refusal::Martian) } else { Ok(()) }
+    }
+
+    fn check_destination(&self, destination: IpAddr) -> Result<(), Refusal> {
+        let beyond_link = match destination {
+            // Directed broadcasts are not forwarded either (RFC 2644).
+            IpAddr::V4(a) => {
+                let networks = self.attached(OUTSIDE).chain(self.attached(INSIDE));
+                let directed = networks
+                    .filter(|net| net.length < 31)
+                    .any(|net| net.range().is_some_and(|range| range.last() == destination));
+                !(a.is_broadcast() || a.is_link_local() || directed)
+            }
+            IpAddr::V6(a) => !a.is_unicast_link_local(),
+        };
+        let usable =
+            !(destination.is_multicast() || destination.is_unspecified() || destination.is_loopback());
+        if usable && beyond_link { Ok(()) } else { Err(Refusal::Unforwardable) }
+    }
+
+    fn port(&self, port: u8) -> Option<&Port> {
+        self.ports.get(usize::from(port))
+    }
+
+    fn attached(&self, port: u8) -> impl Iterator<Item = &Prefix> {
+        self.port(port).into_iter().flat_map(|port| &port.addresses)
+    }
+
+    fn own_address(&self, port: u8, v4: bool) -> Option<IpAddr> {
+        self.attached(port).map(|prefix| prefix.address).find(|address| address.is_ipv4() == v4)
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.ports.iter().flat_map(|port| &port.addresses).any(|prefix| prefix.address == address)
+    }
+}
+
+/// The checksum of an IPv4 header (RFC 1812 §5.2.2); IPv6 has none.
+fn check_header(packet: &[u8]) -> Result<(), Refusal> {
+    match Ipv4Packet::new_checked(packet) {
+        Ok(v4) if v4.version() == 4 && !v4.verify_checksum() => Err(Refusal::Malformed),
+        _ => Ok(()),
+    }
+}
+
+/// Lowers TTL or hop limit by one (RFC 1812 §5.3.1, RFC 8200 §3).
+fn spend_hop(packet: &mut [u8]) -> Result<(), Refusal> {
+    if packet.first().is_some_and(|octet| octet >> 4 == 4) {
+        let mut v4 = Ipv4Packet::new_checked(packet).map_err(|_| Refusal::Malformed)?;
+        let left = v4.hop_limit().checked_sub(1).filter(|left| *left > 0).ok_or(Refusal::TimeExceeded)?;
+        v4.set_hop_limit(left);
+        v4.fill_checksum();
+    } else {
+        let mut v6 = Ipv6Packet::new_checked(packet).map_err(|_| Refusal::Malformed)?;
+        let left = v6.hop_limit().checked_sub(1).filter(|left| *left > 0).ok_or(Refusal::TimeExceeded)?;
+        v6.set_hop_limit(left);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "forward_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! A device that is an end of its own traffic: one port, ESP under its stack, transport mode.
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+
+use embassy_futures::join::join3;
+use embassy_net::Stack;
+use embassy_net_driver::Driver;
+use esp_engine::adapter::{Buffers, Port};
+use esp_engine::crypto::Cipher;
+use esp_engine::driver::SecureDriver;
+use ike_core::config::ConfigError;
+use ike_core::crypto::Crypto;
+use ike_core::resources::Resources;
+use rand_core::TryCryptoRng;
+
+use super::Board;
+use crate::config::Config;
+use crate::network::{self, Half};
+use crate::queue::Queues;
+use crate::report::Sink;
+use crate::{clock, control};
+
+/// Octets of an Ethernet header.
+const LINK_HEADER: usize = 14;
+
+/// What a host's Network needs in memory.
+pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
+    shared: network::Memory<C, SAS, WORDS, SOCKETS>,
+    buffers: Buffers,
+}
+
+impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Memory<C, SAS, WORDS, SOCKETS> {
+    /// Unused; a device that starts again takes another.
+    pub const fn new() -> Self {
+        Self { shared: network::Memory::new(), buffers: Buffers::new() }
+    }
+}
+
+impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Default
+    for Memory<C, SAS, WORDS, SOCKETS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The half that moves packets. `app` gets the stack for its own sockets; whether it ends does not
+/// matter.
+pub async fn network<D, C, A, const SAS: usize, const WORDS: usize, const SOCKETS: usize>(
+    config: &Config,
+    driver: D,
+    memory: &mut Memory<C, SAS, WORDS, SOCKETS>,
+    queues: &Queues<C>,
+    seed: u64,
+    app: A,
+) -> Infallible
+where
+    D: Driver,
+    C: Cipher,
+    A: AsyncFnOnce(Stack<'_>),
+{
+    let network::Memory { engine, stack, sockets } = &mut memory.shared;
+    let mtu = driver.capabilities().max_transmission_unit.saturating_sub(LINK_HEADER);
+    let engine = RefCell::new(network::engine(config, engine, mtu));
+    let port = Port::new();
+    let driver = SecureDriver::new(driver, &engine, &port, &mut memory.buffers, clock::now);
+    let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config), stack, seed);
+    let half = Half::new(&engine, &port, queues);
+    let (never, _, ()) = join3(half.run(stack, sockets), runner.run(), app(stack)).await;
+    never
+}
+
+/// Both halves in one executor.
+///
+/// # Errors
+/// [`ConfigError`] when key management refuses its configuration at the start.
+pub async fn run<
+    D,
+    C,
+    R,
+    S,
+    A,
+    const SAS: usize,
+    const WORDS: usize,
+    const SOCKETS: usize,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const BUFFERS: usize,
+>(
+    board: Board<'_, C, R, S>,
+    driver: D,
+    memory: &mut Memory<C::Cipher, SAS, WORDS, SOCKETS>,
+    key_management: &mut Resources<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
+    app: A,
+) -> Result<Infallible, ConfigError>
+where
+    D: Driver,
+    C: Crypto,
+    R: TryCryptoRng,
+    S: Sink,
+    A: AsyncFnOnce(Stack<'_>),
+{
+    let queues = Queues::new();
+    let network = network(board.config, driver, memory, &queues, board.seed, app);
+    super::join(network, control::run(board, &queues, key_management)).await
+}
