@@ -52,7 +52,7 @@ pub async fn run<
     queues: &Queues<C::Cipher>,
     resources: &mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
 ) -> Result<Infallible, ConfigError> {
-    let Board { config, crypto, rng, sink, management, seed: _ } = board;
+    let Board { config, crypto, rng, sink, management, seed: _, wakers: _ } = board;
     let tables = Tables::new(config);
     let (pad, policies) = (tables.pad(), tables.policies());
     let for_endpoint = config.for_key_management(&tables, &pad, &policies);
@@ -174,7 +174,10 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
             #[cfg(feature = "keylog")]
             output::Event::Keys(keys) => Event::IkeKeys(keys),
             #[cfg(not(feature = "keylog"))]
-            #[allow(unreachable_patterns, reason = "features unify: a test beside us may have keys shown to itself")]
+            #[allow(
+                unreachable_patterns,
+                reason = "features unify: a test beside us may have keys shown to itself"
+            )]
             _ => return None,
         };
         self.sink.report(now, &news);

@@ -11,6 +11,7 @@ use core::convert::Infallible;
 
 use crate::config::Config;
 use crate::management::Management;
+use crate::side_by_side::Wakers;
 
 /// What a board hands to a role, apart from its drivers and its memory.
 pub struct Board<'a, C, R, S> {
@@ -26,6 +27,8 @@ pub struct Board<'a, C, R, S> {
     pub management: &'a Management,
     /// A random number for the stack's ports and sequence numbers.
     pub seed: u64,
+    /// Wakers for the parts of Network.
+    pub wakers: &'static Wakers,
 }
 
 /// Both halves in one executor; ends only when key management refuses its configuration.

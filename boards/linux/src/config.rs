@@ -128,10 +128,17 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         routes: Default::default(),
         peers: Default::default(),
         policies: Default::default(),
-        suites: [written.suite.map_or(config::Suite::FastSoftware, |suite| suite.0)].into_iter().collect(),
+        suites: Default::default(),
         force_encapsulation: written.force_encapsulation,
         timing: written.timing.as_ref().map(|timing| timing.get_ref().build()).unwrap_or_default(),
     };
+    let suites: Vec<_> = match &written.suites {
+        Some(suites) => suites.iter().map(|suite| (suite.get_ref().0, suite.span())).collect(),
+        None => vec![(config::Suite::FastSoftware, 0..0), (config::Suite::HardwareAes, 0..0)],
+    };
+    for (suite, span) in suites {
+        push(&mut config.suites, suite, span)?;
+    }
     for table in &written.interface {
         let mut addresses = heapless::Vec::new();
         for address in table.get_ref().addresses.get_ref() {

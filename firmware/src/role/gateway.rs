@@ -22,7 +22,6 @@ use core::convert::Infallible;
 use core::future::poll_fn;
 use core::task::{Context, Poll};
 
-use embassy_futures::join::join4;
 use embassy_futures::select::select;
 use embassy_futures::yield_now;
 use embassy_net::Stack;
@@ -42,6 +41,7 @@ use crate::config::Config;
 use crate::network::{self, Half};
 use crate::queue::Queues;
 use crate::report::Sink;
+use crate::side_by_side::{self, Wakers};
 use crate::{clock, control};
 
 /// Frames of each port that are handled before everyone else has a turn.
@@ -59,6 +59,7 @@ pub async fn network<D, C, A, const SAS: usize, const WORDS: usize, const SOCKET
     memory: &mut Memory<C, SAS, WORDS, SOCKETS>,
     queues: &Queues<C>,
     seed: u64,
+    wakers: &'static Wakers,
     app: A,
 ) -> Infallible
 where
@@ -77,8 +78,8 @@ where
         embassy_net::new(LocalDriver(&local), network::stack_config(config), stack, seed);
     let half = Half::new(&engine, &shared, queues);
     let path = pass(drivers, forwarding, &shared, &local);
-    let (never, _, _, ()) = join4(half.run(stack, sockets), path, runner.run(), app(stack)).await;
-    never
+    let runner = async { runner.run().await };
+    side_by_side::run(wakers, half.run(stack, sockets), runner, path, app(stack)).await
 }
 
 /// Both halves in one executor.
@@ -112,7 +113,7 @@ where
     A: AsyncFnOnce(Stack<'_>),
 {
     let queues = Queues::new();
-    let network = network(board.config, drivers, memory, &queues, board.seed, app);
+    let network = network(board.config, drivers, memory, &queues, board.seed, board.wakers, app);
     super::join(network, control::run(board, &queues, key_management)).await
 }
 

@@ -3,7 +3,6 @@
 use core::cell::RefCell;
 use core::convert::Infallible;
 
-use embassy_futures::join::join3;
 use embassy_net::Stack;
 use embassy_net_driver::Driver;
 use esp_engine::adapter::{Buffers, Port};
@@ -19,6 +18,7 @@ use crate::config::Config;
 use crate::network::{self, Half};
 use crate::queue::Queues;
 use crate::report::Sink;
+use crate::side_by_side::{self, Wakers};
 use crate::{clock, control};
 
 /// Octets of an Ethernet header.
@@ -53,6 +53,7 @@ pub async fn network<D, C, A, const SAS: usize, const WORDS: usize, const SOCKET
     memory: &mut Memory<C, SAS, WORDS, SOCKETS>,
     queues: &Queues<C>,
     seed: u64,
+    wakers: &'static Wakers,
     app: A,
 ) -> Infallible
 where
@@ -67,8 +68,8 @@ where
     let driver = SecureDriver::new(driver, &engine, &port, &mut memory.buffers, clock::now);
     let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config), stack, seed);
     let half = Half::new(&engine, &port, queues);
-    let (never, _, ()) = join3(half.run(stack, sockets), runner.run(), app(stack)).await;
-    never
+    let runner = async { runner.run().await };
+    side_by_side::run(wakers, half.run(stack, sockets), runner, core::future::pending(), app(stack)).await
 }
 
 /// Both halves in one executor.
@@ -102,6 +103,6 @@ where
     A: AsyncFnOnce(Stack<'_>),
 {
     let queues = Queues::new();
-    let network = network(board.config, driver, memory, &queues, board.seed, app);
+    let network = network(board.config, driver, memory, &queues, board.seed, board.wakers, app);
     super::join(network, control::run(board, &queues, key_management)).await
 }

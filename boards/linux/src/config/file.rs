@@ -16,7 +16,7 @@ pub struct Written {
     pub role: Spanned<RoleWord>,
     pub identity: Text,
     pub key: Option<Text>,
-    pub suite: Option<SuiteWord>,
+    pub suites: Option<Vec<Spanned<SuiteWord>>>,
     #[serde(default)]
     pub force_encapsulation: bool,
     pub socket: Option<Text>,
