@@ -24,8 +24,9 @@ impl<F: FnMut(Instant, &Event)> Sink for F {
     }
 }
 
-/// Something happened.
+/// Something happened. Which events there are depends on features.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "events are lent to the sink and never stored")]
 pub enum Event {
     /// An IKE message left.
