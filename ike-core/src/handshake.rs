@@ -9,6 +9,7 @@ use crate::config::Suite;
 use crate::crypto::{Crypto, Group};
 use crate::ike_sa::keys::{IkeKeys, Nonces, Role};
 use crate::ike_sa::nat::Nat;
+use crate::output::Path;
 use crate::pad::PeerId;
 use crate::resources::BufferId;
 use crate::wire::nonce::MAX_NONCE;
@@ -18,6 +19,13 @@ pub(crate) const NONCE: usize = 32;
 
 /// How often IKE_SA_INIT is begun anew with a cookie or in another group (RFC 7296 §2.6.1).
 pub(crate) const MAX_RETRIES: u8 = 5;
+
+/// How often a handshake is begun anew because nobody understood IKE_AUTH: somebody may have spoiled
+/// or forged IKE_SA_INIT (RFC 7296 §2.4).
+pub(crate) const MAX_RESTARTS: u8 = 2;
+
+/// Unanswered tries of IKE_AUTH after which it is begun anew.
+pub(crate) const TRIES_BEFORE_RESTART: u8 = 3;
 
 /// A handshake under way.
 pub(crate) enum Handshake<C: Crypto> {
@@ -50,6 +58,10 @@ pub(crate) struct Want {
     pub(crate) entry: PeerId,
     /// The packet that asked for it.
     pub(crate) packet: Option<Selectors>,
+    /// The way that IKE_SA_INIT takes.
+    pub(crate) path: Path,
+    /// How often it was begun anew because nobody understood IKE_AUTH.
+    pub(crate) restarts: u8,
 }
 
 /// IKE_SA_INIT was sent and no good answer has come.

@@ -48,7 +48,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Some(entry) => entry,
             None => self.config.likely_entry(path.remote.ip()).ok_or(AcquireError::NoPeer)?,
         };
-        let want = Want { policy, peer: wanted, entry, packet };
+        let want = Want { policy, peer: wanted, entry, packet, path, restarts: 0 };
         if packet.is_some_and(|packet| self.children.serves(policy, &packet)) {
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
         self.close_childless(path.remote.ip(), now);
         let slot = self.free_place().ok_or(AcquireError::NoSlot)?;
-        let sa = ike_sa_init::initiator::begin(self, slot, now, path, want)?;
+        let sa = ike_sa_init::initiator::begin(self, slot, now, want)?;
         if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
             *entry = Some(sa);
         }

@@ -8,8 +8,8 @@ use rand_core::{TryCryptoRng, TryRng};
 use super::Endpoint;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
-use crate::exchange::informational;
-use crate::handshake::Handshake;
+use crate::exchange::{ike_sa_init, informational};
+use crate::handshake::{Handshake, MAX_RESTARTS, TRIES_BEFORE_RESTART, Want};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
@@ -61,6 +61,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let Some(outstanding) = sa.window.outstanding().copied() else {
             return;
         };
+        if self.restart(slot, sa, outstanding.tries, now) {
+            return;
+        }
         if outstanding.tries < self.config.timing.tries {
             sa.window.send_again();
             self.counters.retransmitted = self.counters.retransmitted.saturating_add(1);
@@ -78,6 +81,24 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             State::Closing(_, reason) => self.end(slot, sa, reason),
             State::Lingering | State::Ended(..) | State::Gone => {}
         }
+    }
+
+    /// Begins a handshake anew when IKE_AUTH stays unanswered.
+    fn restart(&mut self, slot: u16, sa: &mut IkeSa, tries: u8, now: Instant) -> bool {
+        let want = match self.handshake_of(sa) {
+            Some(Handshake::AuthSent(_, want)) if want.restarts < MAX_RESTARTS => *want,
+            _ => return false,
+        };
+        if tries < TRIES_BEFORE_RESTART.min(self.config.timing.tries) {
+            return false;
+        }
+        let want = Want { restarts: want.restarts + 1, ..want };
+        let Ok(fresh) = ike_sa_init::initiator::begin(self, slot, now, want) else {
+            return false;
+        };
+        let old = core::mem::replace(sa, fresh);
+        self.free(slot, old);
+        true
     }
 
     fn silence(&self, sa: &IkeSa) -> FailReason {

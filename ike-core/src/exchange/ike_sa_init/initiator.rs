@@ -28,7 +28,6 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     now: Instant,
-    path: Path,
     want: Want,
 ) -> Result<IkeSa, AcquireError> {
     let index =
@@ -47,7 +46,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
         retries: 0,
         hint: None,
     };
-    let mut sa = IkeSa::new(Role::Initiator, IkeSpis { initiator, responder: 0 }, path, now);
+    let mut sa = IkeSa::new(Role::Initiator, IkeSpis { initiator, responder: 0 }, want.path, now);
     send(endpoint, &mut sa, &init, now).ok_or(AcquireError::NoBuffer)?;
     if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
         *entry = Some(Handshake::InitSent(init));
@@ -135,6 +134,9 @@ fn judge<C: Crypto, R: TryCryptoRng>(
     }
     if let Some(notify) = payloads.notify(NotifyType::COOKIE) {
         let cookie = notify.cookie().ok_or(Discarded::BadCookie)?;
+        if init.cookie == cookie {
+            return Err(Discarded::UselessRetry);
+        }
         retry(endpoint, sa, init, now, |_, init| {
             init.cookie = heapless::Vec::from_slice(cookie).map_err(|_| Discarded::BadCookie)?;
             Ok(())

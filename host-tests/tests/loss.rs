@@ -1,0 +1,169 @@
+//! Handshakes on bad cables: every fault for every message, by script and by lot. Traffic has to come
+//! up in the end, with the same keys at both ends, and nothing may be left behind.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use host_tests::link::{Fault, Odds};
+use host_tests::pair::Pair;
+use host_tests::parties::{self, PEER, leak_all};
+use ike_core::config::{Config, Suite};
+
+const MINUTES: Duration = Duration::from_secs(180);
+
+fn plain() -> (Config<'static>, Config<'static>) {
+    (parties::a(), parties::b())
+}
+
+fn with_cookie() -> (Config<'static>, Config<'static>) {
+    let (a, mut b) = plain();
+    b.timing.cookie_threshold = 0;
+    (a, b)
+}
+
+fn with_other_group() -> (Config<'static>, Config<'static>) {
+    let (mut a, mut b) = plain();
+    a.suites = leak_all(vec![Suite::FAST_SOFTWARE, Suite::HARDWARE_AES]);
+    b.suites = leak_all(vec![Suite::HARDWARE_AES]);
+    (a, b)
+}
+
+fn with_cookie_and_other_group() -> (Config<'static>, Config<'static>) {
+    let (a, mut b) = with_other_group();
+    b.timing.cookie_threshold = 0;
+    (a, b)
+}
+
+type Scenario = (&'static str, fn() -> (Config<'static>, Config<'static>));
+
+const SCENARIOS: [Scenario; 4] = [
+    ("plain", plain),
+    ("cookie", with_cookie),
+    ("other group", with_other_group),
+    ("cookie and other group", with_cookie_and_other_group),
+];
+
+/// RFC 7296 §2.1: whichever message suffers whichever fault, both ends agree in the end. The table
+/// says how long it took, how many datagrams, and how many were dropped at either end.
+#[test]
+fn handshake_under_loss() {
+    let mut table = String::new();
+    for (name, parties) in SCENARIOS {
+        let mut pair = Pair::new(parties().0, parties().1, 1);
+        pair.initiate();
+        pair.settle(MINUTES);
+        let messages = pair.link.sent();
+        let _ = writeln!(table, "{name}: {messages} datagrams without faults");
+        for number in 0..messages {
+            for fault in Fault::ALL {
+                let (a, b) = parties();
+                let mut pair = Pair::new(a, b, 1);
+                pair.link.script = vec![(number, fault)];
+                pair.initiate();
+                let began = pair.now;
+                let done = |pair: &Pair| !pair.a.installed.is_empty() && !pair.b.installed.is_empty();
+                let gone = |pair: &Pair| !pair.a.failed().is_empty() && pair.a.endpoint.status().count() == 0;
+                let end = pair.now + MINUTES;
+                while !done(&pair) && pair.step(end) {
+                    // What spoiled IKE_SA_INIT unnoticed is found out by AUTH, which is final.
+                    if fault == Fault::Corrupt && gone(&pair) {
+                        pair.initiate();
+                    }
+                }
+                let took = pair.now.since(began).as_millis();
+                let at = pair.link.sent();
+                let failed = if pair.a.failed().is_empty() { "" } else { ", second try" };
+                pair.settle(MINUTES);
+                let case = format!("{name}, {fault:?} of datagram {number}:\n{}", pair.trace);
+                assert!(pair.agree(), "{case}");
+                assert_eq!(pair.a.installed.len(), 1, "{case}");
+                assert!(failed.is_empty() || fault == Fault::Corrupt, "{case}");
+                let dropped = (pair.a.discarded.len(), pair.b.discarded.len());
+                let kind = format!("{fault:?}");
+                let _ = writeln!(
+                    table,
+                    "  {number} {kind:<16} {took:>6} ms {at:>3} datagrams, dropped by A {} and B {}{failed}",
+                    dropped.0, dropped.1
+                );
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// Any seed, a quarter of all datagrams hurt: the SA comes up, and what stays is the same at both ends.
+#[test]
+fn handshakes_survive_bad_cables() {
+    let mut first_try = 0;
+    for seed in 0..200 {
+        let (a, b) = SCENARIOS[seed as usize % SCENARIOS.len()].1();
+        let mut pair = Pair::new(a, b, seed);
+        pair.link.odds = Odds { drop: 10, duplicate: 5, delay: 5, corrupt: 5 };
+        pair.initiate();
+        for attempt in 0..3 {
+            pair.settle(MINUTES);
+            if !pair.a.installed.is_empty() {
+                first_try += u32::from(attempt == 0);
+                break;
+            }
+            pair.a.endpoint.initiate(pair.now, PEER).expect("begins anew");
+            pair.drain();
+        }
+        pair.link.odds = Odds::default();
+        pair.settle(MINUTES);
+        assert!(!pair.a.installed.is_empty(), "seed {seed}:\n{}", pair.trace);
+        let newest = pair.a.installed.last().expect("installed");
+        let peer = pair.b.installed.iter().find(|b| b.inbound == newest.outbound).expect("paired");
+        assert_eq!(newest.keys.inbound, peer.keys.outbound, "seed {seed}");
+        assert_eq!(newest.keys.outbound, peer.keys.inbound, "seed {seed}");
+    }
+    assert!(first_try >= 190, "only {first_try} of 200 at the first try");
+}
+
+/// A dead cable: the request is sent as often as configured, then given up, and nothing is left.
+#[test]
+fn silence_is_given_up() {
+    let mut pair = Pair::pinned(1);
+    pair.link.cut = true;
+    pair.initiate();
+    pair.settle(MINUTES);
+    assert_eq!(pair.link.sent(), usize::from(parties::a().timing.tries));
+    assert_eq!(pair.a.failed()[0].reason, ike_core::error::FailReason::NoAnswer { hint: None });
+    assert_eq!(pair.a.endpoint.status().count(), 0);
+}
+
+/// RFC 7296 §2.4: both ends begin at once; both IKE SAs stand and each Child SA has its pair.
+#[test]
+fn both_ends_may_begin_at_once() {
+    for seed in 0..50 {
+        let (a, b) = plain();
+        let mut pair = Pair::new(a, b, seed);
+        if seed > 0 {
+            pair.link.odds = Odds { drop: 5, duplicate: 5, delay: 20, corrupt: 0 };
+        }
+        pair.a.endpoint.initiate(pair.now, PEER).expect("begins");
+        pair.b.endpoint.initiate(pair.now, PEER).expect("begins");
+        pair.settle(MINUTES);
+        assert!(pair.agree(), "seed {seed}:\n{}", pair.trace);
+        assert!(!pair.a.installed.is_empty(), "seed {seed}:\n{}", pair.trace);
+        if seed == 0 {
+            assert_eq!(pair.a.installed.len(), 2);
+        }
+    }
+}
+
+/// The same seed gives the same trace on a bad cable too.
+#[test]
+fn same_seed_same_faults_same_trace() {
+    let run = |seed| {
+        let (a, b) = with_cookie();
+        let mut pair = Pair::new(a, b, seed);
+        pair.link.odds = Odds { drop: 15, duplicate: 10, delay: 10, corrupt: 10 };
+        pair.initiate();
+        pair.settle(MINUTES);
+        (pair.trace, pair.datagrams)
+    };
+    for seed in 0..5 {
+        assert_eq!(run(seed), run(seed));
+    }
+}
