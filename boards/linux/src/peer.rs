@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use bird::{Bird, BirdSession};
-pub use namespace::{Namespace, Topology};
-pub use strongswan::{Authentication, Connection, StrongSwan};
+pub use namespace::{Cable, Namespace, Topology};
+pub use strongswan::{Authentication, Connection, DEVICE_NETWORKS, PEER_NETWORKS, StrongSwan};
 
 /// Why a peer is not there.
 #[derive(Debug)]

@@ -1,6 +1,10 @@
 //! Network namespaces and the cables between them.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use super::{PeerError, output};
 
@@ -43,6 +47,25 @@ impl Namespace {
     /// [`PeerError::Refused`] with its words when it fails.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String, PeerError> {
         output(self.command(program).args(arguments))
+    }
+
+    /// Starts a thread whose sockets are inside.
+    ///
+    /// # Errors
+    /// What the system says when the namespace cannot be entered.
+    pub fn thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<JoinHandle<io::Result<T>>> {
+        let namespace = File::open(format!("/run/netns/{}", self.name))?;
+        std::thread::Builder::new().spawn(move || {
+            // SAFETY: the descriptor is open; only this thread moves.
+            if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            drop(namespace);
+            Ok(work())
+        })
     }
 
     /// Lays a cable: two interfaces, up, with every checksum and segment finished before it leaves.
@@ -116,5 +139,54 @@ impl Topology {
         host.run("ip", &["route", "add", "default", "via", "10.1.0.1"])?;
         host.run("ip", &["-6", "route", "add", "default", "via", "fd00:a::1"])?;
         Ok(Self { device, host, peer })
+    }
+
+    /// Puts the kernel in the device's place, as a router with the device's addresses, for another
+    /// program to protect what it forwards.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with the words of the command that failed.
+    pub fn kernel_as_device(&self) -> Result<(), PeerError> {
+        for setting in
+            ["net.ipv6.conf.all.disable_ipv6=0", "net.ipv6.conf.all.forwarding=1", "net.ipv4.ip_forward=1"]
+        {
+            self.device.run("sysctl", &["-qw", setting])?;
+        }
+        for (port, addresses) in
+            [("wan0", ["192.0.2.1/24", "2001:db8::1/64"]), ("lan0", ["10.1.0.1/16", "fd00:a::1/64"])]
+        {
+            self.device.run("sysctl", &["-qw", &format!("net.ipv6.conf.{port}.disable_ipv6=0")])?;
+            for address in addresses {
+                self.device.address(port, address)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A device with one port, and a bare end of its cable for a guest or a peer:
+/// ```text
+///   [ device ] wan0 ── lab0
+/// ```
+#[derive(Debug)]
+pub struct Cable {
+    /// Where the device runs; port `wan0`.
+    pub device: Namespace,
+    /// The other end; port `lab0`.
+    pub far: Namespace,
+}
+
+impl Cable {
+    /// Makes two namespaces and lays the cable.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with the words of the command that failed.
+    pub fn new() -> Result<Self, PeerError> {
+        let (device, far) = (Namespace::new("device")?, Namespace::new("far")?);
+        for end in [&device, &far] {
+            end.run("sysctl", &["-qw", "net.ipv6.conf.default.disable_ipv6=1"])?;
+        }
+        device.cable("wan0", &far, "lab0")?;
+        Ok(Self { device, far })
     }
 }

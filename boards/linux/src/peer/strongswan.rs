@@ -47,7 +47,16 @@ pub struct Connection {
     pub ike: &'static str,
     /// ESP proposal in strongSwan's spelling.
     pub esp: &'static str,
+    /// The networks behind strongSwan, with commas between them.
+    pub own_networks: &'static str,
+    /// The networks behind the device.
+    pub peer_networks: &'static str,
 }
+
+/// What lies behind the peer of a [`Topology`](super::Topology).
+pub const PEER_NETWORKS: &str = "10.2.0.0/16,fd00:b::/64";
+/// What lies behind its device.
+pub const DEVICE_NETWORKS: &str = "10.1.0.0/16,fd00:a::/64";
 
 /// A running charon; it stops when this is dropped.
 #[derive(Debug)]
@@ -200,7 +209,16 @@ fn daemon_configuration(folder: &Path) -> String {
 }
 
 fn connection_configuration(connection: &Connection) -> String {
-    let Connection { identity, peer_identity, peer_address, authentication, ike, esp } = connection;
+    let Connection {
+        identity,
+        peer_identity,
+        peer_address,
+        authentication,
+        ike,
+        esp,
+        own_networks,
+        peer_networks,
+    } = connection;
     let (local, remote, secrets) = match authentication {
         Authentication::PinnedKeys { .. } => {
             ("auth = pubkey\n pubkeys = own.pem", "auth = pubkey\n pubkeys = peer.pem", String::new())
@@ -237,8 +255,8 @@ fn connection_configuration(connection: &Connection) -> String {
   children {{
    net {{
     mode = tunnel
-    local_ts = 10.2.0.0/16,fd00:b::/64
-    remote_ts = 10.1.0.0/16,fd00:a::/64
+    local_ts = {own_networks}
+    remote_ts = {peer_networks}
     esp_proposals = {esp}
    }}
   }}
