@@ -13,7 +13,6 @@ const MARGIN: usize = 256;
 
 unsafe extern "C" {
     static mut __euninit: u32;
-    static mut _stack_start: u32;
 }
 
 /// Counts instructions from its making on.
@@ -47,26 +46,33 @@ fn ticks() -> u32 {
     unsafe { ptr::read_volatile(TIMER0.add(1)) }
 }
 
-/// Fills the unused stack with a pattern.
-#[inline(never)]
-pub fn paint_stack() {
-    let here = cortex_m::register::msp::read() as usize - MARGIN;
-    let mut at = (&raw const __euninit) as usize;
-    while at < here {
-        // SAFETY: between the end of static data and this frame nothing lives.
-        unsafe { ptr::write_volatile(at as *mut u32, PAINT) };
-        at += 4;
-    }
+/// The unused stack, filled with a pattern.
+pub struct Paint {
+    top: usize,
 }
 
-/// Octets of stack below the caller that were touched since `paint_stack`, the top of the stack included.
-#[inline(never)]
-pub fn deepest_stack() -> usize {
-    let mut at = (&raw const __euninit) as usize;
-    let top = (&raw const _stack_start) as usize;
-    // SAFETY: reads RAM between the end of static data and the top of the stack.
-    while at < top && unsafe { ptr::read_volatile(at as *const u32) } == PAINT {
-        at += 4;
+impl Paint {
+    /// Paints from the end of static data up to the caller's frame.
+    #[inline(never)]
+    pub fn new() -> Self {
+        let top = cortex_m::register::msp::read() as usize;
+        let mut at = (&raw const __euninit) as usize;
+        while at < top - MARGIN {
+            // SAFETY: between the end of static data and this frame nothing lives.
+            unsafe { ptr::write_volatile(at as *mut u32, PAINT) };
+            at += 4;
+        }
+        Self { top }
     }
-    top - at
+
+    /// Octets of stack that were used since, below the frame that painted.
+    #[inline(never)]
+    pub fn deepest(&self) -> usize {
+        let mut at = (&raw const __euninit) as usize;
+        // SAFETY: reads RAM between the end of static data and a live frame.
+        while at < self.top && unsafe { ptr::read_volatile(at as *const u32) } == PAINT {
+            at += 4;
+        }
+        self.top - at
+    }
 }

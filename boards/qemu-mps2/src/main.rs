@@ -1,0 +1,134 @@
+//! Measures Buttons on the Cortex-M4F instruction set: two endpoints and two engines in one image do
+//! a handshake and pass packets. Prints instructions, deepest stack and static sizes, and exits with
+//! a status that says whether everything worked. See `.ci/bare-metal`.
+#![no_std]
+#![no_main]
+
+mod measure;
+mod packets;
+mod side;
+
+use core::mem::size_of;
+use core::net::{IpAddr, Ipv4Addr};
+
+use cortex_m_rt::entry;
+use cortex_m_semihosting::{debug, hprintln};
+use esp_engine::sa::Mode;
+use esp_engine::selector::{AddressRange, Ports, Selectors, TrafficSelector};
+use esp_engine::spd::{Action, Level};
+use ike_core::config::{Config, IkePolicy, Local, Peer, Suite, Timing};
+use ike_core::crypto::software::Software;
+use ike_core::crypto::{Crypto, PrivateKey, Signer};
+use ike_core::pad::{Authentication, Claim, Identity, Matcher, PadEntry, PeerId};
+use measure::{Paint, Stopwatch};
+use side::{EngineResources, IkeResources, Side, ike_port, reversed};
+use static_cell::ConstStaticCell;
+
+const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+static IKE: ConstStaticCell<[IkeResources; 2]> =
+    ConstStaticCell::new([IkeResources::new(), IkeResources::new()]);
+static ENGINES: ConstStaticCell<[EngineResources; 2]> =
+    ConstStaticCell::new([EngineResources::new(), EngineResources::new()]);
+
+#[entry]
+fn main() -> ! {
+    Stopwatch::start_timer();
+    let (ike, engines) = (IKE.take(), ENGINES.take());
+    hprintln!(
+        "static octets: endpoint {}, engine {}",
+        size_of::<IkeResources>(),
+        size_of::<EngineResources>()
+    );
+    let ed25519 = [PrivateKey::Ed25519([0xA1; 32]), PrivateKey::Ed25519([0xB2; 32])];
+    let p256 = [PrivateKey::EcdsaP256([0x11; 32]), PrivateKey::EcdsaP256([0x22; 32])];
+    pair("fast-software, Ed25519", Suite::FAST_SOFTWARE, ed25519, ike, engines);
+    pair("hardware-aes, P-256", Suite::HARDWARE_AES, p256, ike, engines);
+    debug::exit(debug::EXIT_SUCCESS);
+    loop {}
+}
+
+/// A handshake and packets with one suite and one kind of key.
+fn pair(
+    name: &str,
+    suite: Suite,
+    keys: [PrivateKey; 2],
+    ike: &mut [IkeResources; 2],
+    engines: &mut [EngineResources; 2],
+) {
+    let public = [&keys[0], &keys[1]].map(|k| Software.signer(k).expect("a good key").public_key());
+    let [key_a, key_b] = keys;
+    let ends = [(A, "a.example", key_a), (B, "b.example", key_b)];
+    let names = [Identity::Fqdn("a.example"), Identity::Fqdn("b.example")];
+    let all = [A, B].map(|a| [TrafficSelector::all(AddressRange::single(IpAddr::V4(a)))]);
+    let action = Action::Protect { mode: Mode::Transport, minimum: Level::Pinned };
+    let entry = |peer: usize| PadEntry {
+        matcher: Matcher::Exact(names[peer]),
+        authentication: Authentication::Pinned(core::slice::from_ref(&public[peer])),
+        claim: Claim::OwnAddress,
+        address: Some(ike_port(ends[peer].0)),
+        send_key: false,
+    };
+    let pads = [[entry(1)], [entry(0)]];
+    let policies = [(0, 1), (1, 0)].map(|(own, peer)| {
+        [IkePolicy { local: &all[own], remote: &all[peer], action, peer: Peer::Entry(PeerId(0)) }]
+    });
+    let locals = [A, B].map(|a| [Local { interface: 0, address: IpAddr::V4(a) }]);
+    let suites = [suite];
+    let config = |own: usize| Config {
+        identity: names[own],
+        key: Some(ends[own].2.clone()),
+        pad: &pads[own],
+        policies: &policies[own],
+        suites: &suites,
+        local: &locals[own],
+        timing: Timing::DEFAULT,
+        force_encapsulation: false,
+    };
+    let configs = [config(0), config(1)];
+    let ([ike_a, ike_b], [engine_a, engine_b]) = (ike, engines);
+    let mut a = Side::new(&configs[0], [A, B], 1, ike_a, engine_a);
+    let mut b = Side::new(&configs[1], [B, A], 2, ike_b, engine_b);
+
+    let paint = Paint::new();
+    handshake(&mut a, &mut b);
+    let stack = paint.deepest();
+    hprintln!("{}", name);
+    hprintln!("  handshake, instructions: initiator {}, responder {}", a.ike, b.ike);
+    hprintln!("  key schedules and install: {} a side", a.install);
+    hprintln!("  deepest stack, octets: {}", stack);
+    packets::measure(&mut a.engine, &mut b.engine, suite.esp, [A, B]);
+}
+
+fn handshake(a: &mut Side<'_>, b: &mut Side<'_>) {
+    let packet = Selectors {
+        source: IpAddr::V4(A),
+        destination: IpAddr::V4(B),
+        protocol: 6,
+        ports: Ports::Known { source: 50_000, destination: 179 },
+    };
+    a.acquire(packet);
+    let mut buffer = [0; 1500];
+    loop {
+        let mut quiet = true;
+        if let Some((path, length)) = a.transmit(&mut buffer) {
+            b.receive(reversed(path), &mut buffer[..length]);
+            quiet = false;
+        }
+        if let Some((path, length)) = b.transmit(&mut buffer) {
+            a.receive(reversed(path), &mut buffer[..length]);
+            quiet = false;
+        }
+        if quiet {
+            return;
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    hprintln!("{}", info);
+    debug::exit(debug::EXIT_FAILURE);
+    loop {}
+}
