@@ -1,6 +1,7 @@
 //! Harness of the tests: two endpoints in virtual time ([`pair::Pair`]) over a seeded link that loses,
-//! doubles, delays and spoils datagrams ([`link::Link`]).
+//! doubles, delays and spoils datagrams ([`link::Link`]); and an attacker's workshop ([`forge`]).
 
+pub mod forge;
 pub mod link;
 pub mod pair;
 pub mod parties;

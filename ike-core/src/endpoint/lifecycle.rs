@@ -75,7 +75,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             State::Handshake(_) => {
                 let reason = self.silence(sa);
                 self.fail(sa, None, reason);
-                sa.state = State::Gone;
+                self.forget(sa);
             }
             State::Established(_) => self.end(slot, sa, CloseReason::PeerDead),
             State::Closing(_, reason) => self.end(slot, sa, reason),
@@ -112,7 +112,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         match &sa.state {
             State::Handshake(_) => {
                 self.fail(sa, None, FailReason::HalfOpenExpired);
-                sa.state = State::Gone;
+                self.forget(sa);
             }
             State::Established(_) => self.close_sa(slot, sa, CloseReason::Expired, now),
             State::Lingering => sa.state = State::Gone,
@@ -212,7 +212,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                             sa.timers.set(Timer::Expire, now);
                         }
                     }
-                    State::Handshake(_) if concerns(peer) => sa.state = State::Gone,
+                    State::Handshake(_) if concerns(peer) => endpoint.forget(sa),
                     _ => {}
                 }
                 Ok(())
@@ -243,6 +243,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             self.free_handshake(index);
         }
         self.children.remove_all(slot);
+    }
+
+    /// Ends an IKE SA of which there is nothing more to say.
+    pub(crate) fn forget(&mut self, sa: &mut IkeSa) {
+        if let State::Handshake(index) = core::mem::replace(&mut sa.state, State::Gone) {
+            self.free_handshake(index);
+        }
     }
 
     pub(crate) fn free_handshake(&mut self, index: u8) {

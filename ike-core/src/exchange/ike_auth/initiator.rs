@@ -12,7 +12,7 @@ use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::{self, Received, informational};
 use crate::handshake::{Agreed, Handshake, Want};
 use crate::ike_sa::window::Purpose;
-use crate::ike_sa::{IkeSa, State, cipher_keys};
+use crate::ike_sa::{IkeSa, cipher_keys};
 use crate::pad::{Matcher, PadEntry};
 use crate::proposal;
 use crate::wire::NoSpace;
@@ -122,8 +122,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
             put_back(endpoint, index, Handshake::AuthSent(agreed, want));
             endpoint.fail(sa, identity, reason);
             refuse_peer(endpoint, sa, reason, now);
-            sa.state = State::Gone;
-            endpoint.free_handshake(index);
+            endpoint.forget(sa);
         }
     }
     Ok(())
