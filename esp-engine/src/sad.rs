@@ -136,7 +136,10 @@ impl<'r, C> Sad<'r, C> {
             Some(_) => {}
         }
         let claim = Latch::of(child);
-        let latched = self.iter().any(|sa| sa.stage != Stage::Expired && sa.latch().collides(&claim));
+        let latched = match single_address(&child.remote_ts) {
+            Some(remote) => self.chains(child.policy, remote).any(|sa| sa.is_latched_against(&claim)),
+            None => self.iter().any(|sa| sa.is_latched_against(&claim)),
+        };
         if latched { Err(InstallError::Latched) } else { Ok(()) }
     }
 
@@ -172,11 +175,10 @@ impl<'r, C> Sad<'r, C> {
     /// newest that has waited long enough for a sign of it. `Err` tells whether there is at least
     /// one that still waits.
     pub(crate) fn sender(&self, now: Instant, policy: PolicyId, packet: &Selectors) -> Result<Spi, Waiting> {
-        let narrow = self.chain(self.chain_of(policy, Some(packet.destination)));
-        let wide = self.chain(self.chain_of(policy, None));
         let mut best: Option<((bool, u32), Spi)> = None;
         let mut waiting = Waiting(false);
-        for sa in narrow.chain(wide).filter(|sa| sa.serves(now, policy, packet)) {
+        let all = self.chains(policy, packet.destination);
+        for sa in all.filter(|sa| sa.serves(now, policy, packet)) {
             if now < sa.usable_from {
                 waiting = Waiting(true);
             } else if best.is_none_or(|(rank, _)| rank < sa.rank()) {
@@ -276,6 +278,12 @@ impl<'r, C> Sad<'r, C> {
             }
             at = sa.older;
         }
+    }
+
+    /// Every SA that may serve `policy` towards `remote`, and some that do not. An SA may come twice.
+    fn chains(&self, policy: PolicyId, remote: IpAddr) -> impl Iterator<Item = &Association<C>> {
+        let narrow = self.chain(self.chain_of(policy, Some(remote)));
+        narrow.chain(self.chain(self.chain_of(policy, None)))
     }
 
     fn chain(&self, chain: usize) -> impl Iterator<Item = &Association<C>> {

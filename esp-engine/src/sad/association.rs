@@ -143,8 +143,10 @@ impl<C> Association<C> {
         }
     }
 
-    pub(super) fn latch(&self) -> Latch<'_> {
-        Latch { policy: self.policy, local: &self.local_ts, remote: &self.remote_ts, peer: &self.peer }
+    /// Whether it lives and holds a flow of `claim` for another peer.
+    pub(super) fn is_latched_against(&self, claim: &Latch<'_>) -> bool {
+        let Self { policy, local_ts: local, remote_ts: remote, peer, .. } = self;
+        self.stage != Stage::Expired && Latch { policy: *policy, local, remote, peer }.collides(claim)
     }
 
     /// Whether it may carry an outbound packet, but for the peer's having it.
