@@ -55,8 +55,8 @@ struct Hub {
     delay: ChaCha8Rng,
 }
 
-#[derive(Default)]
 struct Port {
+    address: [u8; 6],
     /// Frames with the moment in which they arrive.
     under_way: VecDeque<(u64, Vec<u8>)>,
     waker: Option<Waker>,
@@ -72,11 +72,11 @@ impl Cable {
     /// Plugs in another end.
     pub fn plug(&self, address: [u8; 6]) -> End {
         let mut hub = self.0.borrow_mut();
-        hub.ends.push(Port::default());
+        hub.ends.push(Port { address, under_way: VecDeque::new(), waker: None });
         End { number: hub.ends.len() - 1, cable: self.clone(), address }
     }
 
-    /// Puts a frame of the attacker's on the cable; every end hears it.
+    /// Puts a frame of the attacker's on the cable.
     pub fn inject(&self, frame: &[u8]) {
         self.0.borrow_mut().send(Origin::Attacker, frame.to_vec());
     }
@@ -108,7 +108,8 @@ impl Hub {
         // About 100 km of fibre.
         let arrival = micros + 500 + u64::from(self.delay.next_u32() % 100);
         for (number, port) in self.ends.iter_mut().enumerate() {
-            if origin != Origin::End(number) && port.under_way.len() < QUEUE {
+            let meant = port.hears(&octets) && origin != Origin::End(number);
+            if meant && port.under_way.len() < QUEUE {
                 port.accept(arrival, octets.clone());
             }
         }
@@ -116,6 +117,11 @@ impl Hub {
 }
 
 impl Port {
+    /// As a network interface does: frames to its own address, and those to many.
+    fn hears(&self, frame: &[u8]) -> bool {
+        frame.starts_with(&self.address) || frame.first().is_some_and(|octet| octet & 1 != 0)
+    }
+
     fn accept(&mut self, arrival: u64, frame: Vec<u8>) {
         // A cable does not reorder.
         let arrival = self.under_way.back().map_or(arrival, |(last, _)| arrival.max(*last));

@@ -13,6 +13,7 @@ pub mod bgp;
 pub mod cable;
 pub mod capture;
 pub mod config;
+pub mod demo;
 pub mod executor;
 pub mod key;
 pub mod peer;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use buttons::{config, key};
+use buttons::{config, demo, key};
 use clap::{Parser, Subcommand};
 
 /// IPsec for machines too small for an IKE daemon.
@@ -12,10 +12,32 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    demo: DemoArguments,
+}
+
+/// Without a command: the demo.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Options of the demo, which runs without a command")]
+struct DemoArguments {
+    /// Let time pass as it does outside.
+    #[arg(long)]
+    real_time: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// What keys, ports and delays depend on.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where capture and keys go [default: buttons-demo in /tmp].
+    #[arg(long, value_name = "FOLDER")]
+    capture: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  buttons                            two routers, one cable, some attackers
+  buttons --real-time                the same, to watch
   buttons key new own.pem            make a key
   buttons key export own.pem         show its public half, for the peer
   buttons config check device.toml   find mistakes before they matter";
@@ -70,10 +92,11 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
         Some(Command::Key(command)) => key_command(command),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
-        None => Err("say what to do: `buttons --help` lists it".to_owned()),
+        None => run_demo(arguments.demo),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,6 +105,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_demo(arguments: DemoArguments) -> Result<(), String> {
+    let DemoArguments { real_time, json, seed, capture } = arguments;
+    let capture = capture.unwrap_or_else(|| demo::Options::default().capture);
+    let options = demo::Options { real_time, seed, json, capture };
+    demo::run(&options, Box::new(std::io::stdout())).map(drop).map_err(|failure| failure.to_string())
 }
 
 fn key_command(command: KeyCommand) -> Result<(), String> {
