@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{LevelWords, MAX_PEERS, Name};
 
 /// IKE SAs and Child SAs that a status lists.
-pub const MAX_LISTED: usize = 16;
+pub const MAX_LISTED: usize = 8;
 /// Octets of a reason in words.
 pub const MAX_WORDS: usize = 160;
 

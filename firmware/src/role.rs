@@ -8,6 +8,7 @@ use embassy_futures::select::{Either, select};
 use ike_core::config::ConfigError;
 
 use core::convert::Infallible;
+use core::pin::Pin;
 
 use crate::config::Config;
 use crate::management::Management;
@@ -33,11 +34,17 @@ pub struct Board<'a, C, R, S> {
 
 /// Both halves in one executor; ends only when key management refuses its configuration.
 async fn join(
-    network: impl Future<Output = Infallible>,
-    control: impl Future<Output = Result<Infallible, ConfigError>>,
+    network: Pin<&mut impl Future<Output = Infallible>>,
+    control: Pin<&mut impl Future<Output = Result<Infallible, ConfigError>>>,
 ) -> Result<Infallible, ConfigError> {
     match select(network, control).await {
         Either::First(never) => Ok(never),
         Either::Second(result) => result,
     }
+}
+
+/// An application that may end, as a part of Network, which does not.
+async fn stay(app: impl Future<Output = ()>) -> Infallible {
+    app.await;
+    core::future::pending().await
 }

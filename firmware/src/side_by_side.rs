@@ -7,14 +7,14 @@
 
 use core::convert::Infallible;
 use core::future::poll_fn;
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::task::{Poll, RawWaker, RawWakerVTable, Waker};
+use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use embassy_sync::waitqueue::AtomicWaker;
 
-/// Parts that a Network has at most.
-const PARTS: usize = 4;
+/// Parts that a Network has.
+pub const PARTS: usize = 4;
 
 /// The wakers of one Network's parts: a `static` of the board, for drivers keep wakers as long as
 /// they like.
@@ -55,30 +55,20 @@ fn wake(slot: *const ()) {
     slot.whole.wake();
 }
 
-/// Runs both for ever, and `app` and `path` beside them; whether `app` ends does not matter.
-pub(crate) async fn run(
-    wakers: &'static Wakers,
-    ike: impl Future<Output = Infallible>,
-    runner: impl Future<Output = Infallible>,
-    path: impl Future<Output = Infallible>,
-    app: impl Future<Output = ()>,
-) -> Infallible {
-    let app = async {
-        app.await;
-        core::future::pending().await
-    };
-    let (mut ike, mut runner, mut path, mut app) = (pin!(ike), pin!(runner), pin!(path), pin!(app));
+/// A part, pinned by whoever runs it: futures that are passed on by value take their room twice.
+pub type Part<'p> = Pin<&'p mut dyn Future<Output = Infallible>>;
+
+/// Runs the parts of one Network for ever. `wakers` are theirs alone.
+pub async fn run(wakers: &'static Wakers, mut parts: [Part<'_>; PARTS]) -> Infallible {
     wakers.0.iter().for_each(|slot| slot.woken.store(true, Ordering::Release));
     poll_fn(|cx| {
-        let parts: [Pin<&mut dyn Future<Output = Infallible>>; PARTS] =
-            [ike.as_mut(), runner.as_mut(), path.as_mut(), app.as_mut()];
-        for (slot, part) in wakers.0.iter().zip(parts) {
+        for (slot, part) in wakers.0.iter().zip(&mut parts) {
             slot.whole.register(cx.waker());
             if slot.woken.load(Ordering::Acquire) {
                 // A wake that comes between is answered by the poll below.
                 slot.woken.store(false, Ordering::Release);
                 let waker = slot.waker();
-                if let Poll::Ready(never) = part.poll(&mut core::task::Context::from_waker(&waker)) {
+                if let Poll::Ready(never) = part.as_mut().poll(&mut Context::from_waker(&waker)) {
                     return Poll::Ready(never);
                 }
             }
@@ -92,7 +82,7 @@ pub(crate) async fn run(
 mod tests {
     use std::boxed::Box;
     use std::cell::{Cell, RefCell};
-    use std::task::Context;
+    use std::pin::pin;
 
     use super::*;
 
@@ -119,13 +109,10 @@ mod tests {
         let wakers: &'static Wakers = Box::leak(Box::default());
         let (polls_socket, polls_runner) = (Cell::new(0), Cell::new(0));
         let (socket, runner, nobody) = (RefCell::new(None), RefCell::new(None), RefCell::new(None));
-        let mut whole = pin!(run(
-            wakers,
-            part(&polls_socket, &socket, &runner),
-            part(&polls_runner, &runner, &nobody),
-            core::future::pending(),
-            async {},
-        ));
+        let first = pin!(part(&polls_socket, &socket, &runner));
+        let second = pin!(part(&polls_runner, &runner, &nobody));
+        let (third, fourth) = (pin!(core::future::pending()), pin!(core::future::pending()));
+        let mut whole = pin!(run(wakers, [first, second, third, fourth]));
         let woken: &'static Wakers = Box::leak(Box::default());
         let mut turns = 0;
         let mut turn = || {

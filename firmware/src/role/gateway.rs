@@ -20,6 +20,7 @@ mod shared;
 use core::cell::RefCell;
 use core::convert::Infallible;
 use core::future::poll_fn;
+use core::pin::pin;
 use core::task::{Context, Poll};
 
 use embassy_futures::select::select;
@@ -33,7 +34,7 @@ use ike_core::crypto::Crypto;
 use ike_core::resources::Resources;
 use rand_core::TryCryptoRng;
 
-use self::forward::{Forwarding, INSIDE, OUTSIDE, Port, Wire};
+use self::forward::{Forwarding, INSIDE, OUTSIDE, Port, Tables, Wire};
 use self::local::{Local, LocalDriver};
 use self::shared::Shared;
 use super::Board;
@@ -48,8 +49,34 @@ use crate::{clock, control};
 const TURN: usize = 8;
 
 /// What a gateway's Network needs in memory.
-pub type Memory<C, const SAS: usize, const WORDS: usize, const SOCKETS: usize> =
-    network::Memory<C, SAS, WORDS, SOCKETS>;
+pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
+    shared: network::Memory<C, SAS, WORDS, SOCKETS>,
+    desk: Shared,
+    local: Local,
+    tables: Tables,
+    reassembly: Reassembly,
+}
+
+impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Memory<C, SAS, WORDS, SOCKETS> {
+    /// Unused; a device that starts again takes another.
+    pub const fn new() -> Self {
+        Self {
+            shared: network::Memory::new(),
+            desk: Shared::new(),
+            local: Local::new(),
+            tables: Tables::new(),
+            reassembly: Reassembly::new(),
+        }
+    }
+}
+
+impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Default
+    for Memory<C, SAS, WORDS, SOCKETS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// The half that moves packets. The first driver is the port towards the peers. `app` gets the stack
 /// for its own sockets; whether it ends does not matter.
@@ -67,19 +94,21 @@ where
     C: Cipher,
     A: AsyncFnOnce(Stack<'_>),
 {
-    let network::Memory { engine, stack, sockets } = memory;
+    let Memory { shared, desk, local, tables, reassembly } = memory;
+    let network::Memory { engine, stack, sockets } = shared;
+    let (desk, local) = (&*desk, &*local);
     let [outside, inside] = &drivers;
     let ports = [port(outside, config, OUTSIDE), port(inside, config, INSIDE)];
     let engine = RefCell::new(network::engine(config, engine, ports[0].mtu));
-    let local = Local::new(usize::from(engine.borrow().stack_mtu()));
-    let shared = Shared::new();
-    let forwarding = Forwarding::new(config, ports, &engine, &shared, &local);
-    let (stack, mut runner) =
-        embassy_net::new(LocalDriver(&local), network::stack_config(config), stack, seed);
-    let half = Half::new(&engine, &shared, queues);
-    let path = pass(drivers, forwarding, &shared, &local);
-    let runner = async { runner.run().await };
-    side_by_side::run(wakers, half.run(stack, sockets), runner, path, app(stack)).await
+    let forwarding = Forwarding::new(config, ports, &engine, desk, local, tables);
+    let below = LocalDriver { local, mtu: usize::from(engine.borrow().stack_mtu()) };
+    let (stack, mut runner) = embassy_net::new(below, network::stack_config(config), stack, seed);
+    let half = Half::new(&engine, desk, queues);
+    let path = pin!(pass(drivers, forwarding, desk, local, reassembly));
+    let ike = pin!(half.run(stack, sockets));
+    let runner = pin!(async { runner.run().await });
+    let app = pin!(super::stay(app(stack)));
+    side_by_side::run(wakers, [ike, runner, path, app]).await
 }
 
 /// Both halves in one executor.
@@ -113,8 +142,8 @@ where
     A: AsyncFnOnce(Stack<'_>),
 {
     let queues = Queues::new();
-    let network = network(board.config, drivers, memory, &queues, board.seed, board.wakers, app);
-    super::join(network, control::run(board, &queues, key_management)).await
+    let network = pin!(network(board.config, drivers, memory, &queues, board.seed, board.wakers, app));
+    super::join(network, pin!(control::run(board, &queues, key_management))).await
 }
 
 fn port<D: Driver>(driver: &D, config: &Config, place: u8) -> Port {
@@ -137,12 +166,12 @@ async fn pass<D: Driver, C: Cipher>(
     mut forwarding: Forwarding<'_, '_, C>,
     shared: &Shared,
     local: &Local,
+    reassembly: &mut Reassembly,
 ) -> Infallible {
-    let mut reassembly = Reassembly::new();
     loop {
         let busy = poll_fn(|cx| {
             shared.register(cx);
-            Poll::Ready(turn(&mut drivers, &mut forwarding, local, &mut reassembly, cx))
+            Poll::Ready(turn(&mut drivers, &mut forwarding, local, reassembly, cx))
         })
         .await;
         if busy {

@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::convert::Infallible;
+use core::pin::pin;
 
 use embassy_net::Stack;
 use embassy_net_driver::Driver;
@@ -68,8 +69,10 @@ where
     let driver = SecureDriver::new(driver, &engine, &port, &mut memory.buffers, clock::now);
     let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config), stack, seed);
     let half = Half::new(&engine, &port, queues);
-    let runner = async { runner.run().await };
-    side_by_side::run(wakers, half.run(stack, sockets), runner, core::future::pending(), app(stack)).await
+    let ike = pin!(half.run(stack, sockets));
+    let runner = pin!(async { runner.run().await });
+    let app = pin!(super::stay(app(stack)));
+    side_by_side::run(wakers, [ike, runner, pin!(core::future::pending()), app]).await
 }
 
 /// Both halves in one executor.
@@ -103,6 +106,6 @@ where
     A: AsyncFnOnce(Stack<'_>),
 {
     let queues = Queues::new();
-    let network = network(board.config, driver, memory, &queues, board.seed, board.wakers, app);
-    super::join(network, control::run(board, &queues, key_management)).await
+    let network = pin!(network(board.config, driver, memory, &queues, board.seed, board.wakers, app));
+    super::join(network, pin!(control::run(board, &queues, key_management))).await
 }

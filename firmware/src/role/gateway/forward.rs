@@ -112,9 +112,21 @@ pub(super) struct Forwarding<'a, 'r, C: Cipher> {
     local: &'a Local,
     ports: [Port; 2],
     routes: Routes,
+    tables: &'a mut Tables,
+}
+
+/// What the path remembers.
+pub(super) struct Tables {
     neighbours: Neighbours,
     limiter: Limiter,
     errors: Deque<Vec<u8, MAX_ERROR>, ERRORS>,
+}
+
+impl Tables {
+    /// Nothing.
+    pub(super) const fn new() -> Self {
+        Self { neighbours: Neighbours::new(), limiter: Limiter::new(), errors: Deque::new() }
+    }
 }
 
 impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
@@ -124,17 +136,9 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         engine: &'a RefCell<Engine<'r, C>>,
         shared: &'a Shared,
         local: &'a Local,
+        tables: &'a mut Tables,
     ) -> Self {
-        Self {
-            engine,
-            shared,
-            local,
-            ports,
-            routes: Routes::new(config),
-            neighbours: Neighbours::new(),
-            limiter: Limiter::new(),
-            errors: Deque::new(),
-        }
+        Self { engine, shared, local, ports, routes: Routes::new(config), tables }
     }
 
     /// A frame arrived on `port`.
@@ -150,7 +154,7 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         match link::read(own.link, frame) {
             Frame::Other => {}
             Frame::Answer(neighbour, link) => {
-                self.neighbours.answered(now, Hop { interface: port, neighbour }, link)
+                self.tables.neighbours.answered(now, Hop { interface: port, neighbour }, link)
             }
             Frame::Question { asker, target } => self.answer(now, port, asker, target, wire),
             Frame::Packet => {
@@ -182,29 +186,29 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
                 }
             }
         }
-        while let Some(task) = self.neighbours.poll(now) {
+        while let Some(task) = self.tables.neighbours.poll(now) {
             match task {
                 Task::Solicit(hop) => self.solicit(hop, wire),
                 Task::Absent(hop) => {
-                    if let Some(packet) = self.neighbours.give_up(hop) {
+                    if let Some(packet) = self.tables.neighbours.give_up(hop) {
                         self.refuse(now, Origin::Inside, Refusal::HostUnreachable, &packet);
                     }
                 }
             }
         }
-        while let Some((hop, to, packet)) = self.neighbours.take_ready() {
+        while let Some((hop, to, packet)) = self.tables.neighbours.take_ready() {
             if let Err(refusal) = self.transmit(hop, to, &packet, wire) {
                 self.shared.count(refusal);
             }
         }
-        while let Some(mut packet) = self.errors.pop_front() {
+        while let Some(mut packet) = self.tables.errors.pop_front() {
             self.forward(now, Origin::Here, &mut packet, wire);
         }
     }
 
     /// When [`Self::attend`] has something to do next.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.neighbours.next_timeout()
+        self.tables.neighbours.next_timeout()
     }
 
     fn arrive_outside(
@@ -350,7 +354,7 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         let peer = self.engine.borrow().outer_destination(&seal).ok_or(Refusal::Engine)?;
         let hop = self.routes.lookup(peer).filter(|hop| hop.interface == OUTSIDE).ok_or(Refusal::NoRoute)?;
         let length = seal.length();
-        match self.neighbours.resolve(now, hop) {
+        match self.tables.neighbours.resolve(now, hop) {
             Resolution::Known(to) => {
                 let from = self.port(OUTSIDE).ok_or(Refusal::NoRoute)?.link;
                 let engine = self.engine;
@@ -379,7 +383,7 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         if packet.len() > mtu {
             return Err(Refusal::TooBig(u16::try_from(mtu).unwrap_or(u16::MAX)));
         }
-        match self.neighbours.resolve(now, hop) {
+        match self.tables.neighbours.resolve(now, hop) {
             Resolution::Known(to) => self.transmit(hop, to, packet, wire),
             Resolution::Wait => self.wait(hop, packet),
             Resolution::Full => Err(Refusal::NeighbourFull),
@@ -387,7 +391,7 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
     }
 
     fn wait(&mut self, hop: Hop, packet: &[u8]) -> Result<(), Refusal> {
-        if self.neighbours.hold(hop, packet) { Ok(()) } else { Err(Refusal::NeighbourFull) }
+        if self.tables.neighbours.hold(hop, packet) { Ok(()) } else { Err(Refusal::NeighbourFull) }
     }
 
     fn transmit(
@@ -422,7 +426,7 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         let mut message = [0; link::MAX_MESSAGE];
         let us = Own { link: own.link, address: target };
         if let Some((neighbour, link)) = asker.filter(|(address, _)| !self.is_own(*address)) {
-            self.neighbours.asked(now, Hop { interface: port, neighbour }, link);
+            self.tables.neighbours.asked(now, Hop { interface: port, neighbour }, link);
         }
         if let Some(frame) = link::answer(us, asker, &mut message) {
             wire.send(port, frame.len(), |out| out.copy_from_slice(frame));
@@ -451,10 +455,10 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         let Some(error) = icmp::error(source, problem, packet, &mut buffer) else { return };
         let to = ip::Packet::parse(error).map(|parsed| parsed.selectors.destination);
         if to.is_some_and(|to| !self.is_own(to))
-            && self.limiter.allow(now)
+            && self.tables.limiter.allow(now)
             && let Ok(error) = Vec::from_slice(error)
         {
-            let _ = self.errors.push_back(error);
+            let _ = self.tables.errors.push_back(error);
         }
     }
 

@@ -53,10 +53,10 @@ fn with_bench(config: &Config, test: impl FnOnce(Bench<'_, '_>)) {
     assert_eq!(config.check(), Ok(()));
     let mut memory = Memory::new();
     let engine = RefCell::new(network::engine(config, &mut memory, 1_500));
-    let (shared, local) = (Shared::new(), Local::new(1_400));
+    let (shared, local, mut tables) = (Shared::new(), Local::new(), Tables::new());
     let port = |n: usize, link| Port { link, mtu: 1_500, addresses: config.interfaces[n].addresses.clone() };
     let ports = [port(0, OUR_OUTSIDE), port(1, OUR_INSIDE)];
-    let forwarding = Forwarding::new(config, ports, &engine, &shared, &local);
+    let forwarding = Forwarding::new(config, ports, &engine, &shared, &local, &mut tables);
     let mut bench = Bench {
         forwarding,
         engine: &engine,
@@ -170,9 +170,10 @@ fn far_end(config: &Config, test: impl FnOnce(&mut Bench<'_, '_>)) {
     }
     let mut memory = Memory::new();
     let engine = RefCell::new(network::engine(&far, &mut memory, 1_500));
-    let (shared, local) = (Shared::new(), Local::new(1_400));
+    let (shared, local, mut tables) = (Shared::new(), Local::new(), Tables::new());
     let port = |n: usize, link| Port { link, mtu: 1_500, addresses: far.interfaces[n].addresses.clone() };
-    let forwarding = Forwarding::new(&far, [port(0, PEER), port(1, HOST)], &engine, &shared, &local);
+    let forwarding =
+        Forwarding::new(&far, [port(0, PEER), port(1, HOST)], &engine, &shared, &local, &mut tables);
     let mut bench = Bench {
         forwarding,
         engine: &engine,
@@ -386,7 +387,7 @@ fn datagrams_on_the_nat_port_are_not_let_through_to_others() {
         assert_eq!(near.shared.counted().unforwardable, 1);
         assert_eq!(near.pass(OUTSIDE, &packet("192.0.2.2", "192.0.2.1", UDP, 64, &ike)), []);
         let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
-        let mut stack = super::super::local::LocalDriver(near.local);
+        let mut stack = super::super::local::LocalDriver { local: near.local, mtu: 1_400 };
         assert!(embassy_net_driver::Driver::receive(&mut stack, &mut cx).is_some(), "ours goes to the stack");
     });
 }
@@ -430,7 +431,7 @@ fn an_unknown_neighbour_is_asked_for_and_its_packet_follows() {
     with_bench(&config, |mut near| {
         near.install(&config, 0, 0x8000_0000);
         near.now = Instant::ZERO;
-        near.forwarding.neighbours = Neighbours::new();
+        near.forwarding.tables.neighbours = Neighbours::new();
         let left = near.pass(OUTSIDE, &sealed);
         let [(INSIDE, question)] = &left[..] else { panic!("{left:?}") };
         let asked = link::read(HOST, question);
@@ -458,7 +459,7 @@ fn a_sealed_packet_waits_for_the_way_to_the_peer() {
     let config = gateway();
     with_bench(&config, |mut near| {
         near.install(&config, 0, 0x8000_0000);
-        near.forwarding.neighbours = Neighbours::new();
+        near.forwarding.tables.neighbours = Neighbours::new();
         let left = near.pass(INSIDE, &from_inside(true, 64));
         let [(OUTSIDE, question)] = &left[..] else { panic!("{left:?}") };
         let Frame::Question { target, .. } = link::read(PEER, question) else { panic!() };

@@ -20,8 +20,6 @@ type Packet = Vec<u8, MAX_PACKET>;
 
 /// Both directions.
 pub(super) struct Local {
-    /// Octets of the longest packet that the stack may send.
-    mtu: usize,
     up: RefCell<Direction>,
     down: RefCell<Direction>,
 }
@@ -51,9 +49,8 @@ impl Direction {
 }
 
 impl Local {
-    pub(super) fn new(mtu: usize) -> Self {
-        let mtu = mtu.min(MAX_PACKET);
-        Self { mtu, up: RefCell::new(Direction::new()), down: RefCell::new(Direction::new()) }
+    pub(super) const fn new() -> Self {
+        Self { up: RefCell::new(Direction::new()), down: RefCell::new(Direction::new()) }
     }
 
     /// A packet for the stack; `false` when it has no room for it.
@@ -78,7 +75,11 @@ impl Local {
 }
 
 /// The stack's end.
-pub(super) struct LocalDriver<'a>(pub(super) &'a Local);
+pub(super) struct LocalDriver<'a> {
+    pub(super) local: &'a Local,
+    /// Octets of the longest packet that the stack may send.
+    pub(super) mtu: usize,
+}
 
 impl Driver for LocalDriver<'_> {
     type RxToken<'t>
@@ -91,22 +92,22 @@ impl Driver for LocalDriver<'_> {
         Self: 't;
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
-        let mut up = self.0.up.borrow_mut();
+        let mut up = self.local.up.borrow_mut();
         up.register(cx.waker());
-        if up.packets.is_empty() || self.0.down.borrow().packets.is_full() {
+        if up.packets.is_empty() || self.local.down.borrow().packets.is_full() {
             return None;
         }
-        Some((LocalRx(self.0), LocalTx(self.0)))
+        Some((LocalRx(self.local), LocalTx(self.local)))
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Self::TxToken<'_>> {
-        self.0.up.borrow_mut().register(cx.waker());
-        (!self.0.down.borrow().packets.is_full()).then_some(LocalTx(self.0))
+        self.local.up.borrow_mut().register(cx.waker());
+        (!self.local.down.borrow().packets.is_full()).then_some(LocalTx(self.local))
     }
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
-        capabilities.max_transmission_unit = self.0.mtu;
+        capabilities.max_transmission_unit = self.mtu.min(MAX_PACKET);
         capabilities
     }
 
@@ -162,8 +163,8 @@ mod tests {
 
     #[test]
     fn packets_arrive_in_order_both_ways() {
-        let local = Local::new(1_400);
-        let mut driver = LocalDriver(&local);
+        let local = Local::new();
+        let mut driver = LocalDriver { local: &local, mtu: 1_383 };
         assert!(driver.receive(&mut cx()).is_none());
         assert!(local.deliver(b"one") && local.deliver(b"two"));
         for expected in [&b"one"[..], b"two"] {
@@ -181,8 +182,8 @@ mod tests {
 
     #[test]
     fn a_full_direction_refuses_and_recovers() {
-        let local = Local::new(1_400);
-        let mut driver = LocalDriver(&local);
+        let local = Local::new();
+        let mut driver = LocalDriver { local: &local, mtu: 1_383 };
         for _ in 0..PACKETS {
             assert!(local.deliver(b"up"));
             driver.transmit(&mut cx()).unwrap().consume(4, |out| out.fill(7));
@@ -197,8 +198,8 @@ mod tests {
 
     #[test]
     fn the_stack_sees_the_lowered_mtu_and_no_link() {
-        let local = Local::new(1_383);
-        let driver = LocalDriver(&local);
+        let local = Local::new();
+        let driver = LocalDriver { local: &local, mtu: 1_383 };
         assert_eq!(driver.capabilities().max_transmission_unit, 1_383);
         assert_eq!(driver.hardware_address(), HardwareAddress::Ip);
     }

@@ -13,7 +13,7 @@ use super::neighbour::HeldPacket;
 use crate::network::{DataPath, PathCounters};
 
 /// What a forwarding path did, in packets. Counts saturate.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Counters {
     /// Sent on, or waiting for an SA or a neighbour.
     pub forwarded: u32,
@@ -51,6 +51,28 @@ pub struct Counters {
     pub fragments: u32,
 }
 
+impl Counters {
+    const ZERO: Self = Self {
+        forwarded: 0,
+        held: 0,
+        malformed: 0,
+        martian: 0,
+        unforwardable: 0,
+        unserved: 0,
+        time_exceeded: 0,
+        no_route: 0,
+        too_big: 0,
+        prohibited: 0,
+        engine: 0,
+        hold_full: 0,
+        neighbour_full: 0,
+        host_unreachable: 0,
+        no_room: 0,
+        stack_full: 0,
+        fragments: 0,
+    };
+}
+
 /// What both sides share.
 pub(crate) struct Shared {
     state: RefCell<State>,
@@ -65,14 +87,9 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
-        let state = State {
-            hold: Hold::new(),
-            counters: Counters::default(),
-            path: None,
-            network: None,
-            moved: false,
-        };
+    pub(super) const fn new() -> Self {
+        let state =
+            State { hold: Hold::new(), counters: Counters::ZERO, path: None, network: None, moved: false };
         Self { state: RefCell::new(state) }
     }
 
