@@ -1,10 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use buttons::{config, demo, key};
+use buttons::{config, demo, key, manage, run};
 use clap::{Parser, Subcommand};
+use firmware::management::{Request, Response};
 
 /// IPsec for machines too small for an IKE daemon.
 #[derive(Parser)]
@@ -29,7 +30,7 @@ struct DemoArguments {
     /// What keys, ports and delays depend on.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where capture and keys go [default: buttons-demo in /tmp].
+    /// For capture and keys [default: buttons-demo in /tmp].
     #[arg(long, value_name = "FOLDER")]
     capture: Option<PathBuf>,
 }
@@ -40,10 +41,33 @@ Examples:
   buttons --real-time                the same, to watch
   buttons key new own.pem            make a key
   buttons key export own.pem         show its public half, for the peer
+  buttons run device.toml            be a device; `status` and `why` ask it
   buttons config check device.toml   find mistakes before they matter";
 
 #[derive(Subcommand)]
 enum Command {
+    /// Be a device, until stopped. Needs root for its interfaces.
+    Run {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Show how a running device is.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Where the device listens.
+        #[arg(long, default_value = config::DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
+    /// Say what last kept a peer from being connected.
+    Why {
+        /// The peer's name in the configuration.
+        peer: String,
+        /// Where the device listens.
+        #[arg(long, default_value = config::DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
     /// Make keys, and show public keys to peers.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -95,6 +119,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Some(Command::Key(command)) => key_command(command),
+        Some(Command::Run { file }) => run_device(&file),
+        Some(Command::Status { json, socket }) => status(&socket, json),
+        Some(Command::Why { peer, socket }) => why(&socket, &peer),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
         None => run_demo(arguments.demo),
     };
@@ -112,6 +139,45 @@ fn run_demo(arguments: DemoArguments) -> Result<(), String> {
     let capture = capture.unwrap_or_else(|| demo::Options::default().capture);
     let options = demo::Options { real_time, seed, json, capture };
     demo::run(&options, Box::new(std::io::stdout())).map(drop).map_err(|failure| failure.to_string())
+}
+
+fn run_device(file: &Path) -> Result<(), String> {
+    let device = config::read(file).map_err(|bad| bad.to_string())?;
+    eprintln!("buttons: running; `buttons status --socket {}` asks how it is", device.socket.display());
+    match run::run(&device, |sentence| eprintln!("{sentence}")) {
+        Err(stopped) => Err(stopped.to_string()),
+        Ok(never) => match never {},
+    }
+}
+
+fn status(socket: &Path, json: bool) -> Result<(), String> {
+    match manage::ask(socket, &Request::Status)? {
+        Response::Status(status) if json => {
+            println!("{}", serde_json::to_string_pretty(&status).map_err(|error| error.to_string())?);
+            Ok(())
+        }
+        Response::Status(status) => {
+            print!("{}", manage::show(&status));
+            Ok(())
+        }
+        _ => Err("the device answered something else".to_owned()),
+    }
+}
+
+fn why(socket: &Path, peer: &str) -> Result<(), String> {
+    let name = peer.try_into().map_err(|_| format!("no peer is called {peer}"))?;
+    match manage::ask(socket, &Request::Why(name))? {
+        Response::Why(Some(reason)) => {
+            println!("{peer}: {} ({} s after the start)", reason.words, reason.at_ms / 1000);
+            Ok(())
+        }
+        Response::Why(None) => {
+            println!("{peer}: nothing has kept it from being connected");
+            Ok(())
+        }
+        Response::NoSuchPeer => Err(format!("no peer is called {peer}: `buttons status` lists them")),
+        _ => Err("the device answered something else".to_owned()),
+    }
 }
 
 fn key_command(command: KeyCommand) -> Result<(), String> {
@@ -150,7 +216,7 @@ fn show(spki: &[u8]) {
     print!("public key   {}", key::spell(spki, key::Spelling::Base64).unwrap_or_default());
 }
 
-fn check(file: &std::path::Path) -> Result<(), String> {
+fn check(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
     let (peers, policies) = (device.config.peers.len(), device.config.policies.len());
     println!("{}: a device can run by this: {peers} peers, {policies} policies", file.display());

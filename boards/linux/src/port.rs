@@ -78,6 +78,12 @@ impl<W: Wire> Port<W> {
         Self { wire, address, limit, buffer: vec![0; limit + 1].into(), losses: Losses::default() }
     }
 
+    /// The same port over a wire made from its own.
+    pub fn map<V>(self, wrap: impl FnOnce(W) -> V) -> Port<V> {
+        let Self { wire, address, limit, buffer, losses } = self;
+        Port { wire: wrap(wire), address, limit, buffer, losses }
+    }
+
     /// What did not get through so far.
     pub fn losses(&self) -> Losses {
         self.losses

@@ -15,9 +15,8 @@ use crate::bgp;
 use crate::cable::{Cable, Origin};
 use crate::executor::Task;
 use crate::key::hex;
+use crate::words::AUTHENTICATION_FAILED;
 
-/// RFC 7296 §3.10.1.
-const AUTHENTICATION_FAILED: u16 = 24;
 /// How long IKE is cut out.
 const BLOCKADE: Duration = Duration::from_secs(20);
 

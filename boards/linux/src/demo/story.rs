@@ -4,14 +4,10 @@
 use std::cell::RefCell;
 use std::io::Write;
 
-use esp_engine::crypto::Algorithm;
-use firmware::management::Shown;
 use firmware::report::Event;
-use ike_core::crypto::Group;
-use ike_core::output::{ChildEstablished, Established, Failed, Method, Role};
 
 use crate::capture::Written;
-use crate::time;
+use crate::{time, words};
 
 /// The narrator.
 pub struct Story {
@@ -79,71 +75,8 @@ impl Story {
         self.line(&serde_json::Value::Object(object).to_string());
     }
 
-    /// What a router reported, if it moves the story on.
+    /// What a router reported.
     pub fn event(&self, who: &str, event: &Event) {
-        match event {
-            Event::Sent(_, message) => {
-                let name = message.exchange_name().unwrap_or("unknown exchange");
-                let way = if message.response { "response" } else { "request" };
-                self.say(who, &format!("sends {name} {way}, {} octets", message.octets));
-            }
-            Event::Acquire { packet, .. } => {
-                let to = packet.destination;
-                self.say(who, &format!("a packet to {to} waits: its policy wants an SA"));
-            }
-            Event::Established(established) => self.established(who, established),
-            Event::ChildEstablished(child) => self.child(who, child),
-            Event::Failed(failed) => self.failed(who, failed),
-            Event::Closed { reason, .. } => self.say(who, &format!("IKE SA closed: {}", reason.words())),
-            _ => {}
-        }
-    }
-
-    fn established(&self, who: &str, established: &Established) {
-        let method = match established.method {
-            Method::Ed25519 => "an Ed25519 signature",
-            Method::EcdsaP256 => "an ECDSA P-256 signature",
-            Method::SharedKey => "a shared key",
-        };
-        let identity = &established.identity;
-        self.say(who, &format!("peer says {identity}, proves it by {method}"));
-        self.say(who, &format!("its level: {}", Shown(established.level).words()));
-        if established.role == Role::Initiator {
-            let group = match established.suite.group {
-                Group::Curve25519 => "Curve25519",
-                Group::P256 => "P-256",
-            };
-            let ike = algorithm(established.suite.ike);
-            self.say(who, &format!("IKE SA: {ike}, HMAC-SHA2-256, {group}"));
-        }
-    }
-
-    fn child(&self, who: &str, child: &ChildEstablished) {
-        let (inbound, outbound) = (child.inbound.get(), child.outbound.get());
-        let esn = if child.extended_sequence { ", ESN" } else { "" };
-        let mode = format!("{:?}", child.mode).to_lowercase();
-        self.say(who, &format!("Child SA: ESP {mode} mode, {}{esn}", algorithm(child.algorithm)));
-        self.say(who, &format!("SPIs: {inbound:08x} in, {outbound:08x} out"));
-    }
-
-    fn failed(&self, who: &str, failed: &Failed) {
-        use ike_core::error::FailReason;
-        match failed.reason {
-            FailReason::Refused(24) => self.say(who, "is refused: AUTHENTICATION_FAILED"),
-            FailReason::Refused(notify) => self.say(who, &format!("is refused: notify type {notify}")),
-            FailReason::KeyMismatch(fingerprint) => {
-                let start = crate::key::hex(&fingerprint[..4]);
-                self.say(who, &format!("{}: {start}…", failed.reason.words()));
-            }
-            reason => self.say(who, &format!("negotiation failed: {}", reason.words())),
-        }
-    }
-}
-
-fn algorithm(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Aes128Gcm16 => "AES-GCM-128",
-        Algorithm::Aes256Gcm16 => "AES-GCM-256",
-        Algorithm::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+        words::of(event).iter().for_each(|sentence| self.say(who, sentence));
     }
 }

@@ -1,0 +1,157 @@
+//! How an operator asks a running device: a Unix socket, one JSON request and one JSON answer a
+//! connection.
+
+use std::future::poll_fn;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::task::Poll;
+
+use embassy_futures::select::select;
+use embassy_time::{Duration, Timer};
+use firmware::management::{Management, Request, Response, Status};
+
+use crate::readiness::{Interest, when_ready};
+
+/// Octets of the longest request.
+const MAX_REQUEST: usize = 512;
+/// How long an operator's connection may stay silent.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Answers operators for ever, one after the other.
+pub async fn serve(listener: &UnixListener, management: &Management) {
+    loop {
+        let accepted = poll_fn(|cx| match listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                when_ready(listener.as_fd(), Interest::Readable, cx.waker());
+                Poll::Pending
+            }
+            done => Poll::Ready(done),
+        });
+        match accepted.await {
+            // Whoever does not speak or listen has himself to blame; the next one is served.
+            Ok((stream, _)) => drop(select(answer(stream, management), Timer::after(PATIENCE)).await),
+            Err(_) => Timer::after(PATIENCE).await,
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, management: &Management) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\n") && asked.len() < MAX_REQUEST {
+        let mut octets = [0; MAX_REQUEST];
+        let count = poll_fn(|cx| match stream.read(&mut octets) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                when_ready(stream.as_fd(), Interest::Readable, cx.waker());
+                Poll::Pending
+            }
+            done => Poll::Ready(done),
+        })
+        .await?;
+        if count == 0 {
+            break;
+        }
+        asked.extend(octets.iter().take(count));
+    }
+    let request: Request = serde_json::from_slice(&asked)?;
+    let mut answer = serde_json::to_vec(&management.ask(request).await)?;
+    answer.push(b'\n');
+    let mut rest = answer.as_slice();
+    while !rest.is_empty() {
+        let written = poll_fn(|cx| match stream.write(rest) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                when_ready(stream.as_fd(), Interest::Writable, cx.waker());
+                Poll::Pending
+            }
+            done => Poll::Ready(done),
+        })
+        .await?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Asks the device at `socket`.
+///
+/// # Errors
+/// What to do, in words.
+pub fn ask(socket: &Path, request: &Request) -> Result<Response, String> {
+    let place = socket.display();
+    let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("no device answers at {place}: start one with `buttons run FILE.toml`, or name its socket with --socket")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("not allowed to ask at {place}: be the user who started the device")
+        }
+        _ => format!("{place}: {error}"),
+    })?;
+    converse(stream, request).map_err(|error| format!("{place}: {error}"))
+}
+
+fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
+    let mut asked = serde_json::to_vec(request)?;
+    asked.push(b'\n');
+    stream.write_all(&asked)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// The status as a person reads it.
+pub fn show(status: &Status) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("up {} s\n", status.uptime_ms / 1000);
+    for peer in &status.peers {
+        let _ = match (peer.established, &peer.last_reason) {
+            (0, Some(reason)) => writeln!(text, "peer {}: not connected: {}", peer.name, reason.words),
+            (0, None) => writeln!(text, "peer {}: not connected", peer.name),
+            (count, _) => writeln!(text, "peer {}: connected ({count} IKE SA)", peer.name),
+        };
+    }
+    for sa in &status.ike_sas {
+        let state = if sa.established { "established" } else { "under way" };
+        let level = sa.level.map_or("not yet authenticated", |level| level.words());
+        let _ = writeln!(
+            text,
+            "IKE SA {:016x} {:016x}\n  {state}, {} at {}\n  level: {level}",
+            sa.spis.0, sa.spis.1, sa.identity, sa.remote
+        );
+    }
+    for sa in &status.child_sas {
+        let _ =
+            writeln!(text, "Child SA {:08x} in, {:08x} out, policy {}", sa.inbound, sa.outbound, sa.policy);
+        let (ip, op, io, oo) = (sa.packets.0, sa.packets.1, sa.octets.0, sa.octets.1);
+        let _ = writeln!(text, "  {ip} packets, {io} octets in; {op} packets, {oo} octets out");
+        let _ = writeln!(text, "  level: {}", sa.level.words());
+    }
+    let (p, d) = (&status.packets, &status.datagrams);
+    let _ = writeln!(text, "packets: {} sealed, {} opened, {} dropped", p.sealed, p.opened, p.dropped);
+    let _ = writeln!(text, "         {} in and {} out in clear by policy", p.bypassed_in, p.bypassed_out);
+    let _ = writeln!(
+        text,
+        "IKE: {} datagrams taken, {} discarded, {} negotiations failed",
+        d.accepted, d.discarded, d.failed
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_there_is_told_with_what_to_do() {
+        let said = ask(Path::new("/nonexistent/buttons.sock"), &Request::Status).unwrap_err();
+        assert!(said.contains("buttons run FILE.toml"), "{said}");
+    }
+
+    #[test]
+    fn a_status_without_anything_is_readable() {
+        let text = show(&Status::default());
+        assert!(text.starts_with("up 0 s\npackets: 0 sealed"), "{text}");
+    }
+}

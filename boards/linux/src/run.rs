@@ -1,0 +1,124 @@
+//! `buttons run`: a Linux machine as a device with one or two ports, for as long as the process lives.
+
+use std::convert::Infallible;
+use std::os::unix::net::UnixListener;
+
+use esp_engine::crypto::software::SoftwareCipher;
+use firmware::config::Role;
+use firmware::management::Management;
+use firmware::report::Event;
+use firmware::role::{Board, gateway, host};
+use firmware::side_by_side::Wakers;
+use getrandom::SysRng;
+use ike_core::crypto::software::Software;
+use ike_core::resources::Resources;
+use rand_core::TryRng;
+
+use crate::config::{Device, PortName};
+use crate::port::interface::Unusable;
+use crate::port::{AnyWire, Port, packet, tap};
+use crate::{executor, manage, time, words};
+
+/// Pairs of SAs; a Linux machine has the room.
+const SAS: usize = 64;
+/// Words of 32 packets in a replay window.
+const WORDS: usize = 8;
+/// Sockets of the stack: the two of IKE, and two to spare.
+const SOCKETS: usize = 4;
+const IKE_SAS: usize = 32;
+const HANDSHAKES: usize = 8;
+const BUFFERS: usize = 32;
+
+/// Why a device does not run.
+#[derive(Debug)]
+pub enum Stopped {
+    /// A port cannot be used.
+    Port(Unusable),
+    /// There is nothing to run on, or nothing that could ever happen.
+    NoPort,
+    /// Nobody could ask it.
+    Socket(std::path::PathBuf, std::io::Error),
+    /// Key management refuses the configuration.
+    KeyManagement(ike_core::config::ConfigError),
+    /// The system gives no random numbers.
+    Random,
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Port(unusable) => write!(f, "{unusable}"),
+            Self::NoPort => f.write_str("no port: write at least one [[interface]]"),
+            Self::Socket(path, error) => {
+                write!(f, "{}: {error}: name another place with socket = \"FILE\"", path.display())
+            }
+            Self::KeyManagement(error) => write!(f, "key management refuses the configuration: {error:?}"),
+            Self::Random => f.write_str("the system gives no random numbers"),
+        }
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Runs `device` until something stops it; `tell` hears what happens, in sentences.
+///
+/// # Errors
+/// [`Stopped`].
+pub fn run(device: &Device, tell: impl Fn(&str)) -> Result<Infallible, Stopped> {
+    time::make_real();
+    let ports = device.ports.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(Stopped::Port)?;
+    let listener = listen(&device.socket).map_err(|error| Stopped::Socket(device.socket.clone(), error))?;
+    let management = Management::new();
+    let mut key_management = Box::new(Resources::<Software, IKE_SAS, HANDSHAKES, SAS, BUFFERS>::new());
+    let board = Board {
+        config: &device.config,
+        crypto: Software,
+        rng: SysRng,
+        sink: |_now, event: &Event| words::of(event).iter().for_each(|sentence| tell(sentence)),
+        management: &management,
+        seed: SysRng.try_next_u64().map_err(|_| Stopped::Random)?,
+        wakers: Box::leak(Box::new(Wakers::new())),
+    };
+    let tasks: Vec<executor::Task<'_>> = vec![Box::pin(manage::serve(&listener, &management))];
+    // The configuration was checked: a host has one port, a gateway two.
+    let mut ports = ports.into_iter();
+    let ran = match (device.config.role, ports.next(), ports.next()) {
+        (Role::Gateway, Some(outside), Some(inside)) => {
+            let mut memory = Box::new(gateway::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
+            let drivers = [outside, inside];
+            executor::run(gateway::run(board, drivers, &mut memory, &mut key_management, async |_| {}), tasks)
+        }
+        (_, Some(port), _) => {
+            let mut memory = Box::new(host::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
+            executor::run(host::run(board, port, &mut memory, &mut key_management, async |_| {}), tasks)
+        }
+        (_, None, _) => Err(executor::Stalled),
+    };
+    match ran {
+        Ok(Err(error)) => Err(Stopped::KeyManagement(error)),
+        Ok(Ok(never)) => match never {},
+        Err(executor::Stalled) => Err(Stopped::NoPort),
+    }
+}
+
+fn open(name: &PortName) -> Result<Port<AnyWire>, Unusable> {
+    match name {
+        PortName::Packet(name) => packet::open(name).map(|port| port.map(AnyWire::Packet)),
+        PortName::Tap(name) => tap::open(name).map(|port| port.map(AnyWire::Tap)),
+    }
+}
+
+/// Listens at `path`, in place of a device that is no longer there.
+fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(std::io::Error::other("a device already runs here"));
+    }
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
