@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use buttons::config::{self, PortName};
 use buttons::key;
-use firmware::config::{Authentication, Identity, PrivateKey};
+use esp_engine::crypto::Algorithm;
+use firmware::config::{Authentication, Identity, PrivateKey, Suite};
+use ike_core::crypto::Group;
 
 const GOOD: &str = r#"role = "gateway"
 identity = "a.example"
@@ -40,11 +42,16 @@ peer = "b"
 "#;
 
 /// Each: what a hurried operator wrote, instead of what.
-const MISTAKES: [(&str, &str); 22] = [
+const MISTAKES: [(&str, &str); 23] = [
     (r#"role = "gateway""#, r#"role = "router""#),
     (r#"role = "gateway""#, r#"role = "host""#),
     (r#"role = "gateway""#, r#"rolle = "gateway""#),
     (r#"role = "gateway""#, r#"role = gateway"#),
+    (
+        r#"role = "gateway""#,
+        r#"role = "gateway"
+suites = ["hardware-aes", "aes128gcm16-x25519"]"#,
+    ),
     (r#"identity = "a.example""#, r#"identity = "a b.example""#),
     (r#"identity = "a.example""#, r#"identity = "key-id:xyz""#),
     (r#"key = "own.pem""#, r#"key = "nothing.pem""#),
@@ -113,6 +120,25 @@ fn a_good_configuration_says_what_it_means() {
     assert_eq!(device.config.key, PrivateKey::Ed25519([1; 32]));
     let Authentication::Pinned(keys) = &device.config.peers[0].authentication else { panic!() };
     assert_eq!(*keys[0], *key::public(&PrivateKey::Ed25519([2; 32])).unwrap());
+}
+
+#[test]
+fn suites_are_named_or_put_together() {
+    let folder = Folder::new("suites");
+    let suites = |text: &str| {
+        let configured = GOOD.replacen("key =", &format!("suites = {text}\nkey ="), 1);
+        folder.read(&configured).unwrap().config.suites
+    };
+    let custom = |cipher, group| Suite::Custom { ike: cipher, group, esp: cipher };
+    assert_eq!(*suites(r#"["hardware-aes"]"#), [Suite::HardwareAes]);
+    assert_eq!(
+        *suites(r#"["aes128gcm16-curve25519", "chacha20poly1305-p256", "fast-software"]"#),
+        [
+            custom(Algorithm::Aes128Gcm16, Group::Curve25519),
+            custom(Algorithm::ChaCha20Poly1305, Group::P256),
+            Suite::FastSoftware
+        ]
+    );
 }
 
 #[test]

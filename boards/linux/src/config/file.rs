@@ -1,8 +1,10 @@
 //! The file as it is written: tables, fields and words, each value with its place.
 
+use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
 use firmware::config::{Role, Start, Suite, Timing};
+use ike_core::crypto::Group;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -163,7 +165,6 @@ macro_rules! words {
 }
 
 words!(RoleWord is Role { "host" => Role::Host, "gateway" => Role::Gateway });
-words!(SuiteWord is Suite { "fast-software" => Suite::FastSoftware, "hardware-aes" => Suite::HardwareAes });
 words!(StartWord is Start { "on-traffic" => Start::OnTraffic, "at-once" => Start::AtOnce, "never" => Start::Never });
 words!(ModeWord is Mode { "transport" => Mode::Transport, "tunnel" => Mode::Tunnel });
 words!(LevelWord is Level {
@@ -175,3 +176,40 @@ words!(LevelWord is Level {
     "validated" => Level::Validated,
     "pinned" => Level::Pinned,
 });
+
+/// A named suite, or the cipher of one's choice with a group after it.
+#[derive(Copy, Clone)]
+pub struct SuiteWord(pub Suite);
+
+impl<'de> Deserialize<'de> for SuiteWord {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(from)?;
+        let named = match word.as_str() {
+            "fast-software" => Some(Suite::FastSoftware),
+            "hardware-aes" => Some(Suite::HardwareAes),
+            chosen => custom_suite(chosen),
+        };
+        named.map(Self).ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "\"{word}\" is not a suite: write fast-software, hardware-aes, or a cipher (aes128gcm16, \
+                 aes256gcm16, chacha20poly1305) and a group (curve25519, p256) such as aes256gcm16-p256"
+            ))
+        })
+    }
+}
+
+fn custom_suite(word: &str) -> Option<Suite> {
+    let (cipher, group) = word.split_once('-')?;
+    let cipher = match cipher {
+        "aes128gcm16" => Algorithm::Aes128Gcm16,
+        "aes256gcm16" => Algorithm::Aes256Gcm16,
+        "chacha20poly1305" => Algorithm::ChaCha20Poly1305,
+        _ => return None,
+    };
+    let group = match group {
+        "curve25519" => Group::Curve25519,
+        "p256" => Group::P256,
+        _ => return None,
+    };
+    Some(Suite::Custom { ike: cipher, group, esp: cipher })
+}
