@@ -223,11 +223,9 @@ fn connection_configuration(connection: &Connection) -> String {
         Authentication::PinnedKeys { .. } => {
             ("auth = pubkey\n pubkeys = own.pem", "auth = pubkey\n pubkeys = peer.pem", String::new())
         }
-        Authentication::Certificate { .. } => (
-            "auth = pubkey\n certs = own.pem\n send_cert = always",
-            "auth = pubkey\n pubkeys = peer.pem",
-            String::new(),
-        ),
+        Authentication::Certificate { .. } => {
+            ("auth = pubkey\n certs = own.pem", "auth = pubkey\n pubkeys = peer.pem", String::new())
+        }
         Authentication::SharedKey(secret) => (
             "auth = psk",
             "auth = psk",
@@ -244,6 +242,7 @@ fn connection_configuration(connection: &Connection) -> String {
   proposals = {ike}
   mobike = no
   encap = yes
+  send_cert = always
   local {{
    id = {identity}
    {local}
