@@ -117,19 +117,22 @@ impl Config<'_> {
     }
 
     /// Where the peer is, and which address of ours goes with it. In transport mode the packet says
-    /// both.
+    /// both. A stranger (RFC 5386) speaks for nobody but itself, so it is where the packet goes to in
+    /// tunnel mode too.
     fn path_for(
         &self,
         peer: Option<PeerId>,
         mode: Mode,
         packet: Option<&Selectors>,
     ) -> Result<Path, AcquireError> {
-        let configured = peer.and_then(|peer| self.entry(peer)).and_then(|entry| entry.address);
-        let named = packet.filter(|_| mode == Mode::Transport);
-        let remote = configured
-            .or(named.map(|packet| SocketAddr::new(packet.destination, IKE)))
+        let entry = peer.and_then(|peer| self.entry(peer));
+        let end_to_end = packet.filter(|_| mode == Mode::Transport);
+        let stranger = entry.is_some_and(|entry| matches!(entry.authentication, Authentication::Btns));
+        let remote = entry
+            .and_then(|entry| entry.address)
+            .or(end_to_end.or(packet.filter(|_| stranger)).map(|to| SocketAddr::new(to.destination, IKE)))
             .ok_or(AcquireError::NoAddress)?;
-        let own = named.map(|packet| packet.source).filter(|own| own.is_ipv4() == remote.is_ipv4());
+        let own = end_to_end.map(|packet| packet.source).filter(|own| own.is_ipv4() == remote.is_ipv4());
         let fits = |address: IpAddr| own.map_or(address.is_ipv4() == remote.is_ipv4(), |own| own == address);
         let local = self.local.iter().find(|local| fits(local.address));
         let (interface, address) = match (local, own) {
@@ -138,5 +141,56 @@ impl Config<'_> {
             (None, None) => return Err(AcquireError::NoLocalAddress),
         };
         Ok(Path { interface, local: SocketAddr::new(address, IKE), remote })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use esp_engine::selector::Ports;
+
+    use super::*;
+    use crate::config::{Local, Timing};
+    use crate::pad::{Claim, Identity, PadEntry};
+
+    const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+    const FAR: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(198, 51, 100, 2));
+
+    /// From a host behind us.
+    fn packet() -> Selectors {
+        let ports = Ports::Icmp { kind: 8, code: 0 };
+        Selectors { source: [10, 1, 0, 2].into(), destination: FAR, protocol: 1, ports }
+    }
+
+    fn path(authentication: Authentication<'_>) -> Result<Path, AcquireError> {
+        let entry = PadEntry {
+            matcher: Matcher::Any,
+            authentication,
+            claim: Claim::OwnAddress,
+            address: None,
+            send_key: true,
+        };
+        let config = Config {
+            identity: Identity::Fqdn("a.example"),
+            key: None,
+            pad: &[entry],
+            policies: &[],
+            suites: &[],
+            local: &[Local { interface: 0, address: OWN }],
+            timing: Timing::DEFAULT,
+            force_encapsulation: false,
+        };
+        config.path_for(Some(PeerId(0)), Mode::Tunnel, Some(&packet()))
+    }
+
+    /// RFC 5386 §2: a BTNS peer may only claim its own address.
+    #[test]
+    fn a_stranger_behind_a_tunnel_is_where_the_packet_goes_to() {
+        let path = path(Authentication::Btns).unwrap();
+        assert_eq!((path.local, path.remote), (SocketAddr::new(OWN, IKE), SocketAddr::new(FAR, IKE)));
+    }
+
+    #[test]
+    fn someone_known_may_be_the_gateway_of_others_and_needs_an_address() {
+        assert_eq!(path(Authentication::SharedKey(b"secret")), Err(AcquireError::NoAddress));
     }
 }
