@@ -285,3 +285,111 @@ impl TrafficSelector {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn range(first: u8, last: u8) -> AddressRange {
+        AddressRange::new(v4(first), v4(last)).unwrap()
+    }
+
+    fn ports(first: u16, last: u16) -> PortRange {
+        PortRange::new(first, last).unwrap()
+    }
+
+    #[test]
+    fn ranges_have_one_family_and_an_order() {
+        assert_eq!(AddressRange::new(v4(2), v4(1)), None);
+        assert_eq!(AddressRange::new(v4(1), IpAddr::from([0; 16])), None);
+        assert!(range(1, 1).is_single());
+        assert!(!range(1, 9).contains(IpAddr::from([0; 16])));
+    }
+
+    #[test]
+    fn prefixes_are_ranges() {
+        assert_eq!(AddressRange::prefix(v4(77), 24), Some(range(0, 255)));
+        assert_eq!(AddressRange::prefix(v4(77), 32), Some(range(77, 77)));
+        let everything = AddressRange::prefix(v4(77), 0).unwrap();
+        assert_eq!((everything.first(), everything.last()), ([0; 4].into(), [255; 4].into()));
+        assert_eq!(AddressRange::prefix(v4(77), 33), None);
+        let v6 = IpAddr::from([0xfd; 16]);
+        assert_eq!(AddressRange::prefix(v6, 128), Some(AddressRange::single(v6)));
+        assert_eq!(AddressRange::prefix(v6, 0).unwrap().last(), IpAddr::from([255; 16]));
+        assert_eq!(AddressRange::prefix(v6, 129), None);
+    }
+
+    #[test]
+    fn intersections_lie_in_both() {
+        assert_eq!(range(1, 5).intersect(&range(4, 9)), Some(range(4, 5)));
+        assert_eq!(range(1, 5).intersect(&range(6, 9)), None);
+        assert_eq!(range(1, 5).intersect(&AddressRange::single(IpAddr::from([0; 16]))), None);
+        assert_eq!(ports(1, 5).intersect(&ports(5, 9)), Some(ports(5, 5)));
+        assert_eq!(ports(1, 5).intersect(&ports(6, 9)), None);
+        assert_eq!(PortRange::ANY.intersect(&ports(6, 9)), Some(ports(6, 9)));
+    }
+
+    /// RFC 4301 §4.4.1.1: OPAQUE is no range of ports, and only ANY holds it.
+    #[test]
+    fn opaque_matches_only_what_is_not_seen() {
+        assert_eq!(PortRange::new(u16::MAX, 0), Some(PortRange::OPAQUE));
+        assert_eq!(PortRange::new(9, 1), None);
+        assert!(PortRange::OPAQUE.contains(None));
+        assert!(!PortRange::OPAQUE.contains(Some(0)));
+        assert!(PortRange::ANY.contains(None) && PortRange::ANY.contains(Some(u16::MAX)));
+        assert!(!ports(0, 65534).contains(None));
+        assert!(PortRange::ANY.covers(&PortRange::OPAQUE));
+        assert!(!ports(0, 65534).covers(&PortRange::OPAQUE));
+        assert_eq!(PortRange::OPAQUE.intersect(&PortRange::ANY), Some(PortRange::OPAQUE));
+        assert_eq!(PortRange::OPAQUE.intersect(&ports(1, 2)), None);
+    }
+
+    fn bgp() -> Selectors {
+        let ports = Ports::Known { source: 1024, destination: 179 };
+        Selectors { source: v4(1), destination: v4(2), protocol: 6, ports }
+    }
+
+    #[test]
+    fn sides_of_a_packet_match_their_own_selectors() {
+        let packet = bgp();
+        let (near, far) = (packet.source_selector(), packet.destination_selector());
+        assert!(near.matches_source(&packet) && far.matches_destination(&packet));
+        assert!(!far.matches_source(&packet) && !near.matches_destination(&packet));
+        assert!(far.matches_source(&packet.reversed()));
+        assert_eq!(packet.reversed().reversed(), packet);
+        let udp = TrafficSelector { protocol: 17, ..near };
+        assert!(!udp.matches_source(&packet));
+        assert!(TrafficSelector { protocol: ANY_PROTOCOL, ..near }.matches_source(&packet));
+    }
+
+    /// RFC 7296 §3.13.1: type and code of ICMP stand where ports do, on both sides.
+    #[test]
+    fn icmp_type_and_code_are_one_value() {
+        let echo = Selectors { protocol: 1, ports: Ports::Icmp { kind: 8, code: 0 }, ..bgp() };
+        let only_echo = TrafficSelector {
+            protocol: 1,
+            ports: ports(0x0800, 0x08ff),
+            addresses: AddressRange::single(v4(1)),
+        };
+        assert!(only_echo.matches_source(&echo));
+        assert_eq!(echo.source_selector().ports, ports(0x0800, 0x0800));
+        let unreachable = Selectors { ports: Ports::Icmp { kind: 3, code: 1 }, ..echo };
+        assert!(!only_echo.matches_source(&unreachable));
+        assert!(unreachable.destination_selector().matches_destination(&unreachable));
+    }
+
+    #[test]
+    fn narrowing_keeps_what_both_allow() {
+        let wide = TrafficSelector::all(range(0, 255));
+        let narrow = bgp().destination_selector();
+        assert_eq!(wide.intersect(&narrow), Some(narrow));
+        assert!(wide.covers(&narrow) && !narrow.covers(&wide));
+        let udp = TrafficSelector { protocol: 17, ..narrow };
+        assert_eq!(udp.intersect(&narrow), None);
+        assert!(!udp.covers(&narrow));
+    }
+}

@@ -90,3 +90,57 @@ impl Authentic {
         Ok(Opened { payload: start..start + payload, next_header })
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "software")]
+mod tests {
+    use super::*;
+    use crate::crypto::software::SoftwareCipher;
+    use crate::crypto::{Algorithm, RawKey};
+
+    const LENGTH: usize = 8 + 8 + 12 + 16;
+
+    fn cipher() -> SoftwareCipher {
+        SoftwareCipher::new(&RawKey::new(Algorithm::Aes128Gcm16, &[3; 20]).unwrap()).unwrap()
+    }
+
+    fn numbers() -> Numbers {
+        Numbers { spi: Spi::new(0x0102_0304).unwrap(), sequence: 0x5_0000_0006, extended: true }
+    }
+
+    fn sealed() -> [u8; LENGTH] {
+        let mut packet = [0; LENGTH];
+        packet[16..25].copy_from_slice(b"nine long");
+        seal(&cipher(), numbers(), &mut packet, 9, 6).unwrap();
+        packet
+    }
+
+    /// RFC 4303 §2 and RFC 4106 §3: SPI, low half of the number, then the counter as IV.
+    #[test]
+    fn packet_shows_spi_number_and_iv() {
+        assert_eq!(sealed()[..16], [1, 2, 3, 4, 0, 0, 0, 6, 0, 0, 0, 5, 0, 0, 0, 6]);
+    }
+
+    #[test]
+    fn payload_and_next_header_come_back() {
+        let mut packet = sealed();
+        let opened = open(&cipher(), numbers(), &mut packet).unwrap().read(&packet).unwrap();
+        assert_eq!(opened, Opened { payload: 16..25, next_header: 6 });
+        assert_eq!(packet[16..28], *b"nine long\x01\x01\x06");
+    }
+
+    /// RFC 4303 §2.2.1: the high half is authenticated although it is not sent.
+    #[test]
+    fn another_high_half_is_a_forgery() {
+        let wrong = Numbers { sequence: 6, ..numbers() };
+        assert_eq!(open(&cipher(), wrong, &mut sealed()), Err(DropReason::Forged));
+    }
+
+    #[test]
+    fn place_of_another_length_is_refused() {
+        for length in [0, LENGTH - 4, LENGTH + 4] {
+            assert_eq!(seal(&cipher(), numbers(), &mut [0; LENGTH + 4][..length], 9, 6), None);
+        }
+        assert_eq!(open(&cipher(), numbers(), &mut sealed()[1..]), Err(DropReason::EspLength));
+    }
+}

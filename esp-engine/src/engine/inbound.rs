@@ -297,6 +297,13 @@ fn unwrap_transport(
     }
     let Carrier { packet, port, .. } = carrier;
     let body = octets.get_mut(payload.clone()).ok_or(DropReason::InnerMalformed)?;
+    // A datagram that knows its own length may be followed by TFC padding (RFC 4303 §2.7).
+    let length = match (next_header, udp::Header::read(body)) {
+        (udp::PROTOCOL, Some(header)) => header.length,
+        _ => body.len(),
+    };
+    let payload = payload.start..payload.start + length;
+    let body = octets.get_mut(payload.clone()).ok_or(DropReason::InnerMalformed)?;
     if port.is_some() {
         let ends = packet.selectors;
         encapsulation::mend_checksum(next_header, body, ends.source, ends.destination);

@@ -285,3 +285,87 @@ impl<C: Cipher> Association<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selector::Ports;
+
+    fn association(extended_sequence: bool) -> Association<()> {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let spi = Spi::new(4096).unwrap();
+        let child = ChildSa {
+            policy: PolicyId(0),
+            inbound: spi,
+            outbound: spi,
+            mode: Mode::Transport,
+            local: address,
+            remote: address,
+            encapsulation: None,
+            extended_sequence,
+            local_ts: TrafficSelectors::new(),
+            remote_ts: TrafficSelectors::new(),
+            lifetime: crate::sa::Lifetime::default(),
+            level: Level::Known,
+            peer: PeerKey([0; 32]),
+            may_send: true,
+            keys: KeyPair { inbound: (), outbound: () },
+        };
+        Association::new(Instant::ZERO, 1, child)
+    }
+
+    /// RFC 4303 §3.3.3: the last number is 2^32 - 1, and a successor is wanted long before.
+    #[test]
+    fn numbers_of_32_bits_end() {
+        let mut sa = association(false);
+        let spi = sa.inbound;
+        sa.sequence = SOFT_PACKETS - 2;
+        sa.send(Instant::ZERO, 100);
+        assert_eq!(sa.take_report(), None);
+        sa.send(Instant::ZERO, 100);
+        assert_eq!(sa.take_report(), Some(SaReport::SoftExpired(spi)));
+        sa.sequence = u64::from(u32::MAX) - 2;
+        assert_eq!(sa.send(Instant::ZERO, 100), 0xffff_fffe);
+        assert!(sa.is_alive(Instant::ZERO));
+        assert_eq!(sa.send(Instant::ZERO, 100), 0xffff_ffff);
+        assert!(!sa.is_alive(Instant::ZERO));
+        assert_eq!(sa.take_report(), Some(SaReport::HardExpired(spi)));
+        assert!(!sa.has_report());
+    }
+
+    /// RFC 4303 §2.2.1: numbers of 64 bits go on.
+    #[test]
+    fn numbers_of_64_bits_go_on() {
+        let mut sa = association(true);
+        sa.sequence = u64::from(u32::MAX);
+        assert_eq!(sa.send(Instant::ZERO, 100), 1 << 32);
+        assert!(sa.is_alive(Instant::ZERO));
+        assert!(!sa.has_report());
+    }
+
+    /// A router quotes what was sent just now, not what may be sent one day.
+    #[test]
+    fn only_late_numbers_are_believed() {
+        let mut sa = association(true);
+        for (sequence, low, believed) in [
+            (0, 0, false),
+            (1, 1, true),
+            (1, 2, false),
+            (1, 0, false),
+            (5000, 905, true),
+            (5000, 904, false),
+            ((1 << 32) + 3, u32::MAX, true),
+        ] {
+            sa.sequence = sequence;
+            assert_eq!(sa.sent_lately(low), believed, "{low} of {sequence}");
+        }
+    }
+
+    /// An SA without selectors carries nothing.
+    #[test]
+    fn no_selectors_cover_nothing() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let packet = Selectors { source: address, destination: address, protocol: 6, ports: Ports::Opaque };
+        assert!(!association(false).covers(&packet));
+    }
+}

@@ -1,0 +1,137 @@
+//! What the packet path adds to the bare cipher, on machines that do other things as well: short
+//! batches of both take turns, and the quickest batch of each counts. `cargo bench -p esp-engine
+//! --bench beside_bare`.
+
+mod common;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant as Clock};
+
+use common::*;
+use esp_engine::crypto::software::SoftwareCipher;
+use esp_engine::crypto::{Algorithm, Associated, Cipher};
+use esp_engine::engine::{Engine, Inbound};
+use esp_engine::resources::Resources;
+use esp_engine::sa::Spi;
+
+const SIZES: [usize; 3] = [64, 512, 1408];
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::Aes128Gcm16, Algorithm::ChaCha20Poly1305];
+/// Packets in a batch.
+const BATCH: usize = 50;
+/// Batches of each kind.
+const ROUNDS: usize = 2000;
+
+/// Nanoseconds for one packet, in the quickest batch so far.
+struct Best(Duration);
+
+impl Best {
+    fn new() -> Self {
+        Self(Duration::MAX)
+    }
+
+    fn time(&mut self, batch: impl FnOnce()) {
+        let start = Clock::now();
+        batch();
+        self.0 = self.0.min(start.elapsed());
+    }
+
+    fn nanoseconds(&self) -> f64 {
+        self.0.as_nanos() as f64 / BATCH as f64
+    }
+}
+
+fn main() {
+    println!("{:<18} {:>6} {:>4} {:>9} {:>9} {:>6}", "ns per packet", "octets", "", "bare", "whole", "ratio");
+    for algorithm in ALGORITHMS {
+        for size in SIZES {
+            let mut memory = Box::new(Resources::new());
+            let mut engine = engine::<4>(algorithm, &mut memory);
+            let [seal, open] = measure(algorithm, size, &mut engine);
+            for (way, (bare, whole)) in [("seal", seal), ("open", open)] {
+                let (bare, whole) = (bare.nanoseconds(), whole.nanoseconds());
+                let name = format!("{algorithm:?}");
+                println!("{name:<18} {size:>6} {way:>4} {bare:>9.0} {whole:>9.0} {:>6.2}", whole / bare);
+            }
+        }
+    }
+    // The largest table passes through the stack on its way to the heap.
+    let tables = || {
+        by_table::<4>();
+        by_table::<1000>();
+        by_table::<65_000>();
+    };
+    std::thread::Builder::new().stack_size(512 << 20).spawn(tables).unwrap().join().unwrap();
+}
+
+/// The packet path alone, each packet on another SA than the one before.
+fn by_table<const SAS: usize>() {
+    let mut memory = Box::new(Resources::new());
+    let mut engine = engine::<SAS>(Algorithm::Aes128Gcm16, &mut memory);
+    let mut clear = packet(US, peer(0), 1408);
+    let mut frame = vec![0; 1600];
+    let mut n = 0;
+    let mut next = || {
+        n = (n + 7919) % SAS as u32;
+        n
+    };
+    let (mut sealed, mut opened) = (Best::new(), Best::new());
+    for _ in 0..ROUNDS {
+        sealed.time(|| {
+            for _ in 0..BATCH {
+                seal(&mut engine, towards(&mut clear, next()), &mut frame);
+            }
+        });
+        let mut frames: Vec<_> =
+            (0..BATCH).map(|_| answer(&mut engine, towards(&mut clear, next()))).collect();
+        opened.time(|| {
+            for frame in &mut frames {
+                assert!(matches!(engine.inbound(NOW, black_box(frame)), Inbound::Deliver(_)));
+            }
+        });
+    }
+    println!(
+        "{SAS:>6} SAs, AES-128-GCM, 1408 octets: seal {:.0}, open {:.0}",
+        sealed.nanoseconds(),
+        opened.nanoseconds()
+    );
+}
+
+/// Bare and whole, for seal and for open.
+fn measure(algorithm: Algorithm, size: usize, engine: &mut Engine<'_, SoftwareCipher>) -> [(Best, Best); 2] {
+    let cipher = SoftwareCipher::new(&key(algorithm)).unwrap();
+    let associated = Associated::Esp { spi: Spi::new(4096).unwrap(), sequence: 1, extended: true };
+    let mut text = vec![0x5a; (size + 2).next_multiple_of(4)];
+    let (mut iv, mut icv) = ([0; 8], [0; 16]);
+    cipher.seal(1, associated, &mut iv, &mut text, &mut icv);
+    let sealed = text.clone();
+    let mut clear = packet(US, peer(0), size);
+    let clear = towards(&mut clear, 1);
+    let mut frame = vec![0; 1600];
+    let mut best = [(Best::new(), Best::new()), (Best::new(), Best::new())];
+    for _ in 0..ROUNDS {
+        let [(bare_seal, whole_seal), (bare_open, whole_open)] = &mut best;
+        bare_seal.time(|| {
+            for _ in 0..BATCH {
+                cipher.seal(1, associated, &mut [0; 8], black_box(&mut text), &mut [0; 16]);
+            }
+        });
+        whole_seal.time(|| {
+            for _ in 0..BATCH {
+                seal(engine, clear, &mut frame);
+            }
+        });
+        let mut texts = vec![sealed.clone(); BATCH];
+        bare_open.time(|| {
+            for text in &mut texts {
+                cipher.open(associated, &iv, black_box(text), &icv).unwrap();
+            }
+        });
+        let mut frames: Vec<_> = (0..BATCH).map(|_| answer(engine, clear)).collect();
+        whole_open.time(|| {
+            for frame in &mut frames {
+                assert!(matches!(engine.inbound(NOW, black_box(frame)), Inbound::Deliver(_)));
+            }
+        });
+    }
+    best
+}
