@@ -153,8 +153,12 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Ends an established IKE SA with a Delete that the peer answers. Its Child SAs end now.
     pub(crate) fn close_sa(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason, now: Instant) {
-        let State::Established(established) = core::mem::replace(&mut sa.state, State::Gone) else {
-            return;
+        let established = match core::mem::replace(&mut sa.state, State::Gone) {
+            State::Established(established) => established,
+            other => {
+                sa.state = other;
+                return;
+            }
         };
         self.children.remove_all(slot);
         sa.timers.stop(Timer::Expire);
