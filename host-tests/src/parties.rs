@@ -117,3 +117,20 @@ pub fn share(config: &mut Config<'static>, secret: &'static [u8]) {
     policy.action = Action::Protect { mode: Mode::Transport, minimum: Level::Shared };
     config.policies = leak_all(vec![policy]);
 }
+
+/// Makes the policy one of tunnel mode between two networks behind the ends: 10.x.0.0/16 with x from
+/// the last octet of each end's address.
+pub fn make_tunnel(config: &mut Config<'static>, own: IpAddr, peer: IpAddr) {
+    let network = |end: IpAddr| {
+        let last = if let IpAddr::V4(end) = end { end.octets()[3] } else { 0 };
+        AddressRange::prefix(IpAddr::from([10, last, 0, 0]), 16).expect("a prefix")
+    };
+    let mut policy = config.policies[0];
+    policy.local = leak_all(vec![TrafficSelector::all(network(own))]);
+    policy.remote = leak_all(vec![TrafficSelector::all(network(peer))]);
+    policy.action = Action::Protect { mode: Mode::Tunnel, minimum: Level::Pinned };
+    config.policies = leak_all(vec![policy]);
+    let mut entry = config.pad[0];
+    entry.claim = Claim::Ranges(leak_all(vec![network(peer)]));
+    config.pad = leak_all(vec![entry]);
+}

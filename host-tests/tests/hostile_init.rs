@@ -36,8 +36,11 @@ fn request() -> Vec<u8> {
     pair.datagrams[0].1.clone()
 }
 
+/// Datagrams with their ways.
+type Sent = Vec<(Path, Vec<u8>)>;
+
 /// What an endpoint answers to a datagram: its verdict and what it sends.
-fn ask(pair: &mut Pair, path: Path, datagram: &[u8]) -> (Result<(), Discarded>, Vec<(Path, Vec<u8>)>) {
+fn ask(pair: &mut Pair, path: Path, datagram: &[u8]) -> (Result<(), Discarded>, Sent) {
     let mut datagram = datagram.to_vec();
     let endpoint = if path.local.ip() == A { &mut pair.a.endpoint } else { &mut pair.b.endpoint };
     let verdict = endpoint.handle_datagram(pair.now, path, &mut datagram);

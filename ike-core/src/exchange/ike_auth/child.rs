@@ -8,6 +8,7 @@ use esp_engine::selector::{AddressRange, TrafficSelector, TrafficSelectors};
 use esp_engine::spd::{Action, PolicyId};
 use rand_core::TryCryptoRng;
 
+use super::is_somebody;
 use super::peer::Proven;
 use crate::child_sa::Child;
 use crate::config::{IkePolicy, Peer};
@@ -17,6 +18,7 @@ use crate::error::FailReason;
 use crate::handshake::{Agreed, Want};
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::keys::ChildKeys;
+use crate::ike_sa::nat::Nat;
 use crate::narrow::{is_subset, narrow};
 use crate::output::{ChildEstablished, Event};
 use crate::proposal::{self, EspChoice, PRF};
@@ -38,6 +40,38 @@ pub(super) struct Agreement {
     pub(super) remote_ts: TrafficSelectors,
     /// The peer may ask for more (ADDITIONAL_TS_POSSIBLE).
     pub(super) more: bool,
+    /// What the peer calls the two ends, where a NAT between us calls them otherwise.
+    translated: Translated,
+}
+
+impl Agreement {
+    /// TSi and TSr of an answer, in the peer's words.
+    pub(super) fn answered(&self) -> (TrafficSelectors, TrafficSelectors) {
+        let in_words = |selectors: &TrafficSelectors, word: Option<IpAddr>| {
+            selectors.iter().map(|ts| readdress(*ts, word)).collect::<TrafficSelectors>()
+        };
+        (in_words(&self.remote_ts, self.translated.remote), in_words(&self.local_ts, self.translated.local))
+    }
+}
+
+/// In transport mode through a NAT the responder takes the addresses that it sees in place of those in
+/// the selectors (RFC 7296 §2.23.1). These are the ones that were there.
+#[derive(Copy, Clone, Default)]
+struct Translated {
+    local: Option<IpAddr>,
+    remote: Option<IpAddr>,
+}
+
+/// The one address of all selectors, if there is but one.
+fn only_address(selectors: &TsView<'_>) -> Option<IpAddr> {
+    let mut addresses = selectors.selectors().map(|ts| ts.addresses);
+    let first = addresses.next()?;
+    (first.is_single() && addresses.all(|other| other == first)).then_some(first.first())
+}
+
+fn readdress(selector: TrafficSelector, address: Option<IpAddr>) -> TrafficSelector {
+    let addresses = address.map_or(selector.addresses, AddressRange::single);
+    TrafficSelector { addresses, ..selector }
 }
 
 /// What an initiator offers for this want: TSi and TSr.
@@ -111,6 +145,7 @@ pub(super) fn answer<C: Crypto, R: TryCryptoRng>(
     owner: u16,
     sa: &IkeSa,
     proven: &Proven,
+    nat: Nat,
     payloads: &Payloads<'_>,
 ) -> Result<Agreement, FailReason> {
     let (Some(offer), Some(tsi), Some(tsr)) = (&payloads.sa, &payloads.tsi, &payloads.tsr) else {
@@ -118,13 +153,18 @@ pub(super) fn answer<C: Crypto, R: TryCryptoRng>(
     };
     let choice = proposal::choose_esp(offer, endpoint.config.suites).map_err(FailReason::NoProposal)?;
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
-    let fit = choose_policy(endpoint, sa, proven, tsi, tsr, is_transport)?;
+    let mut translated = Translated::default();
+    if is_transport {
+        translated.remote = only_address(tsi).filter(|_| nat.remote);
+        translated.local = only_address(tsr).filter(|_| nat.local);
+    }
+    let fit = choose_policy(endpoint, sa, proven, (tsi, tsr), is_transport, translated)?;
     if endpoint.children.is_taken(proven.key, &fit.local_ts, &fit.remote_ts) {
         return Err(FailReason::OtherKeysFlow);
     }
     let inbound = reserve(endpoint, owner, fit.policy)?;
     let Fit { policy, mode, local_ts, remote_ts, more } = fit;
-    Ok(Agreement { policy, mode, choice, inbound, local_ts, remote_ts, more })
+    Ok(Agreement { policy, mode, choice, inbound, local_ts, remote_ts, more, translated })
 }
 
 struct Fit {
@@ -140,29 +180,35 @@ fn choose_policy<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     sa: &IkeSa,
     proven: &Proven,
-    tsi: &TsView<'_>,
-    tsr: &TsView<'_>,
+    (tsi, tsr): (&TsView<'_>, &TsView<'_>),
     is_transport: bool,
+    translated: Translated,
 ) -> Result<Fit, FailReason> {
+    let seen = |word: Option<IpAddr>, address| word.map(|_| address);
+    let (near, far) =
+        (seen(translated.local, sa.path.local.ip()), seen(translated.remote, sa.path.remote.ip()));
     let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
     let mut failure = FailReason::SelectorsUnacceptable;
     for (policy, rule) in endpoint.config.policies() {
         let Action::Protect { mode, minimum } = rule.action else {
             continue;
         };
-        if matches!(rule.peer, Peer::Entry(entry) if entry != proven.peer) {
-            continue;
-        }
         let own = own_ranges(mode, sa.path.local.ip());
         let theirs = their_ranges(mode, claims.ranges(), sa.path.remote.ip());
-        let local = narrow(tsr.selectors(), rule.local, &own);
-        let remote = narrow(tsi.selectors(), rule.remote, &theirs);
+        let local = narrow(tsr.selectors().map(|ts| readdress(ts, near)), rule.local, &own);
+        let remote = narrow(tsi.selectors().map(|ts| readdress(ts, far)), rule.remote, &theirs);
         if local.selectors.is_empty() || remote.selectors.is_empty() {
             continue;
         }
-        if proven.level < minimum {
-            failure = FailReason::LevelTooLow;
-        } else if mode == Mode::Transport && !is_transport {
+        let is_others = matches!(rule.peer, Peer::Entry(entry) if entry != proven.peer);
+        if proven.level < minimum || (is_others && !is_somebody(proven.level)) {
+            // The first match decides: a weaker policy behind this one is not for these addresses.
+            return Err(FailReason::LevelTooLow);
+        }
+        if is_others {
+            continue;
+        }
+        if mode == Mode::Transport && !is_transport {
             failure = FailReason::ModeUnacceptable;
         } else {
             let more = local.more || remote.more;
@@ -220,6 +266,7 @@ pub(super) fn accept<C: Crypto, R>(
     let (local_offer, remote_offer) = offer(policy, want, sa.path.local.ip(), sa.path.remote.ip());
     let local_ts = within(tsi, &local_offer)?;
     let remote_ts = within(tsr, &remote_offer)?;
+    let translated = Translated::default();
     let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
     if !remote_ts.iter().all(|selector| claims.cover(selector)) {
         return Err(FailReason::SelectorsUnacceptable);
@@ -227,7 +274,7 @@ pub(super) fn accept<C: Crypto, R>(
     if endpoint.children.is_taken(proven.key, &local_ts, &remote_ts) {
         return Err(FailReason::OtherKeysFlow);
     }
-    Ok(Agreement { policy: want.policy, mode, choice, inbound, local_ts, remote_ts, more: false })
+    Ok(Agreement { policy: want.policy, mode, choice, inbound, local_ts, remote_ts, more: false, translated })
 }
 
 /// The selectors of an answer, if all lie within the offer and an SA can hold them.

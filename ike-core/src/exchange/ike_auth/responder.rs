@@ -109,7 +109,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
             return refuse(endpoint, sa, agreed, now, received, reason, &notify);
         }
     };
-    let agreement = child::answer(endpoint, slot, sa, proven, payloads);
+    let agreement = child::answer(endpoint, slot, sa, proven, agreed.nat, payloads);
     let Some(response) = write_response(endpoint, sa, agreed, &proof, &agreement) else {
         if let Ok(agreement) = agreement {
             endpoint.children.withdraw(agreement.inbound);
@@ -153,8 +153,9 @@ fn write_response<C: Crypto, R>(
         match agreement {
             Ok(agreement) => {
                 proposal::answer_esp(&agreement.choice, agreement.inbound, writer)?;
-                ts::write(PayloadType::TSI, &agreement.remote_ts, writer)?;
-                ts::write(PayloadType::TSR, &agreement.local_ts, writer)?;
+                let (tsi, tsr) = agreement.answered();
+                ts::write(PayloadType::TSI, &tsi, writer)?;
+                ts::write(PayloadType::TSR, &tsr, writer)?;
                 if agreement.more {
                     NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
                 }
