@@ -5,6 +5,7 @@
 //! two cores take: the SPD (RFC 4301 §4.4.1) and the PAD (RFC 4301 §4.4.3).
 
 pub mod check;
+mod fault;
 pub mod pad;
 pub mod policies;
 pub mod stored;

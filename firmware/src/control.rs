@@ -4,6 +4,7 @@
 //! [`Endpoint`]; what comes out goes down as [`Command`]s, in its order, key schedules built on the
 //! way. It remembers the last reason for each peer and calls those again that shall be there at once.
 
+mod call;
 mod reason;
 mod status;
 
@@ -25,14 +26,11 @@ use rand_core::TryCryptoRng;
 
 use crate::clock;
 use crate::config::pad::Tables;
-use crate::config::{Config, MAX_PEERS, Start};
+use crate::config::{Config, MAX_PEERS};
 use crate::management::{MAX_LISTED, Reason, Request, Response};
 use crate::queue::{Command, Datagram, Notice, Queues, Report};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
-
-/// The first break before a lost peer is called again; each further one is twice as long.
-const FIRST_BREAK: Duration = Duration::from_secs(1);
 
 /// Runs key management for ever.
 ///
@@ -101,6 +99,13 @@ struct Control<'a, C: Crypto, R, S> {
     status_wanted: bool,
 }
 
+/// What is wanted of one peer.
+enum Order {
+    Why,
+    Start,
+    Close,
+}
+
 /// What Control remembers of a peer.
 struct PeerState {
     reason: Option<Reason>,
@@ -111,7 +116,7 @@ struct PeerState {
 
 impl PeerState {
     const fn new() -> Self {
-        Self { reason: None, call: None, pause: FIRST_BREAK }
+        Self { reason: None, call: None, pause: call::FIRST_BREAK }
     }
 }
 
@@ -233,61 +238,35 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
     /// Carries out an operator's request; `None` when the answer has to wait for Network.
     async fn serve(&mut self, request: Request) -> Option<Response> {
         let now = clock::now();
-        let (Request::Why(name) | Request::Start(name) | Request::Close(name)) = &request else {
-            self.status_wanted = true;
-            self.queues.command(Command::Count).await;
-            return None;
+        let (order, name) = match request {
+            Request::Status => {
+                self.status_wanted = true;
+                self.queues.command(Command::Count).await;
+                return None;
+            }
+            Request::Shutdown => {
+                self.peers.iter_mut().for_each(|state| state.call = None);
+                self.endpoint.shutdown(now);
+                return Some(Response::Done);
+            }
+            Request::Why(name) => (Order::Why, name),
+            Request::Start(name) => (Order::Start, name),
+            Request::Close(name) => (Order::Close, name),
         };
-        let Some(peer) = self.config.peer_id(name) else { return Some(Response::NoSuchPeer) };
+        let Some(peer) = self.config.peer_id(&name) else { return Some(Response::NoSuchPeer) };
         let state = self.peers.get_mut(usize::from(peer.0))?;
-        Some(match request {
-            Request::Why(_) | Request::Status => Response::Why(state.reason.clone()),
-            Request::Start(_) => match self.endpoint.initiate(now, peer) {
+        Some(match order {
+            Order::Why => Response::Why(state.reason.clone()),
+            Order::Start => match self.endpoint.initiate(now, peer) {
                 Ok(()) => Response::Done,
                 Err(reason) => Response::Refused(reason::not_begun(reason)),
             },
-            Request::Close(_) => {
+            Order::Close => {
                 state.call = None;
                 self.endpoint.close(now, peer);
                 Response::Done
             }
         })
-    }
-
-    fn call_at_once(&mut self) {
-        for (peer, state) in self.config.peers.iter().zip(&mut self.peers) {
-            if peer.start == Start::AtOnce {
-                state.call = Some(clock::now());
-            }
-        }
-    }
-
-    /// Calls a lost peer again after a break, if it shall be there at once.
-    fn call_later(&mut self, now: Instant, peer: PeerId) {
-        let longest = Duration::from_secs(u64::from(self.config.timing.retry_s));
-        let at_once = self.config.peer(peer).is_some_and(|entry| entry.start == Start::AtOnce);
-        if let Some(state) = self.peers.get_mut(usize::from(peer.0)).filter(|_| at_once) {
-            state.call = Some(now + state.pause.min(longest));
-            state.pause = (state.pause * 2).min(longest);
-        }
-    }
-
-    fn next_call(&self) -> Option<Instant> {
-        self.peers.iter().filter_map(|state| state.call).min()
-    }
-
-    fn call_due(&mut self, now: Instant) {
-        for place in 0..self.peers.len() {
-            let peer = PeerId(u16::try_from(place).unwrap_or(u16::MAX));
-            let due = self.peers.get_mut(place).and_then(|state| state.call.take_if(|moment| *moment <= now));
-            if due.is_some() {
-                let begun = self.endpoint.initiate(now, peer);
-                self.begun(now, Some(peer), begun);
-                if begun.is_err() {
-                    self.call_later(now, peer);
-                }
-            }
-        }
     }
 
     /// Takes note of a negotiation that could not begin.

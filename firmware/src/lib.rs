@@ -18,7 +18,7 @@
 //! ```ignore
 //! let config = Config::load(&flash)?;
 //! config.check()?;
-//! let board = Board { config: &config, crypto, rng, sink, management: &MANAGEMENT, seed };
+//! let board = Board { config: &config, crypto, rng, sink, management: &MANAGEMENT, seed, wakers: &WAKERS };
 //! match config.role {
 //!     Role::Host => host::run(board, driver, memory, key_management, async |stack| app(stack).await).await?,
 //!     Role::Gateway => gateway::run(board, [outside, inside], memory, key_management, async |_| {}).await?,
@@ -34,7 +34,7 @@
 //! | [`network`], [`control`], [`queue`] | the halves and the words between them |
 //! | [`role`] | host and gateway |
 //! | [`report`], [`management`] | what the board may show, what an operator may ask |
-//! | [`clock`] | time for the cores |
+//! | [`clock`], [`side_by_side`] | time for the cores, wakers for the parts of Network |
 #![no_std]
 #![deny(unsafe_code)]
 

@@ -31,6 +31,8 @@ pub enum Request {
     Start(Name),
     /// End every IKE SA with this peer.
     Close(Name),
+    /// End every IKE SA and begin none any more: the device is about to stop.
+    Shutdown,
 }
 
 /// The answer.

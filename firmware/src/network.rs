@@ -2,8 +2,13 @@
 //! than one packet at a time.
 //!
 //! This module is what both roles share: the two IKE ports (RFC 7296 §2), the commands of Control in
-//! their order, and what the engine has to say. How frames reach the engine is the role's affair, a
-//! [`DataPath`]. Nothing here waits for Control.
+//! their order, and what the engine has to say. How frames reach the engine is the role's affair.
+//! Nothing here waits for Control.
+
+pub use counters::{Carried, Counters, PathCounters};
+
+mod counters;
+mod sockets;
 
 use core::cell::{Cell, RefCell};
 use core::convert::Infallible;
@@ -13,17 +18,15 @@ use core::task::{Context, Poll};
 
 use embassy_futures::join::join3;
 use embassy_futures::select::{Either4, select4};
-use embassy_net::udp::{PacketMetadata, UdpMetadata, UdpSocket};
+use embassy_net::udp::{UdpMetadata, UdpSocket};
 use embassy_net::{
     ConfigV4, ConfigV6, IpAddress, IpEndpoint, Ipv4Cidr, Ipv6Cidr, Stack, StackResources, StaticConfigV4,
     StaticConfigV6,
 };
 use esp_engine::adapter;
-use esp_engine::counters::{DropReason, Traffic};
 use esp_engine::crypto::Cipher;
 use esp_engine::engine::{Engine, Output, Settings};
 use esp_engine::resources::Resources;
-use esp_engine::sa::Spi;
 use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::output::Path;
@@ -31,17 +34,12 @@ use ike_core::output::Path;
 use crate::clock;
 use crate::config::Config;
 use crate::config::policies::MAX_SPD;
-use crate::management::{MAX_LISTED, Packets};
-use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Overflow, Queues, Report, Upward};
-use crate::role::gateway::forward;
+use crate::management::MAX_LISTED;
+use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Queues, Report, Upward};
+use sockets::{IKE_PORT, NAT_PORT, Sockets};
 
 /// Sockets that IKE needs of the stack's.
 pub const IKE_SOCKETS: usize = 2;
-
-const IKE_PORT: u16 = 500;
-const NAT_PORT: u16 = 4500;
-/// Datagrams that wait in a socket, each way.
-const WAITING: usize = 3;
 
 /// What Network needs in memory, apart from what the role adds: `SAS` pairs of SAs with replay windows
 /// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`] of them its own.
@@ -64,45 +62,6 @@ impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Defa
 {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Buffers of the two IKE sockets.
-pub(crate) struct Sockets {
-    ike: SocketMemory,
-    nat: SocketMemory,
-}
-
-impl Sockets {
-    const fn new() -> Self {
-        Self { ike: SocketMemory::new(), nat: SocketMemory::new() }
-    }
-}
-
-struct SocketMemory {
-    rx_meta: [PacketMetadata; WAITING],
-    rx: [u8; WAITING * MAX_DATAGRAM],
-    tx_meta: [PacketMetadata; WAITING],
-    tx: [u8; WAITING * MAX_DATAGRAM],
-}
-
-impl SocketMemory {
-    const fn new() -> Self {
-        Self {
-            rx_meta: [PacketMetadata::EMPTY; WAITING],
-            rx: [0; WAITING * MAX_DATAGRAM],
-            tx_meta: [PacketMetadata::EMPTY; WAITING],
-            tx: [0; WAITING * MAX_DATAGRAM],
-        }
-    }
-
-    fn open<'s>(&'s mut self, stack: Stack<'s>, port: u16) -> UdpSocket<'s> {
-        let mut socket =
-            UdpSocket::new(stack, &mut self.rx_meta, &mut self.rx, &mut self.tx_meta, &mut self.tx);
-        // A new socket on a port other than 0 can always be bound.
-        let bound = socket.bind(port);
-        debug_assert!(bound.is_ok());
-        socket
     }
 }
 
@@ -299,63 +258,4 @@ fn endpoint(address: SocketAddr) -> IpEndpoint {
 
 fn bump(count: &Cell<u32>) {
     count.set(count.get().saturating_add(1));
-}
-
-/// What became of packets and datagrams in Network.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Counters {
-    /// The engine's verdicts.
-    pub engine: esp_engine::counters::Counters,
-    /// What happened around the engine.
-    pub path: PathCounters,
-    /// What each pair of SAs carried, at most [`MAX_LISTED`].
-    pub sas: Vec<Carried, MAX_LISTED>,
-    /// What Control was too busy for.
-    pub overflow: Overflow,
-    /// IKE datagrams that the stack had no room for or no way to send.
-    pub unsent: u32,
-    /// Datagrams on IKE ports longer than [`MAX_DATAGRAM`].
-    pub oversize: u32,
-}
-
-/// What happened around the engine.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum PathCounters {
-    /// The adapter under the stack.
-    Host(adapter::Counters),
-    /// The forwarding path.
-    Gateway(forward::Counters),
-}
-
-/// What the pair with this SPI of ours carried.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct Carried {
-    /// The SPI that we chose.
-    pub spi: Spi,
-    /// Opened.
-    pub inbound: Traffic,
-    /// Sealed.
-    pub outbound: Traffic,
-}
-
-impl Counters {
-    /// What the pair with this SPI of ours carried; nothing when it is not listed.
-    pub fn carried(&self, spi: Spi) -> Carried {
-        let listed = self.sas.iter().find(|sa| sa.spi == spi).copied();
-        listed.unwrap_or(Carried { spi, inbound: Traffic::default(), outbound: Traffic::default() })
-    }
-
-    /// The totals that an operator sees.
-    pub fn packets(&self) -> Packets {
-        let harmless = |reason| matches!(reason, DropReason::Keepalive | DropReason::Dummy);
-        Packets {
-            sealed: self.engine.sealed.packets,
-            opened: self.engine.opened.packets,
-            bypassed_out: self.engine.bypassed_outbound,
-            bypassed_in: self.engine.bypassed_inbound,
-            without_sa: self.engine.without_sa,
-            dropped: self.engine.drops().filter(|(reason, _)| !harmless(*reason)).map(|(_, n)| n).sum(),
-            overflow: self.overflow.datagrams.saturating_add(self.overflow.notices),
-        }
-    }
 }

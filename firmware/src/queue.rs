@@ -3,7 +3,7 @@
 //!
 //! An SA is installed before the message that announces it leaves because both take the same way
 //! down. Packets never wait for Control: when the way up is full, an IKE datagram is dropped (its
-//! sender repeats it) and a [`Notice`] waits in the [`Backlog`], merged with its like.
+//! sender repeats it) and a [`Notice`] waits in a backlog, merged with its like.
 
 use core::cell::{Cell, RefCell};
 
@@ -291,6 +291,18 @@ mod tests {
         core::iter::from_fn(|| queues.up.try_receive().ok())
             .filter_map(|report| if let Report::Notice(notice) = report { Some(notice) } else { None })
             .collect()
+    }
+
+    /// The halves may run in executors of different priority.
+    #[test]
+    fn what_the_halves_share_may_cross_between_executors() {
+        fn crosses<T: Send>() {}
+        fn is_shared<T: Sync>() {}
+        crosses::<Command<SoftwareCipher>>();
+        crosses::<Report>();
+        is_shared::<Queues<SoftwareCipher>>();
+        is_shared::<crate::management::Management>();
+        is_shared::<crate::side_by_side::Wakers>();
     }
 
     #[test]

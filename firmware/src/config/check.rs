@@ -1,13 +1,13 @@
 //! Refuses a configuration that cannot work or that would mean less protection than it says
 //! (RFC 4301 §4.4, RFC 5386 §2): which entry, what is wrong with it, what to write instead.
 
-use core::fmt;
 use core::net::IpAddr;
 
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
 use ike_core::wire::spki;
 
+pub use super::fault::{Entry, Fault, Refused};
 use super::{
     Action, Authentication, Config, EVERY_PROTOCOL, Identity, Peer, Policy, Ports, Prefix, PrivateKey, Role,
     Start,
@@ -15,211 +15,6 @@ use super::{
 
 /// Fewer octets of a shared key can be guessed off-line by whoever sees one exchange.
 pub const MIN_SHARED_KEY: usize = 16;
-
-/// One entry of a configuration and what is wrong with it.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// Which entry.
-    pub entry: Entry,
-    /// What is wrong.
-    pub fault: Fault,
-}
-
-/// An entry; those of a list by their place, from 0.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Entry {
-    /// The device's own identity.
-    Identity,
-    /// The device's own key.
-    Key,
-    /// The list of ports.
-    Interfaces,
-    /// One port.
-    Interface(u8),
-    /// A static route.
-    Route(u8),
-    /// A peer.
-    Peer(u8),
-    /// A policy.
-    Policy(u8),
-    /// The list of suites.
-    Suites,
-    /// The durations.
-    Timing,
-}
-
-/// What is wrong with an entry.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Fault {
-    /// A host has another number of ports than one.
-    HostPorts,
-    /// A gateway has another number of ports than two.
-    GatewayPorts,
-    /// A port without an address.
-    NoAddress,
-    /// Two addresses of one family on one port.
-    SecondOfFamily,
-    /// Not an address that a device can have.
-    NotUnicast,
-    /// A prefix longer than its addresses.
-    PrefixLength,
-    /// A network with bits behind its prefix.
-    HostBits,
-    /// Two ports attached to the same network.
-    SameNetwork,
-    /// A route's neighbour is on no attached network.
-    Unreachable,
-    /// A route or a peer leads to ourselves.
-    Ourselves,
-    /// Addresses of both families where one is meant.
-    MixedFamilies,
-    /// Not a host name as RFC 1123 has them.
-    BadName,
-    /// An identity without octets.
-    EmptyIdentity,
-    /// A name is missing.
-    NoName,
-    /// Two peers of one name.
-    DuplicateName,
-    /// Two peers of one identity.
-    DuplicateIdentity,
-    /// A peer without an identity that is not the BTNS wildcard.
-    NoIdentity,
-    /// A peer has the device's own identity.
-    OwnIdentity,
-    /// A peer without a key, fingerprint or secret.
-    NoCredential,
-    /// Not an Ed25519 or P-256 SubjectPublicKeyInfo.
-    UnknownKey,
-    /// A shared key that can be guessed.
-    ShortSharedKey,
-    /// A peer that authenticates by signature although the device has no key of its own.
-    NoOwnKey,
-    /// A key that is zero.
-    ZeroKey,
-    /// The BTNS wildcard with an identity, an address or ranges.
-    NarrowWildcard,
-    /// A peer behind the BTNS wildcard.
-    BehindWildcard,
-    /// A peer to call at once, without an address.
-    NoWay,
-    /// A range of ports that ends before it begins.
-    PortOrder,
-    /// Ports of a protocol without ports.
-    NoPorts,
-    /// A policy names a peer that is not there.
-    UnknownPeer,
-    /// A policy that protects asks for no authentication at all.
-    ClearMinimum,
-    /// A policy names an authenticated peer and is content with less.
-    MinimumTooLow,
-    /// A policy asks for more than its peer can show.
-    MinimumTooHigh,
-    /// A policy that protects, and no peer that could.
-    NoPeer,
-    /// Transport mode for somebody else's addresses.
-    ForeignTransport,
-    /// Tunnel mode on a host.
-    HostTunnel,
-    /// Traffic that the policy's peer may not speak for.
-    OutsideRanges,
-    /// Everything that the policy matches is matched by an earlier one.
-    Shadowed,
-    /// No suite at all.
-    NoSuite,
-    /// A duration or count that stops the device from ever reaching anyone.
-    ZeroTiming,
-}
-
-impl Fault {
-    /// What is wrong and what to write instead, for an operator.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::HostPorts => "a host has one port: leave one interface, or write role \"gateway\"",
-            Self::GatewayPorts => {
-                "a gateway has two ports: write two interfaces, the one towards the peers first"
-            }
-            Self::NoAddress => "an interface needs an address with its prefix length, such as 192.0.2.1/24",
-            Self::SecondOfFamily => "one IPv4 and one IPv6 address an interface: remove the other one",
-            Self::NotUnicast => "this address cannot belong to a device: write a unicast address",
-            Self::PrefixLength => "a prefix length is at most 32 for IPv4 and 128 for IPv6",
-            Self::HostBits => {
-                "bits behind the prefix are set: write the network's own address, or a longer prefix"
-            }
-            Self::SameNetwork => "both interfaces are attached to this network: give each its own",
-            Self::Unreachable => {
-                "no interface is attached to this neighbour's network: name a neighbour that is"
-            }
-            Self::Ourselves => "this is the device's own address: name the other end",
-            Self::MixedFamilies => "IPv4 and IPv6 are mixed: write an entry for each",
-            Self::BadName => "not a host name: letters, digits, hyphens and dots, such as router.example",
-            Self::EmptyIdentity => "an identity needs octets: write a name, an address or a key ID",
-            Self::NoName => "give it a name: status and reasons are shown under it",
-            Self::DuplicateName => "an earlier peer has this name: names tell peers apart",
-            Self::DuplicateIdentity => "an earlier peer has this identity and would always match first",
-            Self::NoIdentity => "say whom this peer has to claim to be, or make it the BTNS wildcard",
-            Self::OwnIdentity => "this is the device's own identity: write the peer's",
-            Self::NoCredential => {
-                "nothing to authenticate by: write its public key, a fingerprint or a shared key"
-            }
-            Self::UnknownKey => {
-                "not a public key that is understood: write an Ed25519 or P-256 SubjectPublicKeyInfo"
-            }
-            Self::ShortSharedKey => "a shared key needs at least 16 random octets",
-            Self::NoOwnKey => {
-                "the device has no key of its own to sign with: make one, or use shared keys only"
-            }
-            Self::ZeroKey => "this key is all zero: make a new one",
-            Self::NarrowWildcard => "the BTNS wildcard is for anyone: remove identity, address and ranges",
-            Self::BehindWildcard => "the BTNS wildcard comes last and there is only one: move it to the end",
-            Self::NoWay => "a peer to call at once needs an address, or start \"on-traffic\" or \"never\"",
-            Self::PortOrder => "the last port lies before the first: swap them",
-            Self::NoPorts => {
-                "only TCP (6), UDP (17), DCCP (33), SCTP (132) and UDP-Lite (136) have ports: name one"
-            }
-            Self::UnknownPeer => "no peer has this name: write one of the names under peers",
-            Self::ClearMinimum => {
-                "protection without any authentication: write a minimum of at least \"null\", or bypass"
-            }
-            Self::MinimumTooLow => {
-                "the policy names a peer that authenticates: write minimum \"shared\" or above"
-            }
-            Self::MinimumTooHigh => {
-                "its peer can never show that much: lower the minimum or strengthen the peer"
-            }
-            Self::NoPeer => "no peer could protect this: add one, or write bypass or discard",
-            Self::ForeignTransport => {
-                "transport mode is for the device's own addresses: write mode \"tunnel\""
-            }
-            Self::HostTunnel => "a host uses transport mode: write mode \"transport\", or role \"gateway\"",
-            Self::OutsideRanges => {
-                "its peer may not speak for these addresses: add them to the peer's ranges"
-            }
-            Self::Shadowed => "an earlier policy matches all of this: move this one before it, or remove it",
-            Self::NoSuite => "nothing could be negotiated: write \"fast-software\", \"hardware-aes\" or both",
-            Self::ZeroTiming => "0 here means that no peer is ever reached: write at least 1",
-        }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.entry {
-            Entry::Identity => f.write_str("identity"),
-            Entry::Key => f.write_str("key"),
-            Entry::Interfaces => f.write_str("interfaces"),
-            Entry::Interface(n) => write!(f, "interface {}", u16::from(n) + 1),
-            Entry::Route(n) => write!(f, "route {}", u16::from(n) + 1),
-            Entry::Peer(n) => write!(f, "peer {}", u16::from(n) + 1),
-            Entry::Policy(n) => write!(f, "policy {}", u16::from(n) + 1),
-            Entry::Suites => f.write_str("suites"),
-            Entry::Timing => f.write_str("timing"),
-        }?;
-        write!(f, ": {}", self.fault.advice())
-    }
-}
-
-impl core::error::Error for Refused {}
 
 impl Config {
     /// Whether a device can work by this and means what it says.
@@ -232,6 +27,7 @@ impl Config {
             network(route.to)?;
             same_family(route.to.address, route.via)?;
             self.check_remote(route.via)?;
+            require(self.role == Role::Gateway || route.to.length == 0, Fault::HostRoute)?;
             let attached = self.addresses().any(|own| own.contains(route.via));
             require(attached, Fault::Unreachable)
         })?;

@@ -145,6 +145,7 @@ fn routes_lead_through_an_attached_neighbour() {
     refused(first, Fault::MixedFamilies, gateway(), |c| c.routes[0].via = "2001:db8::2".parse().unwrap());
     refused(first, Fault::Ourselves, gateway(), |c| c.routes[0].via = "10.1.0.1".parse().unwrap());
     refused(first, Fault::Unreachable, gateway(), |c| c.routes[0].via = "198.51.100.1".parse().unwrap());
+    refused(first, Fault::HostRoute, host(), |c| c.routes[0].to = prefix("10.2.0.0/16"));
     refused(Entry::Route(1), Fault::NotUnicast, gateway(), |c| c.routes[1].via = "ff02::2".parse().unwrap());
 }
 
@@ -303,7 +304,7 @@ fn secrets_do_not_show() {
     let mut config = host();
     config.peers[0].authentication = Authentication::Shared(SharedKey::new(&[0xAB; 16]).unwrap());
     let mut text: String<4096> = String::new();
-    fmt::write(&mut text, format_args!("{config:?}")).unwrap();
+    core::fmt::write(&mut text, format_args!("{config:?}")).unwrap();
     assert!(text.contains("Ed25519(..)") && text.contains("Shared(..)"));
     assert!(!text.contains("171") && !text.contains("[1, 1, 1"));
 }

@@ -20,7 +20,7 @@ use ike_core::wire::spki;
 use super::policies::MAX_SPD;
 use super::{
     Action, Authentication, Config, Identity, MAX_INTERFACES, MAX_KEYS, MAX_PEERS, MAX_RANGES, MAX_SUITES,
-    Peer, Prefix, PrivateKey, Suite, Timing,
+    Peer, Prefix, PrivateKey, Start, Suite, Timing,
 };
 
 const IKE_PORT: u16 = 500;
@@ -130,7 +130,8 @@ fn entry<'t>(peer: &'t Peer, keys: &'t [PublicKey], ranges: &'t [AddressRange]) 
         matcher: peer.identity.as_ref().map_or(Matcher::Any, |id| Matcher::Exact(id.translate())),
         authentication,
         claim: if ranges.is_empty() { Claim::OwnAddress } else { Claim::Ranges(ranges) },
-        address: peer.address.map(|address| SocketAddr::new(address, IKE_PORT)),
+        // Key management never calls whom it has no address for.
+        address: peer.address.filter(|_| peer.start != Start::Never).map(|a| SocketAddr::new(a, IKE_PORT)),
         // Who is known by what it shows is taken to know us that way too.
         send_key: !knows_keys,
     }
@@ -222,6 +223,14 @@ mod tests {
         );
         assert!(matches!(pad[0].claim, Claim::Ranges([_, _])));
         assert_eq!(pad[0].address, Some("192.0.2.2:500".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_peer_that_begins_itself_is_never_called() {
+        let mut config = host();
+        config.peers[0].start = Start::Never;
+        let tables = Tables::new(&config);
+        assert_eq!(tables.pad()[0].address, None);
     }
 
     #[test]

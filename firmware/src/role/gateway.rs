@@ -11,6 +11,7 @@
 
 pub mod forward;
 mod icmp;
+mod inspect;
 mod link;
 mod local;
 mod neighbour;

@@ -16,13 +16,13 @@ use esp_engine::counters::DropReason;
 use esp_engine::crypto::Cipher;
 use esp_engine::engine::{Engine, Inbound, Outbound, Seal};
 use esp_engine::reassembly::{Collected, HEADROOM, Reassembly};
-use esp_engine::selector::{Ports, Selectors};
+use esp_engine::selector::Ports;
 use esp_engine::time::Instant;
 use esp_engine::wire::{ip, udp};
 use heapless::{Deque, Vec};
-use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 
-use super::icmp::{self, Limiter, Problem};
+use super::icmp::{self, Limiter};
+use super::inspect::{Refusal, check_header, spend_hop};
 use super::link::{self, Frame, Own};
 use super::local::Local;
 use super::neighbour::{HeldPacket, LinkAddress, MAX_PACKET, Neighbours, Resolution, Task};
@@ -58,7 +58,7 @@ pub(super) struct Port {
 
 /// Where a packet comes from.
 #[derive(Copy, Clone, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     /// In clear, from the protected side.
     Inside,
     /// In clear, from the unprotected side.
@@ -67,42 +67,6 @@ enum Origin {
     Tunnel,
     /// Our own, or one that was on its way already.
     Here,
-}
-
-/// Why a packet goes no further.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Refusal {
-    Malformed,
-    Martian,
-    Unforwardable,
-    Unserved,
-    TimeExceeded,
-    NoRoute,
-    TooBig(u16),
-    Prohibited,
-    Engine,
-    /// It may wait.
-    WantsSa(Selectors),
-    HoldFull,
-    NeighbourFull,
-    HostUnreachable,
-    NoRoom,
-    StackFull,
-    Fragment,
-}
-
-impl Refusal {
-    /// What its source hears of it.
-    fn problem(self) -> Option<Problem> {
-        match self {
-            Self::TimeExceeded => Some(Problem::TimeExceeded),
-            Self::NoRoute => Some(Problem::NoRoute),
-            Self::TooBig(mtu) => Some(Problem::TooBig(mtu)),
-            Self::Prohibited => Some(Problem::Prohibited),
-            Self::HostUnreachable => Some(Problem::HostUnreachable),
-            _ => None,
-        }
-    }
 }
 
 /// The forwarding path without its ports' drivers.
@@ -462,35 +426,11 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         }
     }
 
-    fn check_source(&self, origin: Origin, source: IpAddr) -> Result<(), Refusal> {
-        let broadcast = matches!(source, IpAddr::V4(a) if a.is_broadcast());
-        let never = source.is_unspecified() || source.is_multicast() || source.is_loopback() || broadcast;
-        let spoofed = origin == Origin::Outside && self.attached(INSIDE).any(|net| net.contains(source));
-        if never || spoofed || self.is_own(source) { Err(Refusal::Martian) } else { Ok(()) }
-    }
-
-    fn check_destination(&self, destination: IpAddr) -> Result<(), Refusal> {
-        let beyond_link = match destination {
-            // Directed broadcasts are not forwarded either (RFC 2644).
-            IpAddr::V4(a) => {
-                let networks = self.attached(OUTSIDE).chain(self.attached(INSIDE));
-                let directed = networks
-                    .filter(|net| net.length < 31)
-                    .any(|net| net.range().is_some_and(|range| range.last() == destination));
-                !(a.is_broadcast() || a.is_link_local() || directed)
-            }
-            IpAddr::V6(a) => !a.is_unicast_link_local(),
-        };
-        let usable =
-            !(destination.is_multicast() || destination.is_unspecified() || destination.is_loopback());
-        if usable && beyond_link { Ok(()) } else { Err(Refusal::Unforwardable) }
-    }
-
     fn port(&self, port: u8) -> Option<&Port> {
         self.ports.get(usize::from(port))
     }
 
-    fn attached(&self, port: u8) -> impl Iterator<Item = &Prefix> {
+    pub(super) fn attached(&self, port: u8) -> impl Iterator<Item = &Prefix> {
         self.port(port).into_iter().flat_map(|port| &port.addresses)
     }
 
@@ -498,32 +438,9 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         self.attached(port).map(|prefix| prefix.address).find(|address| address.is_ipv4() == v4)
     }
 
-    fn is_own(&self, address: IpAddr) -> bool {
+    pub(super) fn is_own(&self, address: IpAddr) -> bool {
         self.ports.iter().flat_map(|port| &port.addresses).any(|prefix| prefix.address == address)
     }
-}
-
-/// The checksum of an IPv4 header (RFC 1812 §5.2.2); IPv6 has none.
-fn check_header(packet: &[u8]) -> Result<(), Refusal> {
-    match Ipv4Packet::new_checked(packet) {
-        Ok(v4) if v4.version() == 4 && !v4.verify_checksum() => Err(Refusal::Malformed),
-        _ => Ok(()),
-    }
-}
-
-/// Lowers TTL or hop limit by one (RFC 1812 §5.3.1, RFC 8200 §3).
-fn spend_hop(packet: &mut [u8]) -> Result<(), Refusal> {
-    if packet.first().is_some_and(|octet| octet >> 4 == 4) {
-        let mut v4 = Ipv4Packet::new_checked(packet).map_err(|_| Refusal::Malformed)?;
-        let left = v4.hop_limit().checked_sub(1).filter(|left| *left > 0).ok_or(Refusal::TimeExceeded)?;
-        v4.set_hop_limit(left);
-        v4.fill_checksum();
-    } else {
-        let mut v6 = Ipv6Packet::new_checked(packet).map_err(|_| Refusal::Malformed)?;
-        let left = v6.hop_limit().checked_sub(1).filter(|left| *left > 0).ok_or(Refusal::TimeExceeded)?;
-        v6.set_hop_limit(left);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

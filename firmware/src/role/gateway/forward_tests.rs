@@ -6,7 +6,7 @@ use esp_engine::resources::Resources;
 use esp_engine::sa::{ChildSa, KeyPair, Lifetime, Mode, PeerKey, Spi};
 use esp_engine::selector::TrafficSelector;
 use esp_engine::spd::Level;
-use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet};
+use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, Ipv4Packet, Ipv6Packet};
 
 use super::super::icmp::tests::packet;
 use super::*;

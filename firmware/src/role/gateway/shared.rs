@@ -8,7 +8,7 @@ use esp_engine::hold::Hold;
 use esp_engine::selector::Selectors;
 use esp_engine::time::Instant;
 
-use super::forward::Refusal;
+use super::inspect::Refusal;
 use super::neighbour::HeldPacket;
 use crate::network::{DataPath, PathCounters};
 
