@@ -7,7 +7,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use esp_engine::crypto::Algorithm;
+use esp_engine::crypto::{Algorithm, RawKey};
+use esp_engine::sa::Spi;
+use firmware::report::Event;
 
 use crate::cable::{Origin, Seen};
 use crate::key::hex;
@@ -51,6 +53,31 @@ pub struct Keys {
     pub esp: Vec<EspKey>,
 }
 
+/// Keeps the keys that an event carries.
+pub fn keep_keys(keys: &mut Keys, event: &Event) {
+    match event {
+        Event::IkeKeys(ike) => keys.ike.push(IkeKeys {
+            initiator_spi: ike.spis.initiator.to_be_bytes(),
+            responder_spi: ike.spis.responder.to_be_bytes(),
+            algorithm: ike.algorithm,
+            initiator_key: ike.initiator.octets().to_vec(),
+            responder_key: ike.responder.octets().to_vec(),
+        }),
+        Event::ChildKeys(child) => {
+            let esp = |source, destination, spi: Spi, key: &RawKey| EspKey {
+                source,
+                destination,
+                spi: spi.get(),
+                algorithm: key.algorithm(),
+                key: key.octets().to_vec(),
+            };
+            keys.esp.push(esp(child.remote, child.local, child.inbound, &child.keys.inbound));
+            keys.esp.push(esp(child.local, child.remote, child.outbound, &child.keys.outbound));
+        }
+        _ => {}
+    }
+}
+
 /// Where the files are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {
@@ -61,10 +88,10 @@ pub struct Written {
 }
 
 impl Written {
-    /// The command that shows the decrypted BGP messages.
-    pub fn tshark(&self) -> String {
+    /// The command that shows what is inside ESP of this protocol, by tshark's name.
+    pub fn tshark(&self, protocol: &str) -> String {
         format!(
-            "WIRESHARK_CONFIG_DIR={} tshark -r {} -o esp.enable_encryption_decode:TRUE -Y bgp",
+            "WIRESHARK_CONFIG_DIR={} tshark -r {} -o esp.enable_encryption_decode:TRUE -Y {protocol}",
             self.tables.display(),
             self.capture.display()
         )

@@ -15,6 +15,7 @@ use crate::cable::Cable;
 use crate::capture::{self, Keys};
 use crate::{executor, time};
 
+pub mod against;
 pub mod eavesdropper;
 mod forge;
 mod router;
@@ -48,6 +49,8 @@ impl Default for Options {
 pub enum Failure {
     /// What was to be seen and was not.
     Scene(String),
+    /// A program of others is missing, or did not do what it was asked.
+    Peer(crate::peer::PeerError),
     /// The capture could not be written.
     Capture(PathBuf, io::Error),
 }
@@ -56,6 +59,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Scene(what) => write!(f, "the demo failed: {what}"),
+            Self::Peer(error) => write!(f, "{error}"),
             Self::Capture(folder, error) => {
                 write!(f, "{}: {error}; name another folder with --capture", folder.display())
             }
@@ -101,7 +105,7 @@ pub fn run(options: &Options, out: Box<dyn Write>) -> Result<Outcome, Failure> {
     let strangers = scenes::Strangers::new(&other_cable, strangers);
     scenes += perform(strangers.tasks(), scenes::strangers(&strangers, &story))?;
 
-    story.finish(scenes, &written);
+    story.finish(scenes, &written, "bgp");
     Ok(Outcome { scenes, written })
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use buttons::{config, demo, key, manage, run};
+use buttons::{config, demo, key, manage, run, words};
 use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
 
@@ -21,6 +21,9 @@ struct Arguments {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Options of the demo, which runs without a command")]
 struct DemoArguments {
+    /// Meet a program from the distribution (root).
+    #[arg(long)]
+    peer: Option<demo::against::PeerKind>,
     /// Let time pass as it does outside.
     #[arg(long)]
     real_time: bool,
@@ -39,6 +42,7 @@ const EXAMPLES: &str = "\
 Examples:
   buttons                            two routers, one cable, some attackers
   buttons --real-time                the same, to watch
+  sudo buttons --peer strongswan     strongSwan at the other end
   buttons key new own.pem            make a key
   buttons key export own.pem         show its public half, for the peer
   buttons run device.toml            be a device; `status` and `why` ask it
@@ -135,16 +139,20 @@ fn main() -> ExitCode {
 }
 
 fn run_demo(arguments: DemoArguments) -> Result<(), String> {
-    let DemoArguments { real_time, json, seed, capture } = arguments;
+    let DemoArguments { peer, real_time, json, seed, capture } = arguments;
     let capture = capture.unwrap_or_else(|| demo::Options::default().capture);
     let options = demo::Options { real_time, seed, json, capture };
-    demo::run(&options, Box::new(std::io::stdout())).map(drop).map_err(|failure| failure.to_string())
+    let out = Box::new(std::io::stdout());
+    if let Some(kind) = peer {
+        return demo::against::run(kind, &options, out).map_err(|failure| failure.to_string());
+    }
+    demo::run(&options, out).map(drop).map_err(|failure| failure.to_string())
 }
 
 fn run_device(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
     eprintln!("buttons: running; `buttons status --socket {}` asks how it is", device.socket.display());
-    match run::run(&device, |sentence| eprintln!("{sentence}")) {
+    match run::run(&device, |event| words::of(event).iter().for_each(|sentence| eprintln!("{sentence}"))) {
         Err(stopped) => Err(stopped.to_string()),
         Ok(never) => match never {},
     }

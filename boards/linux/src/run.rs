@@ -17,7 +17,7 @@ use rand_core::TryRng;
 use crate::config::{Device, PortName};
 use crate::port::interface::Unusable;
 use crate::port::{AnyWire, Port, packet, tap};
-use crate::{executor, manage, time, words};
+use crate::{executor, manage, time};
 
 /// Pairs of SAs; a Linux machine has the room.
 const SAS: usize = 64;
@@ -60,11 +60,11 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Runs `device` until something stops it; `tell` hears what happens, in sentences.
+/// Runs `device` until something stops it; `hear` is told what happens.
 ///
 /// # Errors
 /// [`Stopped`].
-pub fn run(device: &Device, tell: impl Fn(&str)) -> Result<Infallible, Stopped> {
+pub fn run(device: &Device, hear: impl Fn(&Event)) -> Result<Infallible, Stopped> {
     time::make_real();
     let ports = device.ports.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(Stopped::Port)?;
     let listener = listen(&device.socket).map_err(|error| Stopped::Socket(device.socket.clone(), error))?;
@@ -74,7 +74,7 @@ pub fn run(device: &Device, tell: impl Fn(&str)) -> Result<Infallible, Stopped> 
         config: &device.config,
         crypto: Software,
         rng: SysRng,
-        sink: |_now, event: &Event| words::of(event).iter().for_each(|sentence| tell(sentence)),
+        sink: |_now, event: &Event| hear(event),
         management: &management,
         seed: SysRng.try_next_u64().map_err(|_| Stopped::Random)?,
         wakers: Box::leak(Box::new(Wakers::new())),

@@ -22,29 +22,31 @@ use esp_engine::sa::{ChildSa, KeyPair, Lifetime, Mode, PeerKey, Spi};
 use esp_engine::selector::{AddressRange, TrafficSelector};
 use esp_engine::spd::{Action, Level, Policy, PolicyId};
 use esp_engine::time::Instant;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
 fn main() {
     let arguments = Arguments::from_args();
-    let missing = Command::new("tshark").arg("-v").output().is_err();
-    let required = std::env::var_os("BUTTONS_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    let mut trials = Vec::new();
+    let mut trials = vec![trial("tshark_decrypts_ike_and_bgp_of_the_demo", decrypts_the_demo)];
     for algorithm in [Algorithm::Aes128Gcm16, Algorithm::Aes256Gcm16] {
         let name = format!("tshark_decrypts_a_bgp_session_under_{algorithm:?}");
-        trials.push(match missing && !required {
-            true => Trial::test(name + " (tshark is not installed)", || Ok(())).with_ignored_flag(true),
-            false => Trial::test(name, move || decrypts(algorithm)),
-        });
+        trials.push(trial(name, move || decrypts(algorithm)));
     }
-    let name = String::from("tshark_decrypts_ike_and_bgp_of_the_demo");
-    trials.push(match missing && !required {
-        true => Trial::test(name + " (tshark is not installed)", || Ok(())).with_ignored_flag(true),
-        false => Trial::test(name, decrypts_the_demo),
-    });
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A test that is ignored, with the reason, where tshark is not installed.
+fn trial(name: impl Into<String>, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || {
+        let missing = Command::new("tshark").arg("-v").output().is_err();
+        match (missing, std::env::var_os("BUTTONS_REQUIRE_PEERS")) {
+            (false, _) => run().map(|()| Completion::Completed),
+            (true, None) => Ok(Completion::ignored_with("tshark is not installed: apt-get install tshark")),
+            (true, Some(_)) => Err("tshark is not installed: apt-get install tshark".into()),
+        }
+    })
 }
 
 /// A pair of SAs with keys by hand, seen from the end with this address.
@@ -164,7 +166,7 @@ fn decrypts_the_demo() -> Result<(), Failed> {
     let folder = std::env::temp_dir().join(format!("buttons-tshark-demo-{}", std::process::id()));
     let options = demo::Options { capture: folder.clone(), ..demo::Options::default() };
     let outcome = demo::run(&options, Box::new(std::io::sink()))?;
-    let bgp = outcome.written.tshark();
+    let bgp = outcome.written.tshark("bgp");
     let ike = bgp.replace("-Y bgp", "-Y isakmp.exchangetype==35 -V");
     let messages = ["OPEN Message", "KEEPALIVE Message", "UPDATE Message"];
     shows(&bgp, &messages)?;
@@ -185,7 +187,7 @@ fn shows(command: &str, words: &[&str]) -> Result<(), Failed> {
 fn decrypts(algorithm: Algorithm) -> Result<(), Failed> {
     let folder = std::env::temp_dir().join(format!("buttons-{algorithm:?}-{}", std::process::id()));
     let written = captured(algorithm, &folder);
-    shows(&written.tshark(), &["OPEN Message", "KEEPALIVE Message", "UPDATE Message"])?;
+    shows(&written.tshark("bgp"), &["OPEN Message", "KEEPALIVE Message", "UPDATE Message"])?;
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }

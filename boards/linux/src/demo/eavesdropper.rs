@@ -7,7 +7,7 @@ use crate::cable::{Origin, Seen};
 /// What a frame is to someone who cannot decrypt.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// ARP.
+    /// ARP, Neighbor Discovery, multicast listeners: how neighbours find each other.
     Arp,
     /// UDP 500, or UDP 4500 with the non-ESP marker.
     Ike,
@@ -22,9 +22,16 @@ pub fn kind(frame: &[u8]) -> Kind {
     let Some((header, packet)) = frame.split_at_checked(14) else { return Kind::Clear };
     match header.last_chunk::<2>() {
         Some([0x08, 0x06]) => Kind::Arp,
+        Some([0x86, 0xdd]) if is_link_local_icmp(packet) => Kind::Arp,
         Some([0x08, 0x00]) => kind_of_packet(packet),
         _ => Kind::Clear,
     }
+}
+
+/// ICMPv6, at once or behind a hop-by-hop header, from or to a link's own addresses.
+fn is_link_local_icmp(packet: &[u8]) -> bool {
+    let icmp = matches!(packet, [_, _, _, _, _, _, 58 | 0, ..]);
+    icmp && matches!(packet.get(24..26), Some([0xff, 0x02] | [0xfe, 0x80]))
 }
 
 fn kind_of_packet(packet: &[u8]) -> Kind {
@@ -43,7 +50,7 @@ fn kind_of_packet(packet: &[u8]) -> Kind {
 /// Frames by kind, those of the attacker left out.
 #[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
 pub struct Tally {
-    /// ARP.
+    /// ARP and its like.
     pub arp: usize,
     /// IKE.
     pub ike: usize,

@@ -32,7 +32,7 @@ use rand_core::SeedableRng;
 use super::story::Story;
 use crate::bgp::{self, Session, Speaker, message};
 use crate::cable::End;
-use crate::capture::{EspKey, IkeKeys, Keys};
+use crate::capture::{self, Keys};
 use crate::{executor, key};
 
 pub use firmware::config::Start;
@@ -318,30 +318,8 @@ impl Router {
     }
 
     fn keep_keys(&self, event: &Event) {
-        let Some(mut keys) = self.keys.as_ref().map(|keys| keys.borrow_mut()) else { return };
-        match event {
-            Event::IkeKeys(ike) => keys.ike.push(IkeKeys {
-                initiator_spi: ike.spis.initiator.to_be_bytes(),
-                responder_spi: ike.spis.responder.to_be_bytes(),
-                algorithm: ike.algorithm,
-                initiator_key: ike.initiator.octets().to_vec(),
-                responder_key: ike.responder.octets().to_vec(),
-            }),
-            Event::ChildKeys(child) => {
-                let esp = |source,
-                           destination,
-                           spi: esp_engine::sa::Spi,
-                           key: &esp_engine::crypto::RawKey| EspKey {
-                    source,
-                    destination,
-                    spi: spi.get(),
-                    algorithm: key.algorithm(),
-                    key: key.octets().to_vec(),
-                };
-                keys.esp.push(esp(child.remote, child.local, child.inbound, &child.keys.inbound));
-                keys.esp.push(esp(child.local, child.remote, child.outbound, &child.keys.outbound));
-            }
-            _ => {}
+        if let Some(keys) = &self.keys {
+            capture::keep_keys(&mut keys.borrow_mut(), event);
         }
     }
 

@@ -50,15 +50,16 @@ impl Story {
     }
 
     /// Where the files are, and how to read them.
-    pub fn finish(&self, scenes: usize, written: &Written) {
+    pub fn finish(&self, scenes: usize, written: &Written, protocol: &str) {
+        let tshark = written.tshark(protocol);
         if self.json {
             let (capture, tables) = (written.capture.to_string_lossy(), written.tables.to_string_lossy());
-            self.object(&[("capture", &capture), ("tables", &tables), ("tshark", &written.tshark())]);
+            self.object(&[("capture", &capture), ("tables", &tables), ("tshark", &tshark)]);
             return;
         }
         self.line(&format!("\nAll {scenes} scenes took place. The capture of the first cable is in"));
-        self.line(&format!("{}; with its keys beside it, tshark reads the BGP:", written.capture.display()));
-        self.line(&format!("  {}", written.tshark()));
+        self.line(&format!("{}; with its keys beside it, tshark reads it:", written.capture.display()));
+        self.line(&format!("  {tshark}"));
     }
 
     fn line(&self, text: &str) {

@@ -81,7 +81,7 @@ impl Bird {
 
     /// How often the session has come up since the start.
     pub fn times_established(&self) -> usize {
-        self.log().matches("BGP session established").count()
+        self.log().matches("peer: State changed to up").count()
     }
 
     /// Whether this network was learnt from the neighbour.

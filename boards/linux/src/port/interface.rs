@@ -86,7 +86,10 @@ pub fn look_up(name: &str) -> Result<Interface, Unusable> {
 }
 
 /// What the kernel says about `name`, and whether it is up.
-fn describe(name: &str) -> io::Result<(Interface, bool)> {
+///
+/// # Errors
+/// As the system says.
+pub fn describe(name: &str) -> io::Result<(Interface, bool)> {
     // SAFETY: a new descriptor is owned by nobody else; errors are negative and caught.
     let socket = unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);

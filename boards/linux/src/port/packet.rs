@@ -28,12 +28,28 @@ pub struct PacketSocket {
 /// [`Unusable`], with what to do.
 pub fn open(name: &str) -> Result<Port<PacketSocket>, Unusable> {
     let interface = interface::look_up(name)?;
-    let wire = PacketSocket::open(&interface).map_err(|error| Unusable::from_error(name, error))?;
+    let wire = PacketSocket::open(&interface, Hears::OthersOnly)
+        .map_err(|error| Unusable::from_error(name, error))?;
     Ok(Port::new(wire, interface.address, interface.mtu))
 }
 
+/// Whose frames a socket gets.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Hears {
+    OthersOnly,
+    Everyone,
+}
+
 impl PacketSocket {
-    fn open(interface: &Interface) -> io::Result<Self> {
+    /// Opens `name` to hear what passes there in both directions, whoever it belongs to.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn eavesdrop(name: &str) -> io::Result<Self> {
+        Self::open(&interface::describe(name)?.0, Hears::Everyone)
+    }
+
+    fn open(interface: &Interface, hears: Hears) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         // SAFETY: a new descriptor is owned by nobody else; errors are negative and caught. Protocol 0
         // receives nothing before the socket is bound to one interface.
@@ -44,8 +60,8 @@ impl PacketSocket {
             }
             OwnedFd::from_raw_fd(fd)
         };
-        for option in [libc::PACKET_VNET_HDR, libc::PACKET_IGNORE_OUTGOING] {
-            let on: libc::c_int = 1;
+        let only_others = libc::c_int::from(hears == Hears::OthersOnly);
+        for (option, on) in [(libc::PACKET_VNET_HDR, 1), (libc::PACKET_IGNORE_OUTGOING, only_others)] {
             // SAFETY: the pointer and the length describe one live integer.
             let done = unsafe {
                 let length = size_of_val(&on) as libc::socklen_t;
