@@ -5,29 +5,31 @@
 //! Whatever is missing, a policy, an SA, room in a table, ends in a drop: no path leads from a
 //! packet that policy protects to clear octets.
 
-use core::net::IpAddr;
 use core::ops::Range;
 
 use heapless::VecView;
 
-use crate::counters::{Counters, DropReason, Traffic};
+use crate::counters::{Counters, DropReason};
 use crate::crypto::{Algorithm, Cipher};
 use crate::encapsulation;
 use crate::mtu::Wrapping;
 use crate::resources::{Desk, Resources};
-use crate::sa::{ChildSa, Encapsulation, Mode, PeerKey, SaReport, SaUpdate, Spi};
-use crate::sad::{Association, Sad, Stage};
-use crate::selector::{Selectors, TrafficSelectors};
-use crate::spd::{self, Action, Decision, Level, Policy, PolicyId, Unmatched};
+use crate::sa::{ChildSa, Mode, SaReport, SaUpdate, Spi};
+use crate::sad::Sad;
+use crate::selector::Selectors;
+use crate::spd::{self, Action, Decision, Policy, PolicyId, Unmatched};
 use crate::time::Instant;
 use crate::wire::ip;
 
 pub use crate::sad::InstallError;
 pub use crate::tunnel::DfPolicy;
 pub use outbound::Seal;
+pub use status::SaStatus;
 
 mod inbound;
 mod outbound;
+mod status;
+mod unwrap;
 
 /// One data plane. All state lies in its [`Resources`].
 #[derive(Debug)]
@@ -124,45 +126,6 @@ pub enum Output {
 /// The SPD is full.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct SpdFull;
-
-/// One pair of SAs as a user may see it.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct SaStatus<'a> {
-    /// The policy it serves.
-    pub policy: PolicyId,
-    /// The SPI that we chose.
-    pub inbound: Spi,
-    /// The SPI that the peer chose.
-    pub outbound: Spi,
-    /// Transport or tunnel.
-    pub mode: Mode,
-    /// Our outer address.
-    pub local: IpAddr,
-    /// The peer's outer address.
-    pub remote: IpAddr,
-    /// UDP around ESP.
-    pub encapsulation: Option<Encapsulation>,
-    /// Cipher and integrity.
-    pub algorithm: Algorithm,
-    /// 64-bit sequence numbers.
-    pub extended_sequence: bool,
-    /// Traffic on our side.
-    pub local_ts: &'a TrafficSelectors,
-    /// Traffic on the peer's side.
-    pub remote_ts: &'a TrafficSelectors,
-    /// How well the peer was authenticated.
-    pub level: Level,
-    /// Who the peer is.
-    pub peer: PeerKey,
-    /// Whether the peer is known to have the SA.
-    pub confirmed: bool,
-    /// Whether a hard limit has ended it.
-    pub expired: bool,
-    /// Authenticated packets that arrived.
-    pub received: Traffic,
-    /// Packets that were sealed.
-    pub sent: Traffic,
-}
 
 impl<'r, C: Cipher> Engine<'r, C> {
     /// An engine over `resources`, with what they already hold.
@@ -269,7 +232,7 @@ impl<'r, C: Cipher> Engine<'r, C> {
 
     /// Every pair of SAs.
     pub fn sas(&self) -> impl Iterator<Item = SaStatus<'_>> {
-        self.sad.iter().map(status)
+        self.sad.iter().map(SaStatus::of)
     }
 
     /// Octets of the largest IP packet that a stack above should send: what every protecting policy
@@ -304,27 +267,5 @@ impl<'r, C: Cipher> Engine<'r, C> {
             (Decision::None, Unmatched::Bypass) => Ok(None),
             (Decision::None, Unmatched::Discard) => Err(DropReason::NoPolicy),
         }
-    }
-}
-
-fn status<C: Cipher>(sa: &Association<C>) -> SaStatus<'_> {
-    SaStatus {
-        policy: sa.policy,
-        inbound: sa.inbound,
-        outbound: sa.outbound,
-        mode: sa.mode,
-        local: sa.local,
-        remote: sa.remote,
-        encapsulation: sa.encapsulation,
-        algorithm: sa.keys.inbound.algorithm(),
-        extended_sequence: sa.extended,
-        local_ts: &sa.local_ts,
-        remote_ts: &sa.remote_ts,
-        level: sa.level,
-        peer: sa.peer,
-        confirmed: sa.is_confirmed(),
-        expired: sa.stage == Stage::Expired,
-        received: sa.received,
-        sent: sa.sent(),
     }
 }

@@ -19,9 +19,9 @@
 //!
 //! [`engine::Engine`] decides about one packet at a time; all its state lies in
 //! [`resources::Resources`]. Key management installs [`sa::ChildSa`]s and polls for what it should
-//! know. Manual keying is the same without the polling. The engine exempts nothing by itself but IKE
-//! that arrives on the encapsulation port: IKE on port 500, neighbour discovery and DHCP want bypass
-//! policies ahead of any that protects them (RFC 4301 §4.4.1).
+//! know. Manual keying is the same without the polling. The engine exempts nothing by itself: IKE on
+//! ports 500 and 4500, neighbour discovery and DHCP want bypass policies ahead of any that protects
+//! them (RFC 4301 §4.4.1).
 //!
 //! The words: [`spd`] and [`selector`] say what is protected, [`sa`] how, [`counters`] what became of
 //! it. The packet: [`wire`], [`encapsulation`], [`mtu`], [`replay`]. The ciphers: [`crypto`]. Under a

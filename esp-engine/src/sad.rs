@@ -5,14 +5,17 @@
 use core::net::IpAddr;
 
 use crate::latch::Latch;
-use crate::sa::{ChildSa, SaReport, Spi};
-use crate::selector::{Selectors, TrafficSelectors};
+use crate::sa::{ChildSa, Spi};
+use crate::selector::Selectors;
 use crate::spd::PolicyId;
 use crate::time::Instant;
 
 pub(crate) use association::{Association, Stage};
+use chain::{Link, Place, single_address};
 
 mod association;
+mod chain;
+mod reports;
 
 /// Why a pair of SAs was not installed.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -42,25 +45,6 @@ pub(crate) struct Slot<C> {
 
 impl<C> Slot<C> {
     pub(crate) const EMPTY: Self = Self { association: None, chain: None };
-}
-
-/// A slot's number, in chains.
-type Link = Option<Place>;
-
-/// A slot's number plus one, so that [`Link`] takes two octets.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Place(core::num::NonZeroU16);
-
-impl Place {
-    /// Slots are fewer than `u16::MAX`.
-    fn new(slot: usize) -> Self {
-        let number = u16::try_from(slot).unwrap_or(u16::MAX - 1);
-        Self(core::num::NonZeroU16::MIN.saturating_add(number))
-    }
-
-    fn slot(self) -> usize {
-        usize::from(self.0.get() - 1)
-    }
 }
 
 /// What the table keeps beside its slots.
@@ -214,102 +198,6 @@ impl<'r, C> Sad<'r, C> {
         self.ledger.next_change
     }
 
-    /// Puts the SA into the queue if it has something to report and is not in there.
-    pub(crate) fn note(&mut self, spi: Spi) {
-        self.queue_reports(self.slot_of(spi));
-    }
-
-    fn queue_reports(&mut self, slot: usize) {
-        let Some(sa) = self.at_mut(slot).filter(|sa| sa.has_report() && !sa.queued) else { return };
-        sa.queued = true;
-        sa.next_report = None;
-        let place = Some(Place::new(slot));
-        match self.ledger.last_report.and_then(|last| self.at_mut(last.slot())) {
-            Some(last) => last.next_report = place,
-            None => self.ledger.first_report = place,
-        }
-        self.ledger.last_report = place;
-    }
-
-    /// The next thing that an SA has to say.
-    pub(crate) fn next_report(&mut self) -> Option<SaReport> {
-        let slot = self.ledger.first_report?.slot();
-        let sa = self.at_mut(slot)?;
-        let report = sa.take_report();
-        if !sa.has_report() {
-            self.unlink_report(slot);
-        }
-        report
-    }
-
-    fn unlink_report(&mut self, slot: usize) {
-        let Some(sa) = self.at_mut(slot).filter(|sa| sa.queued) else { return };
-        sa.queued = false;
-        let next = sa.next_report.take();
-        let this = Some(Place::new(slot));
-        let mut before = None;
-        let mut at = self.ledger.first_report;
-        while at.is_some() && at != this {
-            before = at;
-            at = at.and_then(|place| self.at(place.slot())).and_then(|sa| sa.next_report);
-        }
-        match before.and_then(|place| self.at_mut(place.slot())) {
-            Some(sa) => sa.next_report = next,
-            None => self.ledger.first_report = next,
-        }
-        if self.ledger.last_report == this {
-            self.ledger.last_report = before;
-        }
-    }
-
-    fn unlink_chain(&mut self, chain: usize, slot: usize) {
-        let this = Some(Place::new(slot));
-        let older = self.at(slot).and_then(|sa| sa.older);
-        let Some(head) = self.slots.get_mut(chain) else { return };
-        if head.chain == this {
-            head.chain = older;
-            return;
-        }
-        let mut at = head.chain;
-        while let Some(sa) = at.and_then(|place| self.at_mut(place.slot())) {
-            if sa.older == this {
-                sa.older = older;
-                return;
-            }
-            at = sa.older;
-        }
-    }
-
-    /// Every SA that may serve `policy` towards `remote`, and some that do not. An SA may come twice.
-    fn chains(&self, policy: PolicyId, remote: IpAddr) -> impl Iterator<Item = &Association<C>> {
-        let narrow = self.chain(self.chain_of(policy, Some(remote)));
-        narrow.chain(self.chain(self.chain_of(policy, None)))
-    }
-
-    fn chain(&self, chain: usize) -> impl Iterator<Item = &Association<C>> {
-        let head = self.slots.get(chain).and_then(|slot| slot.chain);
-        let first = head.and_then(|place| self.at(place.slot()));
-        core::iter::successors(first, |sa| sa.older.and_then(|place| self.at(place.slot())))
-    }
-
-    /// Which chain holds the SAs of `policy` whose far side is the one address `remote`, or more
-    /// than one. SAs of other policies and addresses may share it.
-    fn chain_of(&self, policy: PolicyId, remote: Option<IpAddr>) -> usize {
-        let mut hash = 0x811c_9dc5 ^ u32::from(policy.0);
-        let mut mix = |word: u32| hash = (hash ^ word).wrapping_mul(0x0100_0193).rotate_left(15);
-        match remote {
-            None => {}
-            Some(IpAddr::V4(a)) => mix(a.to_bits()),
-            Some(IpAddr::V6(a)) => {
-                for word in a.octets().as_chunks().0 {
-                    mix(u32::from_be_bytes(*word));
-                }
-            }
-        }
-        mix(0);
-        (hash as usize).checked_rem(self.slots.len()).unwrap_or(0)
-    }
-
     fn slot_of(&self, spi: Spi) -> usize {
         usize::from(spi.slot(self.slots()))
     }
@@ -332,11 +220,4 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
-}
-
-/// The one address that all selectors mean.
-fn single_address(selectors: &TrafficSelectors) -> Option<IpAddr> {
-    let (first, rest) = selectors.split_first()?;
-    let same = first.addresses.is_single() && rest.iter().all(|ts| ts.addresses == first.addresses);
-    same.then_some(first.addresses.first())
 }

@@ -73,8 +73,27 @@ fn other_datagrams_on_the_encapsulation_port() {
     for runt in [&[][..], &[0], &[0xff, 0xff], &[1, 2, 3]] {
         assert_eq!(dropped(&mut engine, &udp(b, a, 4500, 4500, runt)), DropReason::EspLength);
     }
-    let ike = udp(b, a, 4500, 4500, &[0, 0, 0, 0, 1, 2, 3, 4]);
-    assert_eq!(open(&mut engine, NOW, &ike), Err(Inbound::Bypass));
+}
+
+/// RFC 4301 §4.4.1: IKE passes because a policy says so, and only where it says so. ESP on the same port
+/// is ESP whatever that policy says.
+#[test]
+fn ike_passes_by_policy_only() {
+    let (a, b) = TRANSPORT.gates();
+    let ike = |to| udp(b, to, 4500, 4500, &[0, 0, 0, 0, 1, 2, 3, 4]);
+    let mut memory = Memory::new();
+    let mut engine = TRANSPORT.engine_a(&mut memory, Settings::default());
+    assert_eq!(dropped(&mut engine, &ike(a)), DropReason::ClearWherePolicyProtects);
+
+    let mut memory = Memory::new();
+    let mut engine: TestEngine<'_> = Engine::new(Settings::default(), &mut memory);
+    let port =
+        TrafficSelector { protocol: 17, ports: PortRange::single(4500), addresses: AddressRange::single(a) };
+    let bypass = Policy { local: [port].into_iter().collect(), remote: all(b), action: Action::Bypass };
+    engine.add_policy(bypass).unwrap();
+    assert_eq!(open(&mut engine, NOW, &ike(a)), Err(Inbound::Bypass));
+    assert_eq!(dropped(&mut engine, &ike(ip("192.0.2.77"))), DropReason::NoPolicy);
+    assert_eq!(dropped(&mut engine, &udp(b, a, 4500, 4500, &[1; 60])), DropReason::UnknownSpi);
 }
 
 /// RFC 4303 §3.4.3: a replay of every packet, and numbers left of the window.

@@ -4,10 +4,11 @@
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 
+use super::unwrap::{self, Carrier};
 use super::{Engine, Inbound};
 use crate::counters::DropReason;
 use crate::crypto::Cipher;
-use crate::encapsulation::{self, Datagram};
+use crate::encapsulation::Datagram;
 use crate::mtu::{PATH_MTU_AGE, TooBigMessage};
 use crate::replay::{Refused, Window};
 use crate::resources::Desk;
@@ -16,23 +17,12 @@ use crate::sad::Association;
 use crate::spd::Action;
 use crate::time::Instant;
 use crate::transform::{self, Numbers, Opened};
-use crate::tunnel;
 use crate::wire::ip::{self, Fragment, Packet};
 use crate::wire::{esp, tcp, udp};
-
-/// An ESP packet and the headers that brought it.
-struct Carrier {
-    packet: Packet,
-    /// Where ESP lies.
-    esp: Range<usize>,
-    /// The sender's port, where UDP lay between.
-    port: Option<u16>,
-}
 
 /// What a packet turned out to be.
 enum Arrival {
     Clear(Packet),
-    Ike,
     Esp(Carrier),
 }
 
@@ -53,7 +43,6 @@ impl<C: Cipher> Engine<'_, C> {
 
     fn decide_inbound(&mut self, now: Instant, octets: &mut [u8]) -> Result<Inbound, DropReason> {
         match self.classify(octets)? {
-            Arrival::Ike => Ok(Inbound::Bypass),
             Arrival::Clear(packet) => self.admit_clear(now, &packet, octets),
             Arrival::Esp(carrier) => self.open(now, &carrier, octets).map(Inbound::Deliver),
         }
@@ -78,7 +67,8 @@ impl<C: Cipher> Engine<'_, C> {
         let payload = packet.upper + udp::HEADER..packet.upper + header.length;
         match Datagram::of(octets.get(payload.clone()).unwrap_or_default()) {
             Datagram::Keepalive => Err(DropReason::Keepalive),
-            Datagram::Ike => Ok(Arrival::Ike),
+            // Policy decides about it as about any clear packet (RFC 4301 §4.4.1).
+            Datagram::Ike => Ok(Arrival::Clear(packet)),
             Datagram::Runt => Err(DropReason::EspLength),
             Datagram::Esp => Self::carrier(packet, octets, payload, Some(header.source)),
         }
@@ -169,8 +159,8 @@ impl<C: Cipher> Engine<'_, C> {
         let payload = carrier.esp.start + opened.payload.start..carrier.esp.start + opened.payload.end;
         let mode = self.sad.get(spi).map(|sa| sa.mode).ok_or(DropReason::SaGone)?;
         match mode {
-            Mode::Tunnel => unwrap_tunnel(carrier, opened.next_header, payload, octets),
-            Mode::Transport => unwrap_transport(carrier, opened.next_header, payload, octets),
+            Mode::Tunnel => unwrap::tunnel_mode(carrier, opened.next_header, payload, octets),
+            Mode::Transport => unwrap::transport_mode(carrier, opened.next_header, payload, octets),
         }
     }
 
@@ -250,70 +240,4 @@ fn authenticate<C: Cipher>(
     let numbers = Numbers { spi: sa.inbound, sequence, extended: sa.extended };
     let authentic = transform::open(&sa.keys.inbound, numbers, esp)?;
     Ok((window.update(sequence), authentic))
-}
-
-fn unwrap_tunnel(
-    carrier: &Carrier,
-    next_header: u8,
-    payload: Range<usize>,
-    octets: &mut [u8],
-) -> Result<Range<usize>, DropReason> {
-    if !matches!(next_header, ip::PROTOCOL_V4 | ip::PROTOCOL_V6) {
-        return Err(DropReason::WrongNextHeader);
-    }
-    let inner = octets.get_mut(payload.clone()).ok_or(DropReason::InnerMalformed)?;
-    let packet = Packet::parse(inner).ok_or(DropReason::InnerMalformed)?;
-    if packet.protocol_inside() != next_header {
-        return Err(DropReason::WrongNextHeader);
-    }
-    let ecn = tunnel::ecn_at_exit(carrier.packet.traffic_class, packet.traffic_class)
-        .map_err(|_| DropReason::CongestionUnmarkable)?;
-    if let Some(ecn) = ecn {
-        ip::set_ecn(inner, ecn).ok_or(DropReason::InnerMalformed)?;
-    }
-    // What follows the packet's own length is TFC padding (RFC 4303 §2.7).
-    Ok(payload.start..payload.start + packet.length)
-}
-
-/// Moves the IP headers up to the payload, so that the clear packet lies in one piece.
-fn unwrap_transport(
-    carrier: &Carrier,
-    next_header: u8,
-    payload: Range<usize>,
-    octets: &mut [u8],
-) -> Result<Range<usize>, DropReason> {
-    let never = matches!(
-        next_header,
-        ip::HOP_BY_HOP
-            | ip::ROUTING
-            | ip::FRAGMENT
-            | ip::AUTHENTICATION
-            | esp::PROTOCOL
-            | ip::PROTOCOL_V4
-            | ip::PROTOCOL_V6
-    );
-    if never {
-        return Err(DropReason::WrongNextHeader);
-    }
-    let Carrier { packet, port, .. } = carrier;
-    let body = octets.get_mut(payload.clone()).ok_or(DropReason::InnerMalformed)?;
-    // A datagram that knows its own length may be followed by TFC padding (RFC 4303 §2.7).
-    let length = match (next_header, udp::Header::read(body)) {
-        (udp::PROTOCOL, Some(header)) => header.length,
-        _ => body.len(),
-    };
-    let payload = payload.start..payload.start + length;
-    let body = octets.get_mut(payload.clone()).ok_or(DropReason::InnerMalformed)?;
-    if port.is_some() {
-        let ends = packet.selectors;
-        encapsulation::mend_checksum(next_header, body, ends.source, ends.destination);
-    }
-    let headers = packet.upper;
-    let start = payload.start.checked_sub(headers).ok_or(DropReason::InnerMalformed)?;
-    octets.copy_within(..headers, start);
-    let clear = octets.get_mut(start..payload.end).ok_or(DropReason::InnerMalformed)?;
-    let length = clear.len();
-    ip::rename(clear, packet.upper_named_at, next_header, headers, length)
-        .ok_or(DropReason::InnerMalformed)?;
-    Ok(start..payload.end)
 }

@@ -4,7 +4,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::Link;
+use super::chain::Link;
 use crate::counters::Traffic;
 use crate::crypto::Cipher;
 use crate::latch::Latch;
