@@ -492,6 +492,61 @@ fn flow_of_a_living_key_is_not_given_away() {
     assert!(!thief.b.closed().contains(&CloseReason::InitialContact));
 }
 
+/// RFC 7296 §2.9: SINGLE_PAIR_REQUIRED brings another try with the packet's own selectors, and only one.
+#[test]
+fn single_pair_is_tried_once() {
+    use esp_engine::selector::{Ports, Selectors};
+    let mut pair = Pair::pinned(1);
+    let ports = Ports::Known { source: 50_000, destination: 179 };
+    let packet = Selectors { source: A, destination: B, protocol: 6, ports };
+    pair.a.endpoint.acquire(pair.now, esp_engine::spd::PolicyId(0), packet).expect("begins");
+    pair.drain();
+    for attempt in 1..=2 {
+        let asked = |(way, d): &&(Direction, Vec<u8>)| *way == Direction::AtoB && d[18] == 35;
+        while pair.datagrams.iter().filter(asked).count() < attempt {
+            assert!(pair.step(pair.now + LONG), "{}", pair.trace);
+        }
+        pair.link.cut = true;
+        while pair.datagrams.last().is_none_or(|(way, d)| *way == Direction::AtoB || d[18] != 35) {
+            assert!(pair.step(pair.now + LONG), "{}", pair.trace);
+        }
+        pair.link.cut = false;
+        let keys = forge::keys(&pair.a);
+        let asked = pair.datagrams.iter().rfind(asked).expect("sent");
+        let (_, first, text) = forge::opened(&keys, &asked.1);
+        let offered = forge::split(first, &text);
+        let tsi = offered.iter().find(|p| p.kind == PayloadType::TSI).expect("there");
+        assert_eq!(tsi.body[0], if attempt == 1 { 2 } else { 1 });
+        let answer = pair.datagrams.last().expect("sent").1.clone();
+        let refused = forge::altered(&keys, &answer, |_, mut payloads| {
+            payloads.retain(|p| matches!(p.kind, PayloadType::IDR | PayloadType::AUTH));
+            payloads.push(Payload { kind: PayloadType::NOTIFY, body: vec![0, 0, 0, 34] });
+            payloads
+        });
+        assert_eq!(give(&mut pair, to_a(), &refused), Ok(()));
+        pair.drain();
+    }
+    assert_eq!(pair.a.failed().iter().map(|f| f.reason).collect::<Vec<_>>(), [FailReason::Refused(34)]);
+}
+
+/// RFC 7296 §2.6, RFC 8019: who guesses secrets gets few tries: each refused one keeps its place among
+/// the half-open IKE SAs of its address.
+#[test]
+fn guesses_of_secrets_are_limited() {
+    let (mut a, mut b) = (parties::a(), parties::b());
+    parties::share(&mut a, b"guess");
+    parties::share(&mut b, b"secret");
+    a.timing.tries = 1;
+    let mut pair = Pair::new(a, b, 1);
+    for _ in 0..200 {
+        let _ = pair.a.endpoint.initiate(pair.now, PEER);
+        pair.pass(Duration::from_millis(50));
+    }
+    let refused = pair.b.endpoint.counters().authentication_failed;
+    assert!(refused <= 4, "{refused} guesses in ten seconds");
+    assert!(pair.b.endpoint.counters().discarded(Discarded::HalfOpenLimit) > 0);
+}
+
 /// The endpoint says nothing after all this but what was asked.
 #[test]
 fn nothing_is_left_to_say() {

@@ -119,18 +119,88 @@ fn packets_of_one_policy_share_a_negotiation() {
     assert_eq!(pair.link.sent(), 4);
 }
 
-/// The lifetime of the IKE SA ends it with a Delete.
+/// The lifetime of the IKE SA ends it with a Delete at the end that began nothing.
 #[test]
 fn ike_sa_ends_with_its_lifetime() {
-    let mut a = parties::a();
-    a.timing.ike_lifetime = Duration::from_secs(600);
-    let mut pair = Pair::new(a, parties::b(), 1);
+    let mut b = parties::b();
+    b.timing.ike_lifetime = Duration::from_secs(600);
+    let mut pair = Pair::new(parties::a(), b, 1);
     pair.initiate();
     pair.pass(Duration::from_secs(599));
     assert_eq!(pair.a.installed.len(), 1);
     pair.pass(Duration::from_secs(2));
-    assert_eq!(pair.a.closed(), [CloseReason::Expired]);
+    assert_eq!(pair.b.closed(), [CloseReason::Expired]);
     assert_empty(&pair);
+}
+
+/// RFC 7296 §2.8.3: the end that began an IKE SA begins its successor in time, and the old one goes only
+/// when the new one stands: at every moment there is a pair of SAs to send on.
+#[test]
+fn successor_stands_before_the_old_one_goes() {
+    let mut a = parties::a();
+    a.timing.ike_lifetime = Duration::from_secs(600);
+    let mut pair = Pair::new(a, parties::b(), 1);
+    pair.initiate();
+    pair.settle(LONG);
+    for _ in 0..3_000 {
+        pair.pass(Duration::from_secs(1));
+        assert!(!pair.a.installed.is_empty() && !pair.b.installed.is_empty(), "{}", pair.trace);
+        assert!(pair.a.installed.len() <= 2);
+    }
+    assert_eq!(pair.a.installed.len(), 1);
+    assert!(pair.agree());
+    assert_eq!(pair.a.closed(), [CloseReason::Replaced; 5]);
+    assert_eq!(pair.b.closed(), [CloseReason::DeletedByPeer; 5]);
+}
+
+/// A Child SA at its soft limit gets a successor from the end that began it, once, and the other end
+/// leaves it to that.
+#[test]
+fn soft_limit_brings_a_successor() {
+    let mut pair = standing();
+    let (at_a, at_b) = (pair.a.installed[0].inbound, pair.b.installed[0].inbound);
+    pair.b.endpoint.handle_sa_report(pair.now, SaReport::SoftExpired(at_b));
+    pair.drain();
+    assert_eq!(pair.link.sent(), 4);
+    for _ in 0..3 {
+        pair.a.endpoint.handle_sa_report(pair.now, SaReport::SoftExpired(at_a));
+    }
+    pair.settle(Duration::from_secs(1));
+    assert_eq!((pair.a.installed.len(), pair.b.installed.len()), (2, 2));
+    assert_eq!(pair.link.sent(), 8);
+    pair.settle(LONG);
+    assert_eq!(pair.a.installed.len(), 1);
+    assert_ne!(pair.a.installed[0].inbound, at_a);
+    assert!(pair.agree());
+}
+
+/// A successor that does not come about leaves the old SA alone until its end.
+#[test]
+fn failed_successor_leaves_the_old_sa() {
+    let mut pair = standing();
+    let spi = pair.a.installed[0].inbound;
+    pair.link.cut = true;
+    pair.a.endpoint.handle_sa_report(pair.now, SaReport::SoftExpired(spi));
+    pair.settle(Duration::from_secs(300));
+    assert_eq!(pair.a.failed().len(), 1);
+    assert_eq!(pair.a.installed[0].inbound, spi);
+}
+
+/// A peer that refuses is asked again ever more rarely, however many packets want it.
+#[test]
+fn refused_negotiations_are_begun_ever_more_rarely() {
+    let mut a = parties::a();
+    a.key = Some(ike_core::crypto::PrivateKey::Ed25519([0xC3; 32]));
+    let mut b = parties::b();
+    b.timing.half_open = Duration::from_millis(500);
+    let mut pair = Pair::new(a, b, 1);
+    for _ in 0..6_000 {
+        let _ = pair.a.endpoint.acquire(pair.now, PolicyId(0), packet());
+        pair.pass(Duration::from_millis(20));
+    }
+    assert_eq!(pair.a.failed().len(), 7, "at 0, 1, 3, 7, 15, 31 and 63 seconds");
+    let verdict = pair.a.endpoint.acquire(pair.now, PolicyId(0), packet());
+    assert_eq!(verdict, Err(AcquireError::TooSoon));
 }
 
 fn watchful() -> (Config<'static>, Config<'static>) {

@@ -106,6 +106,12 @@ impl<'r> Children<'r> {
         })
     }
 
+    /// The IKE SAs under which Child SAs for this policy stand.
+    pub(crate) fn owners_for(&self, policy: PolicyId) -> impl Iterator<Item = u16> {
+        let stands = move |c: &&Child| c.policy == policy && !c.removed && c.outbound.is_some();
+        self.slots.iter().flatten().filter(stands).map(|child| child.owner)
+    }
+
     /// Whether a flow between these selectors lives under another key than this.
     pub(crate) fn is_taken(
         &self,

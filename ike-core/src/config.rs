@@ -9,10 +9,14 @@ use core::time::Duration;
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::{Lifetime, Limits};
 use esp_engine::selector::TrafficSelector;
-use esp_engine::spd::{Action, Level, PolicyId};
+use esp_engine::spd::{Action, PolicyId};
 
 use crate::crypto::{Group, PrivateKey};
-use crate::pad::{Authentication, Identity, Matcher, PadEntry, PeerId};
+use crate::pad::{Identity, PadEntry, PeerId};
+
+pub use check::ConfigError;
+
+mod check;
 
 /// Octets of the longest identity that is sent or accepted.
 pub const MAX_IDENTITY: usize = 128;
@@ -153,72 +157,7 @@ impl Default for Timing {
     }
 }
 
-/// Why a configuration cannot work.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum ConfigError {
-    /// No suite is offered.
-    NoSuite,
-    /// Our identity is longer than [`MAX_IDENTITY`] or is no name.
-    Identity,
-    /// This entry is authenticated by signatures and we have no key to answer with.
-    NoKey(PeerId),
-    /// Our key is no key of its algorithm.
-    BadKey,
-    /// This entry lists no key, no fingerprint, or an empty shared secret.
-    EmptyCredentials(PeerId),
-    /// This entry pins our own key, which is always refused: it would be a reflection.
-    OwnKeyPinned(PeerId),
-    /// This entry's identity is longer than [`MAX_IDENTITY`] or is no name.
-    EntryIdentity(PeerId),
-    /// BTNS is for the wildcard only: this entry names somebody (RFC 5386 §2).
-    BtnsNamesPeer(PeerId),
-    /// The wildcard is not the last entry, so that those behind it never match (RFC 5386 §2).
-    WildcardNotLast(PeerId),
-    /// A second wildcard (RFC 5386 §2).
-    TwoWildcards(PeerId),
-    /// The policy names an entry that does not exist.
-    NoSuchPeer(PolicyId),
-    /// The policy has no selectors on one side.
-    NoSelectors(PolicyId),
-    /// The policy demands more than its peer's entry can ever give.
-    LevelUnreachable(PolicyId),
-    /// The policy names a peer whose key or secret is configured, yet would accept less than that.
-    LevelTooLow(PolicyId),
-    /// No entry can ever serve the policy.
-    NobodyServes(PolicyId),
-    /// A time or count that must not be zero is.
-    Timing,
-    /// The resources have no room for one IKE SA, handshake, Child SA or three messages, or for more
-    /// than 65,535 of a kind.
-    Resources,
-}
-
 impl Config<'_> {
-    /// Whether this configuration can work.
-    ///
-    /// # Errors
-    /// [`ConfigError`], the first that is found.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        if self.suites.is_empty() {
-            return Err(ConfigError::NoSuite);
-        }
-        if !self.identity.is_valid() {
-            return Err(ConfigError::Identity);
-        }
-        let timing = &self.timing;
-        if timing.tries == 0 || timing.retransmission.is_zero() || timing.backoff_eighths < 8 {
-            return Err(ConfigError::Timing);
-        }
-        for (id, entry) in self.entries() {
-            self.check_entry(id, entry)?;
-        }
-        for (index, policy) in self.policies.iter().enumerate() {
-            let id = PolicyId(u16::try_from(index).map_err(|_| ConfigError::Resources)?);
-            self.check_policy(id, policy)?;
-        }
-        Ok(())
-    }
-
     /// The PAD with its numbers.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (PeerId, &PadEntry<'_>)> {
         (0..=u16::MAX).map(PeerId).zip(self.pad)
@@ -237,61 +176,5 @@ impl Config<'_> {
     /// The policy with this number.
     pub(crate) fn policy(&self, id: PolicyId) -> Option<&IkePolicy<'_>> {
         self.policies.get(usize::from(id.0))
-    }
-
-    fn check_entry(&self, id: PeerId, entry: &PadEntry<'_>) -> Result<(), ConfigError> {
-        let last = usize::from(id.0) + 1 == self.pad.len();
-        match (&entry.matcher, &entry.authentication) {
-            (Matcher::Any, Authentication::Btns) if !last => {
-                let behind = self.pad.get(usize::from(id.0) + 1..).unwrap_or(&[]);
-                let twice = behind.iter().any(|e| matches!(e.authentication, Authentication::Btns));
-                return Err(if twice {
-                    ConfigError::TwoWildcards(id)
-                } else {
-                    ConfigError::WildcardNotLast(id)
-                });
-            }
-            (Matcher::Any, _) if !last => return Err(ConfigError::WildcardNotLast(id)),
-            (Matcher::Any, _) => {}
-            (_, Authentication::Btns) => return Err(ConfigError::BtnsNamesPeer(id)),
-            (Matcher::Exact(identity), _) if !identity.is_valid() => {
-                return Err(ConfigError::EntryIdentity(id));
-            }
-            _ => {}
-        }
-        let empty = match entry.authentication {
-            Authentication::Pinned(keys) => keys.is_empty(),
-            Authentication::Fingerprints(hashes) => hashes.is_empty(),
-            Authentication::SharedKey(secret) => secret.is_empty(),
-            Authentication::Btns => false,
-        };
-        if empty {
-            return Err(ConfigError::EmptyCredentials(id));
-        }
-        let shared = matches!(entry.authentication, Authentication::SharedKey(_));
-        if !shared && self.key.is_none() { Err(ConfigError::NoKey(id)) } else { Ok(()) }
-    }
-
-    fn check_policy(&self, id: PolicyId, policy: &IkePolicy<'_>) -> Result<(), ConfigError> {
-        let Action::Protect { minimum, .. } = policy.action else {
-            return Ok(());
-        };
-        if policy.local.is_empty() || policy.remote.is_empty() {
-            return Err(ConfigError::NoSelectors(id));
-        }
-        match policy.peer {
-            Peer::Entry(peer) => {
-                let level = self.entry(peer).ok_or(ConfigError::NoSuchPeer(id))?.authentication.level();
-                if level < minimum {
-                    Err(ConfigError::LevelUnreachable(id))
-                } else if level >= Level::Shared && minimum < Level::Shared {
-                    Err(ConfigError::LevelTooLow(id))
-                } else {
-                    Ok(())
-                }
-            }
-            Peer::Any if self.pad.iter().any(|e| e.authentication.level() >= minimum) => Ok(()),
-            Peer::Any => Err(ConfigError::NobodyServes(id)),
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The endpoint: it finds the IKE SA that a datagram is for, keeps the gate for strangers, runs the
 //! timers, and hands everything else to the exchanges (RFC 7296 §2.1, §2.6).
 
-use esp_engine::sa::{SaReport, SaUpdate};
+use esp_engine::sa::{SaReport, SaUpdate, Spi};
 use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
@@ -10,9 +10,10 @@ use rand_core::TryCryptoRng;
 use crate::child_sa::Children;
 use crate::config::{Config, ConfigError};
 use crate::cookie::Cookies;
+use crate::counters::Counters;
 use crate::crypto::{Crypto, PublicKey, Signer};
-use crate::error::{AcquireError, CloseReason, Counters, Discarded};
-use crate::handshake::Handshake;
+use crate::error::{AcquireError, CloseReason, Discarded};
+use crate::handshake::{Handshake, Want};
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::nat::ENCAPSULATED;
 use crate::outbox::{Outbox, Queued};
@@ -20,12 +21,14 @@ use crate::output::{Event, Output, Path, SaStatus};
 use crate::pad::{Authentication, PeerId};
 use crate::random::Random;
 use crate::resources::{Buffers, Resources};
+use crate::setback::Setbacks;
 
 mod begin;
 mod demultiplex;
 mod lifecycle;
 mod slots;
 mod status;
+mod timers;
 
 /// Key management for one device.
 pub struct Endpoint<'r, C: Crypto, R> {
@@ -41,6 +44,11 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) outbox: Outbox<'r>,
     pub(crate) cookies: Cookies,
     pub(crate) counters: Counters,
+    pub(crate) setbacks: Setbacks,
+    /// The Child SA whose successor a timer asks for.
+    due: Option<Spi>,
+    /// What is to be begun when the present input is dealt with.
+    pub(crate) again: Option<Want>,
     shutting_down: bool,
 }
 
@@ -91,6 +99,9 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             outbox: Outbox::new(&mut resources.queue),
             cookies: Cookies::default(),
             counters: Counters::default(),
+            setbacks: Setbacks::default(),
+            due: None,
+            again: None,
             shutting_down: false,
         })
     }
@@ -108,6 +119,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     ) -> Result<(), Discarded> {
         let result =
             if self.outbox.has_room() { self.demultiplex(now, path, datagram) } else { Err(Discarded::Busy) };
+        self.begin_again(now);
         match result {
             Ok(()) => self.counters.accepted = self.counters.accepted.saturating_add(1),
             Err(reason) => self.counters.count(reason),
@@ -135,11 +147,12 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             }
             SaReport::PeerMoved { spi, remote } => self.move_child(spi, remote),
             SaReport::UnknownSpi { remote, .. } => self.probe(remote, now),
-            SaReport::SoftExpired(_) | SaReport::FirstInbound(_) => {}
+            SaReport::SoftExpired(spi) => self.renew(now, spi),
+            SaReport::FirstInbound(_) => {}
         }
     }
 
-    fn move_child(&mut self, spi: esp_engine::sa::Spi, remote: core::net::SocketAddr) {
+    fn move_child(&mut self, spi: Spi, remote: core::net::SocketAddr) {
         let Some((owner, inbound)) = self.children.find(spi).map(|child| (child.owner, child.inbound)) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! What only a handshake needs: key exchange, nonces, the two IKE_SA_INIT messages that both ends
 //! sign. It lies in a slot of a pool that is free again once the IKE SA stands or is gone.
 
+use esp_engine::sa::Spi;
 use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 
@@ -62,6 +63,10 @@ pub(crate) struct Want {
     pub(crate) path: Path,
     /// How often it was begun anew because nobody understood IKE_AUTH.
     pub(crate) restarts: u8,
+    /// Offers the packet's own selectors only (SINGLE_PAIR_REQUIRED, RFC 7296 §2.9).
+    pub(crate) single_pair: bool,
+    /// The Child SA, by the SPI that we chose, which this one takes over from.
+    pub(crate) replaces: Option<Spi>,
 }
 
 /// IKE_SA_INIT was sent and no good answer has come.

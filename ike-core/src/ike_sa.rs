@@ -81,6 +81,8 @@ pub(crate) struct Established {
     pub(crate) since: Instant,
     /// When the peer was last heard.
     pub(crate) heard: Instant,
+    /// A successor took over.
+    pub(crate) replaced: bool,
 }
 
 impl IkeSa {

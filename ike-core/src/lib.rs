@@ -22,7 +22,7 @@
 //! |---|---|
 //! | [`endpoint`] | demultiplexing, cookies, timers, the public face |
 //! | [`config`], [`pad`] | what an endpoint is told |
-//! | [`output`], [`error`] | what it says |
+//! | [`output`], [`error`], [`counters`] | what it says |
 //! | `exchange` | one file per exchange and role |
 //! | [`ike_sa`], `child_sa`, `handshake` | state |
 //! | `proposal`, `narrow`, [`auth`] | negotiation, selectors, proof |
@@ -37,6 +37,7 @@ pub mod auth;
 pub mod child_sa;
 pub mod config;
 mod cookie;
+pub mod counters;
 pub mod crypto;
 pub mod endpoint;
 pub mod error;
@@ -50,4 +51,5 @@ pub mod pad;
 mod proposal;
 mod random;
 pub mod resources;
+mod setback;
 pub mod wire;

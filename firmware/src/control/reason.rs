@@ -45,6 +45,7 @@ pub(super) fn not_begun(reason: AcquireError) -> Words {
         AcquireError::NoSlot => "no place for another IKE SA",
         AcquireError::NoBuffer => "no buffer for a message",
         AcquireError::NoRandom => "the source of randomness failed",
+        AcquireError::TooSoon => "the last attempt failed a moment ago",
         AcquireError::ShuttingDown => "shutting down",
     };
     Words::try_from(text).unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use esp_engine::sa::Mode;
+use esp_engine::sa::{Mode, Spi};
 use esp_engine::selector::Selectors;
 use esp_engine::spd::{Action, PolicyId};
 use esp_engine::time::Instant;
@@ -14,7 +14,8 @@ use crate::crypto::Crypto;
 use crate::error::{AcquireError, CloseReason};
 use crate::exchange::ike_sa_init;
 use crate::handshake::{Handshake, Want};
-use crate::ike_sa::State;
+use crate::ike_sa::keys::Role;
+use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
 use crate::pad::{Authentication, Matcher, PeerId};
 
@@ -48,20 +49,93 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Some(entry) => entry,
             None => self.config.likely_entry(path.remote.ip()).ok_or(AcquireError::NoPeer)?,
         };
-        let want = Want { policy, peer: wanted, entry, packet, path, restarts: 0 };
-        if packet.is_some_and(|packet| self.children.serves(policy, &packet)) {
+        let is_served = match &packet {
+            Some(packet) => self.children.serves(policy, packet),
+            None => self.stands_with(entry, policy),
+        };
+        if is_served {
             return Ok(());
         }
-        if self.is_under_way(&want, path.remote.ip()) {
+        if packet.is_some() && self.setbacks.is_waiting(policy, path.remote.ip(), now) {
+            return Err(AcquireError::TooSoon);
+        }
+        let want = Want {
+            policy,
+            peer: wanted,
+            entry,
+            packet,
+            path,
+            restarts: 0,
+            single_pair: false,
+            replaces: None,
+        };
+        self.start(now, want)
+    }
+
+    /// Begins a successor of this Child SA with the same peer, on an IKE SA of its own; the old one goes
+    /// once the new one stands (RFC 7296 §2.8.3). Whoever began the old one does it, so that both ends do
+    /// not.
+    pub(super) fn renew(&mut self, now: Instant, spi: Spi) {
+        let Some((owner, policy)) = self.children.find(spi).map(|child| (child.owner, child.policy)) else {
+            return;
+        };
+        let Some(Some(sa)) = self.sas.get(usize::from(owner)) else {
+            return;
+        };
+        let (State::Established(established), Role::Initiator) = (&sa.state, sa.role) else {
+            return;
+        };
+        let mut path = sa.path;
+        path.local.set_port(IKE);
+        let configured = self.config.entry(established.peer).and_then(|entry| entry.address);
+        path.remote.set_port(configured.map_or(IKE, |address| address.port()));
+        let want = Want {
+            policy,
+            peer: Some(established.peer),
+            entry: established.peer,
+            packet: None,
+            path,
+            restarts: 0,
+            single_pair: false,
+            replaces: Some(spi),
+        };
+        // When there is no room for it now, the old one lives on to its end.
+        let _ = self.start(now, want);
+    }
+
+    /// Begins what was put off until the IKE SA before it had its slot back.
+    pub(super) fn begin_again(&mut self, now: Instant) {
+        if let Some(want) = self.again.take() {
+            let _ = self.start(now, want);
+        }
+    }
+
+    fn start(&mut self, now: Instant, want: Want) -> Result<(), AcquireError> {
+        if self.shutting_down {
+            return Err(AcquireError::ShuttingDown);
+        }
+        if !self.outbox.has_room() {
+            return Err(AcquireError::NoBuffer);
+        }
+        let remote = want.path.remote.ip();
+        if self.is_under_way(&want, remote) {
             return Ok(());
         }
-        self.close_childless(path.remote.ip(), now);
+        self.close_childless(remote, now);
         let slot = self.free_place().ok_or(AcquireError::NoSlot)?;
         let sa = ike_sa_init::initiator::begin(self, slot, now, want)?;
         if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
             *entry = Some(sa);
         }
         Ok(())
+    }
+
+    /// Whether a Child SA for this policy stands with the peer of this entry.
+    fn stands_with(&self, entry: PeerId, policy: PolicyId) -> bool {
+        self.children.owners_for(policy).any(|owner| {
+            let sa = self.sas.get(usize::from(owner)).and_then(Option::as_ref);
+            sa.and_then(IkeSa::established).is_some_and(|established| established.peer == entry)
+        })
     }
 
     /// Whether a handshake of ours will bring this Child SA.

@@ -1,156 +1,26 @@
-//! How IKE SAs age and end: timers, liveness, Delete, and the sweep that reports and frees.
+//! How IKE SAs end: Delete, the sweep that reports and frees, and what is said of failures.
 
-use core::net::IpAddr;
+use core::time::Duration;
 
+use esp_engine::sa::Spi;
 use esp_engine::time::Instant;
-use rand_core::{TryCryptoRng, TryRng};
+use rand_core::TryCryptoRng;
 
 use super::Endpoint;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
-use crate::exchange::{ike_sa_init, informational};
-use crate::handshake::{Handshake, MAX_RESTARTS, TRIES_BEFORE_RESTART, Want};
+use crate::exchange::informational;
+use crate::handshake::Handshake;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
 use crate::output::{Event, Failed};
 use crate::pad::PeerId;
 
+/// How long a replaced IKE SA stays beside its successor.
+const OVERLAP: Duration = Duration::from_secs(2);
+
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
-    /// Fires what is due of one IKE SA, as far as there is room for what it causes.
-    pub(super) fn run_timers(&mut self, slot: usize, now: Instant) {
-        while self.outbox.has_room() {
-            let Some(Some(sa)) = self.sas.get_mut(slot) else {
-                return;
-            };
-            let Some(timer) = sa.timers.take_due(now) else {
-                return;
-            };
-            let Ok(slot) = u16::try_from(slot) else {
-                return;
-            };
-            // The slot holds an IKE SA: it was just looked at.
-            let _ = self.with_sa(slot, |endpoint, sa| {
-                endpoint.fire(slot, sa, timer, now);
-                Ok(())
-            });
-        }
-    }
-
-    fn fire(&mut self, slot: u16, sa: &mut IkeSa, timer: Timer, now: Instant) {
-        match timer {
-            Timer::Retransmit => self.retransmit(slot, sa, now),
-            Timer::Expire => self.expire(slot, sa, now),
-            Timer::Liveness => self.check_liveness(sa, now),
-            Timer::Keepalive => {
-                self.outbox.keepalive(sa.path);
-                sa.timers.set(Timer::Keepalive, now + self.config.timing.keepalive);
-            }
-        }
-    }
-
-    /// Sets the timer for the answer to our request.
-    pub(crate) fn await_answer(&mut self, sa: &mut IkeSa, now: Instant) {
-        let tries = sa.window.outstanding().map_or(1, |outstanding| outstanding.tries);
-        // Without randomness there is no jitter, but there are still retransmissions.
-        let random = self.random.try_next_u32().unwrap_or(0);
-        sa.timers.set(Timer::Retransmit, now + self.config.timing.wait(tries, random));
-    }
-
-    fn retransmit(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
-        let Some(outstanding) = sa.window.outstanding().copied() else {
-            return;
-        };
-        if self.restart(slot, sa, outstanding.tries, now) {
-            return;
-        }
-        if outstanding.tries < self.config.timing.tries {
-            sa.window.send_again();
-            self.counters.retransmitted = self.counters.retransmitted.saturating_add(1);
-            self.outbox.message(sa.path, outstanding.buffer);
-            self.await_answer(sa, now);
-            return;
-        }
-        match sa.state {
-            State::Handshake(_) => {
-                let reason = self.silence(sa);
-                self.fail(sa, None, reason);
-                self.forget(sa);
-            }
-            State::Established(_) => self.end(slot, sa, CloseReason::PeerDead),
-            State::Closing(_, reason) => self.end(slot, sa, reason),
-            State::Lingering | State::Ended(..) | State::Gone => {}
-        }
-    }
-
-    /// Begins a handshake anew when IKE_AUTH stays unanswered.
-    fn restart(&mut self, slot: u16, sa: &mut IkeSa, tries: u8, now: Instant) -> bool {
-        let want = match self.handshake_of(sa) {
-            Some(Handshake::AuthSent(_, want)) if want.restarts < MAX_RESTARTS => *want,
-            _ => return false,
-        };
-        if tries < TRIES_BEFORE_RESTART.min(self.config.timing.tries) {
-            return false;
-        }
-        let want = Want { restarts: want.restarts + 1, ..want };
-        let Ok(fresh) = ike_sa_init::initiator::begin(self, slot, now, want) else {
-            return false;
-        };
-        let old = core::mem::replace(sa, fresh);
-        self.free(slot, old);
-        true
-    }
-
-    fn silence(&self, sa: &IkeSa) -> FailReason {
-        match self.handshake_of(sa) {
-            Some(Handshake::InitSent(init)) => FailReason::NoAnswer { hint: init.hint },
-            _ => FailReason::NoAuthAnswer,
-        }
-    }
-
-    fn expire(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
-        match &sa.state {
-            State::Handshake(_) => {
-                self.fail(sa, None, FailReason::HalfOpenExpired);
-                self.forget(sa);
-            }
-            State::Established(_) => self.close_sa(slot, sa, CloseReason::Expired, now),
-            State::Lingering => sa.state = State::Gone,
-            State::Closing(..) | State::Ended(..) | State::Gone => {}
-        }
-    }
-
-    fn check_liveness(&mut self, sa: &mut IkeSa, now: Instant) {
-        let interval = self.config.timing.liveness;
-        let Some(heard) = sa.established().map(|established| established.heard) else {
-            return;
-        };
-        if now.since(heard) < interval {
-            sa.timers.set(Timer::Liveness, heard + interval);
-            return;
-        }
-        informational::probe(self, sa, now);
-        if !interval.is_zero() {
-            sa.timers.set(Timer::Liveness, now + interval);
-        }
-    }
-
-    /// Somebody at this address sent what fits no SA: a hint, after which the peers there are asked
-    /// whether they live (RFC 7296 §2.21.4).
-    pub(super) fn probe(&mut self, remote: IpAddr, now: Instant) {
-        for sa in self.sas.iter_mut().flatten() {
-            let heard = sa.established().map(|established| established.heard);
-            if sa.path.remote.ip() == remote
-                && let Some(heard) =
-                    heard.filter(|heard| now.since(*heard) >= self.config.timing.retransmission * 8)
-                && let State::Established(_) = sa.state
-            {
-                sa.timers.set(Timer::Liveness, heard + self.config.timing.liveness);
-            }
-        }
-        self.handle_timeout(now);
-    }
-
     /// Ends an established IKE SA with a Delete that the peer answers. Its Child SAs end now.
     pub(crate) fn close_sa(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason, now: Instant) {
         let established = match core::mem::replace(&mut sa.state, State::Gone) {
@@ -253,6 +123,29 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     pub(crate) fn forget(&mut self, sa: &mut IkeSa) {
         if let State::Handshake(index) = core::mem::replace(&mut sa.state, State::Gone) {
             self.free_handshake(index);
+        }
+    }
+
+    /// A negotiation of ours failed: packets have to wait a while before they begin another.
+    pub(crate) fn set_back(&mut self, sa: &IkeSa, now: Instant) {
+        let want = match self.handshake_of(sa) {
+            Some(Handshake::InitSent(init)) => init.want,
+            Some(Handshake::AuthSent(_, want)) => *want,
+            _ => return,
+        };
+        self.setbacks.failed(want.policy, want.path.remote.ip(), now);
+    }
+
+    /// The IKE SA of this Child SA has a successor: it goes when packets on their way have arrived.
+    pub(crate) fn retire(&mut self, replaced: Spi, now: Instant) {
+        let Some(owner) = self.children.find(replaced).map(|child| child.owner) else {
+            return;
+        };
+        let sa = self.sas.get_mut(usize::from(owner)).and_then(Option::as_mut);
+        if let Some(IkeSa { state: State::Established(established), timers, .. }) = sa {
+            established.replaced = true;
+            timers.stop(Timer::Renew);
+            timers.set(Timer::Expire, now + OVERLAP);
         }
     }
 

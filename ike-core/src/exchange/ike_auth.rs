@@ -120,6 +120,9 @@ fn establish<C: Crypto, R: TryCryptoRng>(
     if !timing.liveness.is_zero() {
         sa.timers.set(Timer::Liveness, now + timing.liveness);
     }
+    if sa.role == Role::Initiator {
+        sa.timers.set(Timer::Renew, now + timing.ike_lifetime / 10 * 9);
+    }
     if agreed.nat.local && !timing.keepalive.is_zero() {
         sa.timers.set(Timer::Keepalive, now + timing.keepalive);
     }
@@ -133,6 +136,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         nat: agreed.nat,
         since: now,
         heard: now,
+        replaced: false,
     });
     endpoint.counters.established = endpoint.counters.established.saturating_add(1);
     endpoint.outbox.event(Event::Established(output::Established {

@@ -19,11 +19,14 @@ pub(crate) enum Timer {
     Liveness,
     /// The NAT is reminded of us.
     Keepalive,
+    /// A successor is begun before the IKE SA's time is over.
+    Renew,
 }
 
 impl Timer {
     /// All of them, in the order in which they fire at one moment.
-    pub(crate) const ALL: [Self; 4] = [Self::Retransmit, Self::Expire, Self::Liveness, Self::Keepalive];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Retransmit, Self::Expire, Self::Liveness, Self::Keepalive, Self::Renew];
 }
 
 /// When each fires.

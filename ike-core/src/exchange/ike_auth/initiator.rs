@@ -24,6 +24,9 @@ use crate::wire::payloads::Payloads;
 use crate::wire::ts;
 use crate::wire::writer::Writer;
 
+/// The peer makes Child SAs for one pair of addresses only: worth another try, unless that was one.
+const SINGLE_PAIR: FailReason = FailReason::Refused(NotifyType::SINGLE_PAIR_REQUIRED.0);
+
 /// Sends the request, which takes the place of IKE_SA_INIT's. Changes nothing when that fails.
 pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
@@ -40,7 +43,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
         OwnProof::new(endpoint, agreed, &entry, agreed.key_wanted).map_err(|_| Discarded::NotOffered)?;
     let is_first = !endpoint.knows(sa);
     let inbound = child::reserve(endpoint, slot, want.policy).map_err(|_| Discarded::NoSlot)?;
-    let (tsi, tsr) = child::offer(policy, want, sa.path.local.ip(), sa.path.remote.ip());
+    let (tsi, tsr) = child::offer::offer(policy, want, sa.path.local.ip(), sa.path.remote.ip());
     let header = sa.header(ExchangeType::IKE_AUTH, false, 1);
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     let message = exchange::seal_with(endpoint, sa, &key, &header, |writer| {
@@ -121,6 +124,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
             let reason = judged.err().unwrap_or(FailReason::BadMessage);
             put_back(endpoint, index, Handshake::AuthSent(agreed, want));
             endpoint.fail(sa, identity, reason);
+            endpoint.set_back(sa, now);
             refuse_peer(endpoint, sa, reason, now);
             endpoint.forget(sa);
         }
@@ -182,8 +186,16 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
     let (reason, is_made) = match (&payloads.sa, &payloads.tsi, &payloads.tsr) {
         (Some(answer), Some(tsi), Some(tsr)) => {
-            match child::accept(endpoint, sa, proven, want, inbound, (answer, tsi, tsr), is_transport) {
-                Ok(agreement) => return child::install(endpoint, slot, sa, agreed, proven, agreement),
+            match child::offer::accept(endpoint, sa, proven, want, inbound, (answer, tsi, tsr), is_transport)
+            {
+                Ok(agreement) => {
+                    child::install(endpoint, slot, sa, agreed, proven, agreement);
+                    endpoint.setbacks.succeeded(want.policy, want.path.remote.ip());
+                    if let Some(replaced) = want.replaces {
+                        endpoint.retire(replaced, now);
+                    }
+                    return;
+                }
                 Err(reason) => (reason, true),
             }
         }
@@ -192,6 +204,12 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
             None => (FailReason::BadMessage, false),
         },
     };
+    if reason == SINGLE_PAIR && want.packet.is_some() && !want.single_pair {
+        endpoint.children.withdraw(inbound);
+        endpoint.again = Some(Want { single_pair: true, ..*want });
+        return;
+    }
+    endpoint.setbacks.failed(want.policy, want.path.remote.ip(), now);
     endpoint.fail(sa, Some(proven.identity.clone()), reason);
     if is_made {
         // The peer has installed what we refuse.

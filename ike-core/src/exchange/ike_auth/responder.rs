@@ -109,7 +109,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
             return refuse(endpoint, sa, agreed, now, received, reason, &notify);
         }
     };
-    let agreement = child::answer(endpoint, slot, sa, proven, agreed.nat, payloads);
+    let agreement = child::answer::answer(endpoint, slot, sa, proven, agreed.nat, payloads);
     let Some(response) = write_response(endpoint, sa, agreed, &proof, &agreement) else {
         if let Ok(agreement) = agreement {
             endpoint.children.withdraw(agreement.inbound);

@@ -1,0 +1,111 @@
+//! The Child SA as initiator: what is offered, and whether the answer is within it and the peer may have
+//! it (RFC 7296 §2.9).
+
+use core::net::IpAddr;
+
+use esp_engine::sa::{Mode, Spi};
+use esp_engine::selector::{AddressRange, TrafficSelector, TrafficSelectors};
+use esp_engine::spd::Action;
+
+use super::super::peer::Proven;
+use super::{Agreement, Translated, mode_of};
+use crate::config::IkePolicy;
+use crate::crypto::Crypto;
+use crate::endpoint::Endpoint;
+use crate::error::FailReason;
+use crate::handshake::Want;
+use crate::ike_sa::IkeSa;
+use crate::narrow::is_subset;
+use crate::proposal::{self};
+use crate::wire::sa::SaView;
+use crate::wire::ts::TsView;
+
+/// Selectors that are offered on one side: the packet's own, then the policy's.
+pub(crate) type Offered = heapless::Vec<TrafficSelector, 8>;
+
+/// What an initiator offers for this want: TSi and TSr.
+pub(crate) fn offer(
+    policy: &IkePolicy<'_>,
+    want: &Want,
+    local: IpAddr,
+    remote: IpAddr,
+) -> (Offered, Offered) {
+    let mode = mode_of(policy);
+    let packet = want.packet.as_ref();
+    let all = if want.single_pair { 1 } else { usize::MAX };
+    let (mut tsi, mut tsr) = (
+        selectors(packet.map(|p| p.source_selector()), policy.local, mode, local),
+        selectors(packet.map(|p| p.destination_selector()), policy.remote, mode, remote),
+    );
+    tsi.truncate(all);
+    tsr.truncate(all);
+    (tsi, tsr)
+}
+
+fn selectors(
+    packet: Option<TrafficSelector>,
+    policy: &[TrafficSelector],
+    mode: Mode,
+    end: IpAddr,
+) -> Offered {
+    let clipped = policy.iter().filter_map(|ts| clip(ts, mode, end));
+    packet.into_iter().chain(clipped).take(8).collect()
+}
+
+/// In transport mode both ends are the ends of IKE.
+fn clip(selector: &TrafficSelector, mode: Mode, end: IpAddr) -> Option<TrafficSelector> {
+    match mode {
+        Mode::Tunnel => Some(*selector),
+        Mode::Transport => {
+            let addresses = selector.addresses.intersect(&AddressRange::single(end))?;
+            Some(TrafficSelector { addresses, ..*selector })
+        }
+    }
+}
+
+/// As initiator: whether the peer's answer is within what we offered and it may have that.
+pub(crate) fn accept<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    proven: &Proven,
+    want: &Want,
+    inbound: Spi,
+    (answer, tsi, tsr): (&SaView<'_>, &TsView<'_>, &TsView<'_>),
+    is_transport: bool,
+) -> Result<Agreement, FailReason> {
+    let policy = endpoint.config.policy(want.policy).ok_or(FailReason::Internal)?;
+    let Action::Protect { mode, minimum } = policy.action else {
+        return Err(FailReason::Internal);
+    };
+    if proven.level < minimum {
+        return Err(FailReason::LevelTooLow);
+    }
+    let choice = proposal::accept_esp(answer, endpoint.config.suites).ok_or(FailReason::AnswerNotOffered)?;
+    if is_transport != (mode == Mode::Transport) {
+        return Err(FailReason::ModeUnacceptable);
+    }
+    let (local_offer, remote_offer) = offer(policy, want, sa.path.local.ip(), sa.path.remote.ip());
+    let local_ts = within(tsi, &local_offer)?;
+    let remote_ts = within(tsr, &remote_offer)?;
+    let translated = Translated::default();
+    let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
+    if !remote_ts.iter().all(|selector| claims.cover(selector)) {
+        return Err(FailReason::SelectorsUnacceptable);
+    }
+    if endpoint.children.is_taken(proven.key, &local_ts, &remote_ts) {
+        return Err(FailReason::OtherKeysFlow);
+    }
+    Ok(Agreement { policy: want.policy, mode, choice, inbound, local_ts, remote_ts, more: false, translated })
+}
+
+/// The selectors of an answer, if all lie within the offer and an SA can hold them.
+fn within(answer: &TsView<'_>, offer: &[TrafficSelector]) -> Result<TrafficSelectors, FailReason> {
+    let mut selectors = TrafficSelectors::new();
+    for selector in answer.selectors() {
+        if !selectors.iter().any(|other| other.covers(&selector)) {
+            selectors.retain(|other| !selector.covers(other));
+            selectors.push(selector).map_err(|_| FailReason::AnswerNotOffered)?;
+        }
+    }
+    if is_subset(&selectors, offer) { Ok(selectors) } else { Err(FailReason::AnswerNotOffered) }
+}
