@@ -4,6 +4,7 @@ use core::fmt::Write;
 
 use ike_core::error::{AcquireError, CloseReason, FailReason, Mismatch, Transform};
 use ike_core::output::Failed;
+use ike_core::wire::notify::NotifyType;
 
 use crate::management::Words;
 
@@ -14,8 +15,10 @@ pub(super) fn failed(failed: &Failed) -> Words {
     let _ = words.push_str(failed.reason.words());
     let _ = match failed.reason {
         FailReason::NoProposal(mismatch) => differs(&mut words, mismatch),
-        FailReason::Refused(notify) => write!(words, " with notify type {notify}"),
-        FailReason::NoAnswer { hint: Some(notify) } => write!(words, "; someone sent notify type {notify}"),
+        FailReason::Refused(notify) => write!(words, " with {:?}", NotifyType(notify)),
+        FailReason::NoAnswer { hint: Some(notify) } => {
+            write!(words, "; someone sent {:?}", NotifyType(notify))
+        }
         FailReason::KeyMismatch(fingerprint) => {
             let _ = words.push_str("; SHA-256 of its key: ");
             fingerprint.iter().try_for_each(|octet| write!(words, "{octet:02x}"))
@@ -29,7 +32,9 @@ pub(super) fn failed(failed: &Failed) -> Words {
 pub(super) fn closed(reason: CloseReason) -> Words {
     let mut words = Words::new();
     let _ = match reason {
-        CloseReason::RefusedByPeer(notify) => write!(words, "{}: notify type {notify}", reason.words()),
+        CloseReason::RefusedByPeer(notify) => {
+            write!(words, "{}: {:?}", reason.words(), NotifyType(notify))
+        }
         _ => words.write_str(reason.words()),
     };
     words
@@ -111,8 +116,9 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_peer_has_its_number() {
-        assert_eq!(why(FailReason::Refused(24)), "the peer refused with notify type 24");
+    fn an_error_of_the_peer_has_its_name_or_its_number() {
+        assert_eq!(why(FailReason::Refused(24)), "the peer refused with AUTHENTICATION_FAILED");
+        assert_eq!(why(FailReason::Refused(8192)), "the peer refused with NotifyType(8192)");
         assert_eq!(closed(CloseReason::DeletedByPeer), "deleted by the peer");
     }
 }
