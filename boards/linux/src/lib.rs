@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`time`], [`executor`], [`readiness`] | embassy's time driver (real or virtual), tasks on one thread, `poll(2)` |
+//! | [`time`], [`executor`], [`readiness`], [`signal`] | embassy's time driver (real or virtual), tasks on one thread, `poll(2)`, SIGTERM |
 //! | [`cable`] | the simulated cable, with an eavesdropper, an attacker and a saboteur on it |
 //! | [`port`] | Linux interfaces (AF_PACKET, TAP) as embassy-net drivers |
 //! | [`capture`] | pcapng files, and the key tables with which Wireshark decrypts them |
@@ -21,5 +21,6 @@ pub mod peer;
 pub mod port;
 pub mod readiness;
 pub mod run;
+pub mod signal;
 pub mod time;
 pub mod words;

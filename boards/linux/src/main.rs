@@ -152,10 +152,8 @@ fn run_demo(arguments: DemoArguments) -> Result<(), String> {
 fn run_device(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
     eprintln!("buttons: running; `buttons status --socket {}` asks how it is", device.socket.display());
-    match run::run(&device, |event| words::of(event).iter().for_each(|sentence| eprintln!("{sentence}"))) {
-        Err(stopped) => Err(stopped.to_string()),
-        Ok(never) => match never {},
-    }
+    run::run(&device, |event| words::of(event).iter().for_each(|sentence| eprintln!("{sentence}")))
+        .map_err(|stopped| stopped.to_string())
 }
 
 fn status(socket: &Path, json: bool) -> Result<(), String> {

@@ -1,11 +1,12 @@
 //! `buttons run`: a Linux machine as a device with one or two ports, for as long as the process lives.
 
-use std::convert::Infallible;
 use std::os::unix::net::UnixListener;
 
+use embassy_futures::select::{Either, select};
+use embassy_time::{Duration, Timer};
 use esp_engine::crypto::software::SoftwareCipher;
 use firmware::config::Role;
-use firmware::management::Management;
+use firmware::management::{Management, Request, Response};
 use firmware::report::Event;
 use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::Wakers;
@@ -17,6 +18,7 @@ use rand_core::TryRng;
 use crate::config::{Device, PortName};
 use crate::port::interface::Unusable;
 use crate::port::{AnyWire, Port, packet, tap};
+use crate::signal::Termination;
 use crate::{executor, manage, time};
 
 /// Pairs of SAs; a Linux machine has the room.
@@ -28,6 +30,10 @@ const SOCKETS: usize = 4;
 const IKE_SAS: usize = 32;
 const HANDSHAKES: usize = 8;
 const BUFFERS: usize = 32;
+/// How long peers have to confirm that they forget us.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How often they are looked after meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Why a device does not run.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub enum Stopped {
     KeyManagement(ike_core::config::ConfigError),
     /// The system gives no random numbers.
     Random,
+    /// Signals cannot be waited for.
+    Signals(std::io::Error),
 }
 
 impl std::fmt::Display for Stopped {
@@ -54,18 +62,21 @@ impl std::fmt::Display for Stopped {
             }
             Self::KeyManagement(error) => write!(f, "key management refuses the configuration: {error:?}"),
             Self::Random => f.write_str("the system gives no random numbers"),
+            Self::Signals(error) => write!(f, "signals cannot be waited for: {error}"),
         }
     }
 }
 
 impl std::error::Error for Stopped {}
 
-/// Runs `device` until something stops it; `hear` is told what happens.
+/// Runs `device` until SIGTERM or SIGINT, on which it deletes its SAs with its peers; `hear` is told
+/// what happens.
 ///
 /// # Errors
 /// [`Stopped`].
-pub fn run(device: &Device, hear: impl Fn(&Event)) -> Result<Infallible, Stopped> {
+pub fn run(device: &Device, hear: impl Fn(&Event)) -> Result<(), Stopped> {
     time::make_real();
+    let termination = Termination::hold_back().map_err(Stopped::Signals)?;
     let ports = device.ports.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(Stopped::Port)?;
     let listener = listen(&device.socket).map_err(|error| Stopped::Socket(device.socket.clone(), error))?;
     let management = Management::new();
@@ -80,25 +91,46 @@ pub fn run(device: &Device, hear: impl Fn(&Event)) -> Result<Infallible, Stopped
         wakers: Box::leak(Box::new(Wakers::new())),
     };
     let tasks: Vec<executor::Task<'_>> = vec![Box::pin(manage::serve(&listener, &management))];
+    let end = async {
+        termination.requested().await;
+        say_goodbye(&management).await;
+    };
     // The configuration was checked: a host has one port, a gateway two.
     let mut ports = ports.into_iter();
     let ran = match (device.config.role, ports.next(), ports.next()) {
         (Role::Gateway, Some(outside), Some(inside)) => {
             let mut memory = Box::new(gateway::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
             let drivers = [outside, inside];
-            executor::run(gateway::run(board, drivers, &mut memory, &mut key_management, async |_| {}), tasks)
+            let life = gateway::run(board, drivers, &mut memory, &mut key_management, async |_| {});
+            executor::run(select(life, end), tasks)
         }
         (_, Some(port), _) => {
             let mut memory = Box::new(host::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
-            executor::run(host::run(board, port, &mut memory, &mut key_management, async |_| {}), tasks)
+            let life = host::run(board, port, &mut memory, &mut key_management, async |_| {});
+            executor::run(select(life, end), tasks)
         }
         (_, None, _) => Err(executor::Stalled),
     };
     match ran {
-        Ok(Err(error)) => Err(Stopped::KeyManagement(error)),
-        Ok(Ok(never)) => match never {},
+        Ok(Either::First(Err(error))) => Err(Stopped::KeyManagement(error)),
+        Ok(Either::First(Ok(never))) => match never {},
+        Ok(Either::Second(())) => Ok(()),
         Err(executor::Stalled) => Err(Stopped::NoPort),
     }
+}
+
+/// Has every SA deleted, and waits until the peers have confirmed it or had their time.
+async fn say_goodbye(management: &Management) {
+    management.ask(Request::Shutdown).await;
+    let all_gone = async {
+        loop {
+            match management.ask(Request::Status).await {
+                Response::Status(status) if !status.ike_sas.is_empty() => Timer::after(LOOK).await,
+                _ => return,
+            }
+        }
+    };
+    select(all_gone, Timer::after(FAREWELL)).await;
 }
 
 fn open(name: &PortName) -> Result<Port<AnyWire>, Unusable> {
