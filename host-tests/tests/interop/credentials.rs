@@ -1,6 +1,11 @@
 //! Keys and certificates, new for each run.
 
+use std::path::Path;
+use std::process::Command;
+
 use buttons::key::{self, Kind, Spelling};
+use buttons::peer;
+use firmware::config::PrivateKey;
 
 use crate::Fault;
 
@@ -11,6 +16,8 @@ pub const PEER: &str = "b.example";
 
 /// A key with its public half.
 pub struct KeyPair {
+    /// For whoever owns it.
+    pub private: PrivateKey,
     /// PKCS#8 in PEM.
     pub private_pem: String,
     /// SubjectPublicKeyInfo in PEM.
@@ -24,6 +31,21 @@ impl KeyPair {
         let private_pem = key::private_pem(&private).ok_or("no private key")?.to_string();
         let spki = key::public(&private).ok_or("no public key")?;
         let public_pem = key::spell(&spki, Spelling::Strongswan).ok_or("no public key")?;
-        Ok(Self { private_pem, public_pem })
+        Ok(Self { private, private_pem, public_pem })
+    }
+
+    /// A self-signed certificate for strongSwan's name.
+    pub fn certificate(&self, folder: &Path) -> Result<String, Fault> {
+        let key = folder.join("certified.pem");
+        key::write_private(&key, &self.private)?;
+        let certificate = peer::output(
+            Command::new("openssl")
+                .args(["req", "-x509", "-new", "-days", "2", "-subj"])
+                .arg(format!("/CN={PEER}"))
+                .args(["-addext", &format!("subjectAltName=DNS:{PEER}"), "-key"])
+                .arg(&key),
+        )?;
+        std::fs::remove_file(&key)?;
+        Ok(certificate)
     }
 }

@@ -63,12 +63,15 @@ impl Ground {
         Ok(Self { wire, inside, folder: Folder::new()?, topology })
     }
 
-    /// [`traffic::PINGS`] pings from the host to `far`, then a TCP transfer in each direction.
-    /// Returns octets a second, out and back.
-    pub fn traffic(&self, near: IpAddr, far: IpAddr) -> Result<[f64; 2], Fault> {
+    /// [`traffic::PINGS`] pings from the host to `far`, then a TCP transfer out and one back, the whole
+    /// [`traffic::TRANSFER`] in one direction and a tenth in the other. Returns octets a second, out
+    /// and back.
+    pub fn traffic(&self, near: IpAddr, far: IpAddr, most_out: bool) -> Result<[f64; 2], Fault> {
         let Topology { host, peer, .. } = &self.topology;
+        let (all, some) = (traffic::TRANSFER, traffic::TRANSFER / 10);
+        let (out, back) = if most_out { (all, some) } else { (some, all) };
         traffic::ping_many(host, far)?;
-        Ok([traffic::transfer(host, peer, far)?, traffic::transfer(peer, host, near)?])
+        Ok([traffic::transfer(host, peer, far, out)?, traffic::transfer(peer, host, near, back)?])
     }
 
     /// Checks that the wire carried ESP and nothing in clear, although there was something to hear.

@@ -8,8 +8,11 @@
 //! | case | what it shows |
 //! |---|---|
 //! | `reference` | strongSwan at both ends: that ground, traffic and eavesdroppers work |
+//! | `gateway` | our gateway and strongSwan: every proof and suite, either end first, either end's Delete |
 
+mod cases;
 mod credentials;
+mod device;
 mod ground;
 mod reference;
 mod sniffer;
@@ -24,6 +27,10 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == device::RUN) {
+        return device::run(words.next().unwrap_or_default().as_ref());
+    }
     let mut arguments = Arguments::from_args();
     // Throughput and timing are measured, and both cores are used by one case.
     arguments.test_threads = Some(1);
@@ -31,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Vec<Trial> {
-    reference::trials()
+    [reference::trials(), cases::trials()].into_iter().flatten().collect()
 }
 
 /// A case that needs strongSwan.

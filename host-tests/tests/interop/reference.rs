@@ -55,7 +55,7 @@ fn carries_traffic() -> Result<(), Fault> {
     let [device, peer] = ends(&ground, &own, &peer, &peer)?;
     device.initiate()?;
     traffic::ping_once(&ground.topology.host, STUB, Duration::from_secs(2))?;
-    let [out, back] = ground.traffic(HOST, STUB)?;
+    let [out, back] = ground.traffic(HOST, STUB, true)?;
     println!("strongSwan at both ends: {:.0} and {:.0} Mbit/s", out * 8e-6, back * 8e-6);
     device.terminate()?;
     expect_soon(Duration::from_secs(2), || peer.sas().is_ok_and(|sas| sas.is_empty()), || peer.log())?;

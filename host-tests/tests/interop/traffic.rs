@@ -9,7 +9,7 @@ use buttons::peer::Namespace;
 use crate::Fault;
 use crate::sniffer::MARKER;
 
-/// Octets of a transfer.
+/// Octets of a whole transfer.
 pub const TRANSFER: usize = 50_000_000;
 /// Pings of a run, none of which may be lost.
 pub const PINGS: u32 = 1_000;
@@ -41,14 +41,9 @@ pub fn ping(from: &Namespace, to: IpAddr, count: u32, interval: &str, limit: Dur
     if said.contains(&every) { Ok(()) } else { Err(format!("pings to {to} were lost: {said}").into()) }
 }
 
-/// Carries [`TRANSFER`] octets over one TCP connection, checks them, and says how many were carried a
+/// Carries so many octets over one TCP connection, checks them, and says how many were carried a
 /// second.
-pub fn transfer(from: &Namespace, to: &Namespace, address: IpAddr) -> Result<f64, Fault> {
-    carry(from, to, address, TRANSFER)
-}
-
-/// Carries this many octets.
-pub fn carry(from: &Namespace, to: &Namespace, address: IpAddr, octets: usize) -> Result<f64, Fault> {
+pub fn transfer(from: &Namespace, to: &Namespace, address: IpAddr, octets: usize) -> Result<f64, Fault> {
     let address = SocketAddr::new(address, PORT);
     let (ready, wait) = std::sync::mpsc::channel();
     let receiver = to.thread(move || {

@@ -1,0 +1,108 @@
+//! The device under test: what `buttons run` does, as a process of its own inside a namespace. This
+//! program starts itself again for it, so that the device is never older than the test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitCode, Stdio};
+use std::time::Duration;
+
+use buttons::peer::{Namespace, wait_until};
+use buttons::{config, manage, words};
+use firmware::management::{Request, Response, Status};
+
+use crate::Fault;
+use crate::ground::expect;
+
+/// The first word with which this program runs a device instead of tests.
+pub const RUN: &str = "device";
+
+/// Is a device by the configuration in `file`.
+pub fn run(file: &Path) -> ExitCode {
+    let done = config::read(file).map_err(|bad| bad.to_string()).and_then(|device| {
+        buttons::run::run(&device, |event| words::of(event).iter().for_each(|words| eprintln!("{words}")))
+            .map_err(|stopped| stopped.to_string())
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A running device; it is killed when this is dropped.
+pub struct Device {
+    process: Child,
+    folder: PathBuf,
+}
+
+impl Device {
+    /// Starts it in `namespace` by this configuration, with its files in `folder`; its socket there
+    /// has to be called `device.sock`.
+    pub fn start(namespace: &Namespace, folder: &Path, configuration: &str) -> Result<Self, Fault> {
+        let file = folder.join("device.toml");
+        fs::write(&file, configuration)?;
+        let process = namespace
+            .command(std::env::current_exe()?)
+            .arg(RUN)
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.join("device.log"))?)
+            .spawn()?;
+        let mut device = Self { process, folder: folder.into() };
+        let up = wait_until(Duration::from_secs(5), || device.status().is_ok() || device.has_ended());
+        expect(up && !device.has_ended(), || device.log())?;
+        Ok(device)
+    }
+
+    fn ask(&self, request: &Request) -> Result<Response, Fault> {
+        Ok(manage::ask(&self.folder.join("device.sock"), request)?)
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Result<Status, Fault> {
+        match self.ask(&Request::Status)? {
+            Response::Status(status) => Ok(status),
+            other => Err(format!("no status: {other:?}").into()),
+        }
+    }
+
+    /// What last kept `peer` from being connected, in words.
+    pub fn why(&self, peer: &str) -> Result<String, Fault> {
+        match self.ask(&Request::Why(peer.try_into().map_err(|_| "long name")?))? {
+            Response::Why(reason) => {
+                Ok(reason.map(|reason| reason.words.as_str().into()).unwrap_or_default())
+            }
+            other => Err(format!("no reason: {other:?}").into()),
+        }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
+    }
+
+    /// What it told so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("device.log")).unwrap_or_default()
+    }
+
+    /// Asks it by SIGTERM to close what it has, and waits until it is gone.
+    pub fn stop(mut self) -> Result<String, Fault> {
+        let process = libc::pid_t::try_from(self.process.id())?;
+        // SAFETY: signals a child that has not been waited for, so the number is still its own.
+        unsafe { libc::kill(process, libc::SIGTERM) };
+        expect(wait_until(Duration::from_secs(5), || self.has_ended()), || self.log())?;
+        let ended = self.process.wait()?;
+        expect(ended.success(), || format!("{ended}: {}", self.log()))?;
+        Ok(self.log())
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
