@@ -42,6 +42,15 @@ pub enum PortName {
     Tap(String),
 }
 
+impl PortName {
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Packet(name) | Self::Tap(name) => name,
+        }
+    }
+}
+
 /// What is wrong with a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadConfig {

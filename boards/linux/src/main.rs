@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use buttons::{config, demo, key, manage, run, words};
 use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
+use firmware::report::Event;
 
 /// IPsec for machines too small for an IKE daemon.
 #[derive(Parser)]
@@ -152,8 +153,8 @@ fn run_demo(arguments: DemoArguments) -> Result<(), String> {
 fn run_device(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
     eprintln!("buttons: running; `buttons status --socket {}` asks how it is", device.socket.display());
-    run::run(&device, |event| words::of(event).iter().for_each(|sentence| eprintln!("{sentence}")))
-        .map_err(|stopped| stopped.to_string())
+    let hear = |event: &Event| words::of(event).iter().for_each(|sentence| eprintln!("{sentence}"));
+    run::run(&device, hear, |hint| eprintln!("{hint}")).map_err(|stopped| stopped.to_string())
 }
 
 fn status(socket: &Path, json: bool) -> Result<(), String> {
@@ -224,7 +225,7 @@ fn show(spki: &[u8]) {
 
 fn check(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
-    let (peers, policies) = (device.config.peers.len(), device.config.policies.len());
-    println!("{}: a device can run by this: {peers} peers, {policies} policies", file.display());
+    println!("{}: a device can run by this. What happens to a packet, first match:", file.display());
+    print!("{}", words::of_policies(&device.config));
     Ok(())
 }

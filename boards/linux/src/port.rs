@@ -2,8 +2,10 @@
 //! socket on an interface that the kernel leaves alone ([`packet`]) or the near end of a TAP device
 //! ([`tap`]). Only this module and its children make system calls for frames.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
@@ -60,6 +62,12 @@ impl Losses {
     }
 }
 
+fn count(losses: &Cell<Losses>, which: impl FnOnce(&mut Losses) -> &mut u64) {
+    let mut counted = losses.get();
+    *which(&mut counted) += 1;
+    losses.set(counted);
+}
+
 /// A [`Wire`] with a hardware address: the driver.
 pub struct Port<W> {
     wire: W,
@@ -67,7 +75,7 @@ pub struct Port<W> {
     /// Octets of the longest frame.
     limit: usize,
     buffer: Box<[u8]>,
-    losses: Losses,
+    losses: Rc<Cell<Losses>>,
 }
 
 impl<W: Wire> Port<W> {
@@ -75,7 +83,7 @@ impl<W: Wire> Port<W> {
     pub fn new(wire: W, address: [u8; 6], mtu: usize) -> Self {
         let limit = (mtu + 14).min(MAX_FRAME);
         // One octet more than fits, so that a longer frame shows.
-        Self { wire, address, limit, buffer: vec![0; limit + 1].into(), losses: Losses::default() }
+        Self { wire, address, limit, buffer: vec![0; limit + 1].into(), losses: Rc::default() }
     }
 
     /// The same port over a wire made from its own.
@@ -84,9 +92,9 @@ impl<W: Wire> Port<W> {
         Port { wire: wrap(wire), address, limit, buffer, losses }
     }
 
-    /// What did not get through so far.
-    pub fn losses(&self) -> Losses {
-        self.losses
+    /// Where the port counts what does not get through, for whoever gives it away.
+    pub fn losses(&self) -> Rc<Cell<Losses>> {
+        self.losses.clone()
     }
 
     /// The next frame that fits; waits in `cx` when there is none.
@@ -94,7 +102,7 @@ impl<W: Wire> Port<W> {
         for _ in 0..BURST {
             match self.wire.receive(&mut self.buffer) {
                 Ok(length) if length <= self.limit => return Some(length),
-                Ok(_) => self.losses.oversized += 1,
+                Ok(_) => count(&self.losses, |losses| &mut losses.oversized),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
                 Err(_) => {
                     readiness::when_ready(self.wire.descriptor(), Interest::Readable, cx.waker());
@@ -124,7 +132,7 @@ impl<W: Wire> Driver for Port<W> {
     }
 
     fn transmit(&mut self, _: &mut Context<'_>) -> Option<Sender<'_, W>> {
-        Some(Sender { wire: &self.wire, losses: &mut self.losses })
+        Some(Sender { wire: &self.wire, losses: &self.losses })
     }
 
     fn link_state(&mut self, _: &mut Context<'_>) -> LinkState {
@@ -154,7 +162,7 @@ impl RxToken for Frame<'_> {
 /// Leave to send one frame.
 pub struct Sender<'a, W> {
     wire: &'a W,
-    losses: &'a mut Losses,
+    losses: &'a Cell<Losses>,
 }
 
 impl<W: Wire> TxToken for Sender<'_, W> {
@@ -162,12 +170,12 @@ impl<W: Wire> TxToken for Sender<'_, W> {
         let mut frame = [0; MAX_FRAME];
         let Some(frame) = frame.get_mut(..length) else {
             // The stack keeps to the MTU that it was told; whatever it meant to send is not sent.
-            self.losses.unsent += 1;
+            count(self.losses, |losses| &mut losses.unsent);
             return f(&mut vec![0; length]);
         };
         let result = f(frame);
         if self.wire.send(frame).is_err() {
-            self.losses.unsent += 1;
+            count(self.losses, |losses| &mut losses.unsent);
         }
         result
     }
@@ -208,7 +216,6 @@ impl Wire for AnyWire {
 mod tests {
     use std::cell::RefCell;
     use std::collections::VecDeque;
-    use std::rc::Rc;
     use std::task::Waker;
 
     use super::*;
@@ -241,9 +248,9 @@ mod tests {
             lengths.push(frame.consume(|octets| octets.len()));
         }
         assert_eq!(lengths, [64, 1514, 60]);
-        assert_eq!(port.losses(), Losses { oversized: 2, unsent: 0 });
-        assert!(port.losses().hint("wan0").unwrap().contains("ethtool -K wan0"));
+        assert_eq!(port.losses().get(), Losses { oversized: 2, unsent: 0 });
+        assert!(port.losses().get().hint("wan0").unwrap().contains("ethtool -K wan0"));
         port.transmit(&mut cx).unwrap().consume(60, |_| ());
-        assert_eq!(port.losses().unsent, 1);
+        assert_eq!(port.losses().get().unsent, 1);
     }
 }

@@ -1,6 +1,8 @@
 //! `buttons run`: a Linux machine as a device with one or two ports, for as long as the process lives.
 
+use std::cell::Cell;
 use std::os::unix::net::UnixListener;
+use std::rc::Rc;
 
 use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Timer};
@@ -17,7 +19,7 @@ use rand_core::TryRng;
 
 use crate::config::{Device, PortName};
 use crate::port::interface::Unusable;
-use crate::port::{AnyWire, Port, packet, tap};
+use crate::port::{AnyWire, Losses, Port, packet, tap};
 use crate::signal::Termination;
 use crate::{executor, manage, time};
 
@@ -70,11 +72,11 @@ impl std::fmt::Display for Stopped {
 impl std::error::Error for Stopped {}
 
 /// Runs `device` until SIGTERM or SIGINT, on which it deletes its SAs with its peers; `hear` is told
-/// what happens.
+/// what happens, `warn` what the operator could do better.
 ///
 /// # Errors
 /// [`Stopped`].
-pub fn run(device: &Device, hear: impl Fn(&Event)) -> Result<(), Stopped> {
+pub fn run(device: &Device, hear: impl Fn(&Event), warn: impl Fn(&str)) -> Result<(), Stopped> {
     time::make_real();
     let termination = Termination::hold_back().map_err(Stopped::Signals)?;
     let ports = device.ports.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(Stopped::Port)?;
@@ -90,7 +92,9 @@ pub fn run(device: &Device, hear: impl Fn(&Event)) -> Result<(), Stopped> {
         seed: SysRng.try_next_u64().map_err(|_| Stopped::Random)?,
         wakers: Box::leak(Box::new(Wakers::new())),
     };
-    let tasks: Vec<executor::Task<'_>> = vec![Box::pin(manage::serve(&listener, &management))];
+    let losses = device.ports.iter().zip(&ports).map(|(name, port)| (name.name(), port.losses())).collect();
+    let tasks: Vec<executor::Task<'_>> =
+        vec![Box::pin(manage::serve(&listener, &management)), Box::pin(give_hints(losses, warn))];
     let end = async {
         termination.requested().await;
         say_goodbye(&management).await;
@@ -137,6 +141,20 @@ fn open(name: &PortName) -> Result<Port<AnyWire>, Unusable> {
     match name {
         PortName::Packet(name) => packet::open(name).map(|port| port.map(AnyWire::Packet)),
         PortName::Tap(name) => tap::open(name).map(|port| port.map(AnyWire::Tap)),
+    }
+}
+
+/// Says what to do about frames that are lost, each time that more of them were.
+async fn give_hints(ports: Vec<(&str, Rc<Cell<Losses>>)>, warn: impl Fn(&str)) {
+    let mut told = vec![0; ports.len()];
+    loop {
+        Timer::after(Duration::from_secs(10)).await;
+        for ((name, losses), told) in ports.iter().zip(&mut told) {
+            let losses = losses.get();
+            if losses.oversized > std::mem::replace(told, losses.oversized) {
+                losses.hint(name).iter().for_each(|hint| warn(hint));
+            }
+        }
     }
 }
 

@@ -1,7 +1,11 @@
-//! What a router reports, in sentences for a person; the demo and `buttons run` speak with one voice.
+//! What a router reports and what it was told to do, in sentences for a person; the demo and `buttons run` speak with one voice.
+
+use std::fmt::Write as _;
 
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::SaReport;
+use firmware::config::policies::FixedBypass;
+use firmware::config::{Action, Config, Policy, Ports, Prefix};
 use firmware::management::Shown;
 use firmware::report::Event;
 use ike_core::crypto::Group;
@@ -85,5 +89,96 @@ fn of_algorithm(algorithm: Algorithm) -> &'static str {
         Algorithm::Aes128Gcm16 => "AES-GCM-128",
         Algorithm::Aes256Gcm16 => "AES-GCM-256",
         Algorithm::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+    }
+}
+
+/// Every policy of a device in order, the fixed ones first, one a line.
+pub fn of_policies(config: &Config) -> String {
+    let mut lines = String::new();
+    for (what, policy) in config.fixed_bypasses() {
+        let what = match what {
+            FixedBypass::Ike => "IKE, UDP port 500",
+            FixedBypass::IkeNat => "IKE and ESP in UDP, port 4500",
+            FixedBypass::NeighbourDiscovery => "IPv6 neighbour discovery",
+        };
+        let own: Vec<_> = policy.local.iter().map(|ts| ts.addresses).filter(|a| a.is_single()).collect();
+        let own: String = own.iter().map(|address| format!(" of {}", address.first())).collect();
+        let _ = writeln!(lines, "  always in clear: {what}{own}");
+    }
+    for policy in &config.policies {
+        let Policy { name, local, remote, protocol, local_ports, remote_ports, action } = policy;
+        let side = |prefix: &Prefix, ports: &Ports| match (ports.first, ports.last) {
+            (0, u16::MAX) => format!("{}/{}", prefix.address, prefix.length),
+            (first, last) if first == last => format!("{}/{} port {first}", prefix.address, prefix.length),
+            (first, last) => format!("{}/{} ports {first}-{last}", prefix.address, prefix.length),
+        };
+        let (local, remote) = (side(local, local_ports), side(remote, remote_ports));
+        let protocol = match protocol {
+            0 => String::new(),
+            number => format!(", protocol {number}"),
+        };
+        let _ = writeln!(lines, "  {name}: {local} and {remote}{protocol}: {}", of_action(action));
+    }
+    lines + "  everything else: discarded\n"
+}
+
+fn of_action(action: &Action) -> String {
+    match action {
+        Action::Protect { mode, minimum, peer } => {
+            let peer = peer.as_ref().map_or(String::new(), |peer| format!(" by {peer}"));
+            let mode = format!("{mode:?}").to_lowercase();
+            format!("protected{peer}, {mode} mode, at least: {}", Shown(*minimum).words())
+        }
+        Action::Bypass => "in clear".into(),
+        Action::Discard => "discarded".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firmware::config;
+
+    use super::*;
+
+    #[test]
+    fn a_device_says_what_passes_in_clear_before_what_its_operator_wrote() {
+        let prefix = |text: &str| Prefix { address: text.parse().unwrap(), length: 24 };
+        let policy = |name: &str, action| Policy {
+            name: name.try_into().unwrap(),
+            local: prefix("192.0.2.0"),
+            remote: prefix("198.51.100.0"),
+            protocol: 6,
+            local_ports: Ports::ANY,
+            remote_ports: Ports::single(179),
+            action,
+        };
+        let protect = Action::Protect {
+            mode: esp_engine::sa::Mode::Tunnel,
+            minimum: esp_engine::spd::Level::Pinned,
+            peer: Some("b".try_into().unwrap()),
+        };
+        let config = Config {
+            role: config::Role::Gateway,
+            identity: config::Identity::Fqdn("a.example".try_into().unwrap()),
+            key: config::PrivateKey::None,
+            interfaces: [config::Interface { addresses: [prefix("192.0.2.1")].into_iter().collect() }]
+                .into_iter()
+                .collect(),
+            routes: Default::default(),
+            peers: Default::default(),
+            policies: [policy("net", protect), policy("rest", Action::Discard)].into_iter().collect(),
+            suites: Default::default(),
+            force_encapsulation: false,
+            timing: config::Timing::default(),
+        };
+        assert_eq!(
+            of_policies(&config),
+            "  always in clear: IKE, UDP port 500 of 192.0.2.1
+  always in clear: IKE and ESP in UDP, port 4500 of 192.0.2.1
+  net: 192.0.2.0/24 and 198.51.100.0/24 port 179, protocol 6: protected by b, tunnel mode, at least: pinned key
+  rest: 192.0.2.0/24 and 198.51.100.0/24 port 179, protocol 6: discarded
+  everything else: discarded
+"
+        );
     }
 }

@@ -84,6 +84,18 @@ fn a_bad_configuration_fails_with_its_line() {
 }
 
 #[test]
+fn a_demo_that_cannot_do_all_it_says_fails() {
+    let folder = Folder::new("demo");
+    std::fs::write(folder.0.join("file"), "").unwrap();
+    let failed = buttons(&folder.0, &["--capture", "file/folder"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(said(&failed).contains("name another folder with --capture"), "{}", said(&failed));
+    let done = buttons(&folder.0, &["--capture", "folder", "--json"]);
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(folder.0.join("folder/demo.pcapng").exists());
+}
+
+#[test]
 fn help_fits_on_80_columns() {
     let folder = Folder::new("help");
     for words in [&["--help"][..], &["key", "--help"], &["key", "new", "--help"], &["config", "--help"]] {

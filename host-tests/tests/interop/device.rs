@@ -9,6 +9,7 @@ use std::time::Duration;
 use buttons::peer::{Namespace, wait_until};
 use buttons::{config, manage, words};
 use firmware::management::{Request, Response, Status};
+use firmware::report::Event;
 
 use crate::Fault;
 use crate::ground::expect;
@@ -19,8 +20,8 @@ pub const RUN: &str = "device";
 /// Is a device by the configuration in `file`.
 pub fn run(file: &Path) -> ExitCode {
     let done = config::read(file).map_err(|bad| bad.to_string()).and_then(|device| {
-        buttons::run::run(&device, |event| words::of(event).iter().for_each(|words| eprintln!("{words}")))
-            .map_err(|stopped| stopped.to_string())
+        let hear = |event: &Event| words::of(event).iter().for_each(|words| eprintln!("{words}"));
+        buttons::run::run(&device, hear, |hint| eprintln!("{hint}")).map_err(|stopped| stopped.to_string())
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

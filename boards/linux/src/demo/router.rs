@@ -18,7 +18,7 @@ use firmware::config::{
     Action, Authentication, Config, Identity, Interface, Peer, Policy, Ports, Prefix, PrivateKey, Role,
     Suite, Timing,
 };
-use firmware::management::{Management, Request, Response};
+use firmware::management::{Management, Request};
 use firmware::network::Counters;
 use firmware::report::Event;
 use firmware::role::{Board, host};
@@ -139,7 +139,7 @@ impl Plan {
             policies: [policy].into_iter().collect(),
             suites: [suite].into_iter().collect(),
             force_encapsulation: false,
-            timing: Timing::default(),
+            timing: Timing { liveness_s: 10, ..Timing::default() },
         }
     }
 }
@@ -274,11 +274,6 @@ impl Router {
         let _ = self.management.ask(Request::Status).await;
     }
 
-    /// Has it begin another IKE SA with its peer.
-    pub async fn begin_again(&self, peer: &str) -> bool {
-        matches!(self.management.ask(Request::Start(text(peer))).await, Response::Done)
-    }
-
     /// The router at work on `end`.
     pub fn task(&self, end: End) -> executor::Task<'_> {
         Box::pin(async move {
@@ -355,6 +350,7 @@ impl Router {
                 // Gives the reset its chance to leave.
                 let _ = socket.flush().await;
             }
+            drop(socket);
             Timer::after(Duration::from_secs(1)).await;
         }
     }

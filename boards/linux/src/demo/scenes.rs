@@ -222,8 +222,8 @@ async fn another_key(cast: &Cast<'_>, story: &Story) -> Result<(), String> {
 async fn blockade(cast: &Cast<'_>, story: &Story) -> Result<(), String> {
     let from = cast.cable.seen().len();
     cast.cable.cut(|frame| eavesdropper::kind(frame) == Kind::Ike);
-    // Something that wants IKE: a asks b for another IKE SA.
-    require(cast.a.begin_again("b").await, "a has to try")?;
+    // Two who want IKE meanwhile: the impostor, and each router that asks whether its peer lives.
+    cast.impostor.may_speak.set(true);
     let end = Instant::now() + BLOCKADE;
     while Instant::now() < end {
         cast.session_lives().await?;
@@ -233,8 +233,9 @@ async fn blockade(cast: &Cast<'_>, story: &Story) -> Result<(), String> {
         let during = seen.get(from..).unwrap_or_default();
         (during.iter().filter(|frame| frame.blocked).count(), tally(during))
     };
+    cast.impostor.may_speak.set(false);
     cast.cable.mend();
-    require(blocked >= 3, "a has to have asked again and again")?;
+    require(blocked >= 3, "somebody has to have tried IKE again and again")?;
     require(tally.clear == 0 && tally.readable == 0, "no clear octet may be on the cable")?;
     story.proven(&format!("{blocked} IKE packets lost, {} ESP packets passed, none in clear", tally.esp));
     Ok(())
