@@ -16,9 +16,8 @@ use esp_engine::counters::DropReason;
 use esp_engine::crypto::Cipher;
 use esp_engine::engine::{Engine, Inbound, Outbound, Seal};
 use esp_engine::reassembly::{Collected, HEADROOM, Reassembly};
-use esp_engine::selector::Ports;
 use esp_engine::time::Instant;
-use esp_engine::wire::{ip, udp};
+use esp_engine::wire::ip;
 use heapless::{Deque, Vec};
 
 use super::icmp::{self, Limiter};
@@ -40,7 +39,6 @@ pub(super) const INSIDE: u8 = 1;
 const MAX_ERROR: usize = 1_280;
 /// ICMP errors that wait.
 const ERRORS: usize = 2;
-const NAT_PORT: u16 = 4500;
 
 /// Takes frames to a port; filled once their length is known.
 pub(super) trait Wire {
@@ -194,9 +192,6 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
             Collected::Dropped(_) => return self.shared.count(Refusal::Fragment),
             Collected::Whole(datagram) => datagram.get_mut(HEADROOM..).unwrap_or_default(),
         };
-        if self.is_foreign_ike(whole) {
-            return self.shared.count(Refusal::Unforwardable);
-        }
         let verdict = self.engine.borrow_mut().inbound(now, whole);
         self.shared.note_moved();
         match verdict {
@@ -207,17 +202,6 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
             }
             Inbound::Drop(_) => self.shared.count(Refusal::Engine),
         }
-    }
-
-    /// The engine lets every IKE datagram in, as a host must. A router must not pass those on that are
-    /// for someone behind it: policy would not have been asked.
-    fn is_foreign_ike(&self, packet: &[u8]) -> bool {
-        ip::Packet::parse(packet).is_some_and(|parsed| {
-            let to_nat_port = matches!(parsed.selectors.ports, Ports::Known { destination: NAT_PORT, .. });
-            parsed.selectors.protocol == udp::PROTOCOL
-                && to_nat_port
-                && !self.is_own(parsed.selectors.destination)
-        })
     }
 
     fn forward(&mut self, now: Instant, origin: Origin, packet: &mut [u8], wire: &mut impl Wire) {
