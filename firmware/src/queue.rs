@@ -15,10 +15,11 @@ use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 use heapless::Vec;
 use ike_core::output::Path;
+use ike_core::resources::MESSAGE;
 
-/// Octets of the longest UDP payload that passes between the halves: what an Ethernet frame carries
-/// over IPv4 without fragments.
-pub const MAX_DATAGRAM: usize = 1_472;
+/// Octets of the longest UDP payload that passes between the halves: the longest message that key
+/// management keeps, behind a non-ESP marker (RFC 7296 §3.1).
+pub const MAX_DATAGRAM: usize = MESSAGE + 4;
 /// Places on the way down.
 pub const COMMANDS: usize = 4;
 /// Places on the way up.

@@ -10,7 +10,7 @@ use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, Ipv4Packet, Ipv6Packet};
 
 use super::super::icmp::tests::packet;
 use super::*;
-use crate::config::check::tests::gateway;
+use crate::config::check::tests::{gateway, prefix};
 use crate::config::policies::MAX_SPD;
 use crate::network::{self, DataPath};
 
@@ -49,15 +49,23 @@ struct Bench<'a, 'r> {
     now: Instant,
 }
 
+/// A gateway whose neighbours are known.
 fn with_bench(config: &Config, test: impl FnOnce(Bench<'_, '_>)) {
+    with_device(config, [OUR_OUTSIDE, OUR_INSIDE], |mut bench| {
+        bench.introduce();
+        test(bench);
+    });
+}
+
+fn with_device(config: &Config, links: [LinkAddress; 2], test: impl FnOnce(Bench<'_, '_>)) {
     assert_eq!(config.check(), Ok(()));
     let mut memory = Memory::new();
     let engine = RefCell::new(network::engine(config, &mut memory, 1_500));
     let (shared, local, mut tables) = (Shared::new(), Local::new(), Tables::new());
-    let port = |n: usize, link| Port { link, mtu: 1_500, addresses: config.interfaces[n].addresses.clone() };
-    let ports = [port(0, OUR_OUTSIDE), port(1, OUR_INSIDE)];
-    let forwarding = Forwarding::new(config, ports, &engine, &shared, &local, &mut tables);
-    let mut bench = Bench {
+    let port =
+        |n: usize| Port { link: links[n], mtu: 1_500, addresses: config.interfaces[n].addresses.clone() };
+    let forwarding = Forwarding::new(config, [port(0), port(1)], &engine, &shared, &local, &mut tables);
+    test(Bench {
         forwarding,
         engine: &engine,
         shared: &shared,
@@ -65,9 +73,7 @@ fn with_bench(config: &Config, test: impl FnOnce(Bench<'_, '_>)) {
         reassembly: Reassembly::new(),
         cable: Cable::default(),
         now: Instant::ZERO,
-    };
-    bench.introduce();
-    test(bench);
+    });
 }
 
 impl Bench<'_, '_> {
@@ -113,21 +119,23 @@ impl Bench<'_, '_> {
 
     /// Installs the pair for policy `n` of the operator, as if agreed on with the peer.
     fn install(&mut self, config: &Config, n: usize, spi: u32) {
-        let policy = config.policy_id(n);
         let all = |prefix: &Prefix| [TrafficSelector::all(prefix.range().unwrap())].into_iter().collect();
-        let v4 = config.policies[n].local.address.is_ipv4();
-        let outer = |v4_end: &str, v6_end: &str| if v4 { v4_end.parse() } else { v6_end.parse() };
+        let policy = &config.policies[n];
+        let v4 = policy.local.address.is_ipv4();
+        let local =
+            config.interfaces[0].addresses.iter().find(|own| own.address.is_ipv4() == v4).unwrap().address;
+        let remote = config.routes.iter().find(|route| route.via.is_ipv4() == v4).unwrap().via;
         let child = ChildSa {
-            policy,
+            policy: config.policy_id(n),
             inbound: Spi::new(spi).unwrap(),
             outbound: Spi::new(spi).unwrap(),
             mode: Mode::Tunnel,
-            local: outer("192.0.2.1", "2001:db8::1").unwrap(),
-            remote: outer("192.0.2.2", "2001:db8::2").unwrap(),
+            local,
+            remote,
             encapsulation: None,
             extended_sequence: false,
-            local_ts: all(&config.policies[n].local),
-            remote_ts: all(&config.policies[n].remote),
+            local_ts: all(&policy.local),
+            remote_ts: all(&policy.remote),
             lifetime: Lifetime::default(),
             level: Level::Pinned,
             peer: PeerKey([7; 32]),
@@ -153,13 +161,11 @@ fn from_inside(v4: bool, hop_limit: u8) -> List<u8> {
     packet(from, to, UDP, hop_limit, &datagram())
 }
 
-/// The peer's engine: seals what goes from its network to ours, opens what comes.
+/// The peer with both its SAs.
 fn far_end(config: &Config, test: impl FnOnce(&mut Bench<'_, '_>)) {
     let mut far = config.clone();
-    far.interfaces[0].addresses =
-        ["192.0.2.2/24", "2001:db8::2/64"].map(crate::config::check::tests::prefix).into_iter().collect();
-    far.interfaces[1].addresses =
-        ["10.2.0.254/16", "fd00:b::fe/64"].map(crate::config::check::tests::prefix).into_iter().collect();
+    far.interfaces[0].addresses = ["192.0.2.2/24", "2001:db8::2/64"].map(prefix).into_iter().collect();
+    far.interfaces[1].addresses = ["10.2.0.254/16", "fd00:b::fe/64"].map(prefix).into_iter().collect();
     for route in &mut far.routes {
         route.via = if route.via.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
     }
@@ -168,46 +174,12 @@ fn far_end(config: &Config, test: impl FnOnce(&mut Bench<'_, '_>)) {
     for policy in &mut far.policies {
         core::mem::swap(&mut policy.local, &mut policy.remote);
     }
-    let mut memory = Memory::new();
-    let engine = RefCell::new(network::engine(&far, &mut memory, 1_500));
-    let (shared, local, mut tables) = (Shared::new(), Local::new(), Tables::new());
-    let port = |n: usize, link| Port { link, mtu: 1_500, addresses: far.interfaces[n].addresses.clone() };
-    let forwarding =
-        Forwarding::new(&far, [port(0, PEER), port(1, HOST)], &engine, &shared, &local, &mut tables);
-    let mut bench = Bench {
-        forwarding,
-        engine: &engine,
-        shared: &shared,
-        local: &local,
-        reassembly: Reassembly::new(),
-        cable: Cable::default(),
-        now: Instant::ZERO,
-    };
-    for n in 0..2 {
-        let v4 = far.policies[n].local.address.is_ipv4();
-        let ends = if v4 { ("192.0.2.2", "192.0.2.1") } else { ("2001:db8::2", "2001:db8::1") };
-        let all = |prefix: &Prefix| [TrafficSelector::all(prefix.range().unwrap())].into_iter().collect();
-        let spi = Spi::new(0x8000_0000 + n as u32).unwrap();
-        let child = ChildSa {
-            policy: far.policy_id(n),
-            inbound: spi,
-            outbound: spi,
-            mode: Mode::Tunnel,
-            local: ends.0.parse().unwrap(),
-            remote: ends.1.parse().unwrap(),
-            encapsulation: None,
-            extended_sequence: false,
-            local_ts: all(&far.policies[n].local),
-            remote_ts: all(&far.policies[n].remote),
-            lifetime: Lifetime::default(),
-            level: Level::Pinned,
-            peer: PeerKey([8; 32]),
-            may_send: true,
-            keys: KeyPair { inbound: key(), outbound: key() },
-        };
-        engine.borrow_mut().install(Instant::ZERO, child.build().unwrap()).unwrap();
-    }
-    test(&mut bench);
+    with_device(&far, [PEER, HOST], |mut bench| {
+        for n in 0..2 {
+            bench.install(&far, n, 0x8000_0000 + n as u32);
+        }
+        test(&mut bench);
+    });
 }
 
 /// A packet from the far network to the near one, as the peer seals it.
@@ -482,10 +454,7 @@ fn a_host_that_does_not_answer_is_reported_to_the_source() {
             let mut config = gateway();
             config
                 .routes
-                .push(crate::config::Route {
-                    to: crate::config::check::tests::prefix("10.9.0.0/16"),
-                    via: "10.1.0.9".parse().unwrap(),
-                })
+                .push(crate::config::Route { to: prefix("10.9.0.0/16"), via: "10.1.0.9".parse().unwrap() })
                 .unwrap();
             config
         });
