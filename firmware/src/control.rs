@@ -171,7 +171,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
             }
             output::Event::Closed { spis, peer, reason } => {
                 self.note(now, peer, reason::closed(reason));
-                if reason != CloseReason::Requested {
+                if !matches!(reason, CloseReason::Requested | CloseReason::Replaced) {
                     self.call_later(now, peer);
                 }
                 Event::Closed { spis, peer, reason }
@@ -257,7 +257,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
         let state = self.peers.get_mut(usize::from(peer.0))?;
         Some(match order {
             Order::Why => Response::Why(state.reason.clone()),
-            Order::Start => match self.endpoint.initiate(now, peer) {
+            Order::Start => match self.endpoint.rekey(now, peer) {
                 Ok(()) => Response::Done,
                 Err(reason) => Response::Refused(reason::not_begun(reason)),
             },

@@ -174,6 +174,23 @@ fn soft_limit_brings_a_successor() {
     assert!(pair.agree());
 }
 
+/// Either end may ask for a successor at any time; asking for an SA that stands begins nothing.
+#[test]
+fn successor_on_request() {
+    for from_a in [true, false] {
+        let mut pair = standing();
+        let old = pair.a.installed[0].inbound;
+        let side = if from_a { &mut pair.a } else { &mut pair.b };
+        side.endpoint.initiate(pair.now, PEER).expect("stands");
+        assert_eq!(pair.link.sent(), 4);
+        side.endpoint.rekey(pair.now, PEER).expect("begins");
+        pair.settle(LONG);
+        assert_eq!(pair.a.installed.len(), 1);
+        assert_ne!(pair.a.installed[0].inbound, old);
+        assert!(pair.agree());
+    }
+}
+
 /// A successor that does not come about leaves the old SA alone until its end.
 #[test]
 fn failed_successor_leaves_the_old_sa() {

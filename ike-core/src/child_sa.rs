@@ -106,10 +106,9 @@ impl<'r> Children<'r> {
         })
     }
 
-    /// The IKE SAs under which Child SAs for this policy stand.
-    pub(crate) fn owners_for(&self, policy: PolicyId) -> impl Iterator<Item = u16> {
-        let stands = move |c: &&Child| c.policy == policy && !c.removed && c.outbound.is_some();
-        self.slots.iter().flatten().filter(stands).map(|child| child.owner)
+    /// Those that the data plane has.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = &Child> {
+        self.slots.iter().flatten().filter(|child| !child.removed && child.outbound.is_some())
     }
 
     /// Whether a flow between these selectors lives under another key than this.

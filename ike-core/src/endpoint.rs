@@ -182,13 +182,25 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     }
 
     /// Sets up an SA with the peer of this entry for the first policy that it may serve, without
-    /// waiting for a packet.
+    /// waiting for a packet. Nothing begins where one stands.
     ///
     /// # Errors
     /// [`AcquireError`]: nothing begins.
     pub fn initiate(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
         let policy = self.config.policy_of(peer).ok_or(AcquireError::NoPolicy)?;
         self.begin(now, policy, Some(peer), None)
+    }
+
+    /// Begins a successor of each SA that stands with the peer of this entry, whoever began that; the old
+    /// one goes when the new one stands. Where none stands this is [`Self::initiate`].
+    ///
+    /// # Errors
+    /// [`AcquireError`]: nothing begins.
+    pub fn rekey(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
+        match self.standing_with(peer) {
+            Some(spi) => self.succeed(now, spi),
+            None => self.initiate(now, peer),
+        }
     }
 
     /// Ends all IKE SAs with the peer of this entry, and their Child SAs.

@@ -11,7 +11,7 @@ use crate::pad::{Authentication, Matcher, PadEntry, PeerId};
 pub enum ConfigError {
     /// No suite is offered.
     NoSuite,
-    /// Our identity is longer than [`MAX_IDENTITY`] or is no name.
+    /// Our identity is longer than [`super::MAX_IDENTITY`] or is no name.
     Identity,
     /// This entry is authenticated by signatures and we have no key to answer with.
     NoKey(PeerId),
@@ -21,7 +21,7 @@ pub enum ConfigError {
     EmptyCredentials(PeerId),
     /// This entry pins our own key, which is always refused: it would be a reflection.
     OwnKeyPinned(PeerId),
-    /// This entry's identity is longer than [`MAX_IDENTITY`] or is no name.
+    /// This entry's identity is longer than [`super::MAX_IDENTITY`] or is no name.
     EntryIdentity(PeerId),
     /// BTNS is for the wildcard only: this entry names somebody (RFC 5386 §2).
     BtnsNamesPeer(PeerId),

@@ -14,8 +14,8 @@ use crate::crypto::Crypto;
 use crate::error::{AcquireError, CloseReason};
 use crate::exchange::ike_sa_init;
 use crate::handshake::{Handshake, Want};
+use crate::ike_sa::State;
 use crate::ike_sa::keys::Role;
-use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
 use crate::pad::{Authentication, Matcher, PeerId};
 
@@ -51,7 +51,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         let is_served = match &packet {
             Some(packet) => self.children.serves(policy, packet),
-            None => self.stands_with(entry, policy),
+            None => self.standing_with(entry).is_some(),
         };
         if is_served {
             return Ok(());
@@ -72,35 +72,51 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         self.start(now, want)
     }
 
-    /// Begins a successor of this Child SA with the same peer, on an IKE SA of its own; the old one goes
-    /// once the new one stands (RFC 7296 §2.8.3). Whoever began the old one does it, so that both ends do
-    /// not.
+    /// At a soft limit: whoever began the IKE SA begins its successor, so that both ends do not.
     pub(super) fn renew(&mut self, now: Instant, spi: Spi) {
-        let Some((owner, policy)) = self.children.find(spi).map(|child| (child.owner, child.policy)) else {
-            return;
+        let owner = self.children.find(spi).map(|child| usize::from(child.owner));
+        let sa = owner.and_then(|owner| self.sas.get(owner)).and_then(Option::as_ref);
+        if sa.is_some_and(|sa| sa.role == Role::Initiator) {
+            // When there is no room for it now, the old one lives on to its end.
+            let _ = self.succeed(now, spi);
+        }
+    }
+
+    /// Begins a successor of this Child SA with the same peer, on an IKE SA of its own; the old one goes
+    /// once the new one stands (RFC 7296 §2.8.3).
+    pub(super) fn succeed(&mut self, now: Instant, spi: Spi) -> Result<(), AcquireError> {
+        let child = self.children.find(spi).ok_or(AcquireError::NoPeer)?;
+        let (owner, policy) = (usize::from(child.owner), child.policy);
+        let sa = self.sas.get(owner).and_then(Option::as_ref).ok_or(AcquireError::NoPeer)?;
+        let State::Established(established) = &sa.state else {
+            return Err(AcquireError::NoPeer);
         };
-        let Some(Some(sa)) = self.sas.get(usize::from(owner)) else {
-            return;
-        };
-        let (State::Established(established), Role::Initiator) = (&sa.state, sa.role) else {
-            return;
-        };
+        let peer = established.peer;
         let mut path = sa.path;
         path.local.set_port(IKE);
-        let configured = self.config.entry(established.peer).and_then(|entry| entry.address);
+        let configured = self.config.entry(peer).and_then(|entry| entry.address);
         path.remote.set_port(configured.map_or(IKE, |address| address.port()));
+        let (single_pair, replaces) = (false, Some(spi));
         let want = Want {
             policy,
-            peer: Some(established.peer),
-            entry: established.peer,
+            peer: Some(peer),
+            entry: peer,
             packet: None,
             path,
             restarts: 0,
-            single_pair: false,
-            replaces: Some(spi),
+            single_pair,
+            replaces,
         };
-        // When there is no room for it now, the old one lives on to its end.
-        let _ = self.start(now, want);
+        self.start(now, want)
+    }
+
+    /// A Child SA that stands with the peer of this entry.
+    pub(super) fn standing_with(&self, peer: PeerId) -> Option<Spi> {
+        let is_with = |owner: u16| {
+            let sa = self.sas.get(usize::from(owner)).and_then(Option::as_ref);
+            sa.is_some_and(|sa| matches!(&sa.state, State::Established(e) if e.peer == peer && !e.replaced))
+        };
+        self.children.standing().find(|child| is_with(child.owner)).map(|child| child.inbound)
     }
 
     /// Begins what was put off until the IKE SA before it had its slot back.
@@ -128,14 +144,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             *entry = Some(sa);
         }
         Ok(())
-    }
-
-    /// Whether a Child SA for this policy stands with the peer of this entry.
-    fn stands_with(&self, entry: PeerId, policy: PolicyId) -> bool {
-        self.children.owners_for(policy).any(|owner| {
-            let sa = self.sas.get(usize::from(owner)).and_then(Option::as_ref);
-            sa.and_then(IkeSa::established).is_some_and(|established| established.peer == entry)
-        })
     }
 
     /// Whether a handshake of ours will bring this Child SA.
