@@ -48,12 +48,18 @@ pub enum Ports {
 
 impl Selectors {
     /// The same packet seen from the other end.
-    pub fn reversed(self) -> Self {
-        let ports = match self.ports {
-            Ports::Known { source, destination } => Ports::Known { source: destination, destination: source },
-            other => other,
-        };
-        Self { source: self.destination, destination: self.source, protocol: self.protocol, ports }
+    pub fn reversed(mut self) -> Self {
+        self.reverse();
+        self
+    }
+
+    /// Lets it be seen from the other end.
+    #[inline]
+    pub fn reverse(&mut self) {
+        core::mem::swap(&mut self.source, &mut self.destination);
+        if let Ports::Known { source, destination } = &mut self.ports {
+            core::mem::swap(source, destination);
+        }
     }
 
     /// The source's side as a selector that only this flow matches.
@@ -73,10 +79,23 @@ impl Selectors {
 
 impl Ports {
     fn source_range(self) -> PortRange {
+        self.source().map_or(PortRange::OPAQUE, PortRange::single)
+    }
+
+    /// What the source's selector is held against; `None` when it is not to be seen.
+    fn source(self) -> Option<u16> {
         match self {
-            Self::Known { source, .. } => PortRange::single(source),
-            Self::Icmp { kind, code } => PortRange::single(u16::from_be_bytes([kind, code])),
-            Self::Opaque => PortRange::OPAQUE,
+            Self::Known { source, .. } => Some(source),
+            Self::Icmp { kind, code } => Some(u16::from_be_bytes([kind, code])),
+            Self::Opaque => None,
+        }
+    }
+
+    /// What the destination's selector is held against.
+    fn destination(self) -> Option<u16> {
+        match self {
+            Self::Known { destination, .. } => Some(destination),
+            Self::Icmp { .. } | Self::Opaque => self.source(),
         }
     }
 }
@@ -137,8 +156,18 @@ impl AddressRange {
     }
 
     /// Whether `address` lies inside.
+    #[inline]
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last
+        // As numbers: the order of `IpAddr` goes octet by octet, which every packet would pay for.
+        match (self.first, address, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(address), IpAddr::V4(last)) => {
+                first.to_bits() <= address.to_bits() && address.to_bits() <= last.to_bits()
+            }
+            (IpAddr::V6(first), IpAddr::V6(address), IpAddr::V6(last)) => {
+                first.to_bits() <= address.to_bits() && address.to_bits() <= last.to_bits()
+            }
+            _ => false,
+        }
     }
 
     /// Whether all of `other` lies inside.
@@ -237,6 +266,7 @@ impl TrafficSelector {
     }
 
     /// Whether one side of a packet matches.
+    #[inline]
     pub fn matches(&self, address: IpAddr, protocol: u8, value: Option<u16>) -> bool {
         self.addresses.contains(address)
             && (self.protocol == ANY_PROTOCOL || self.protocol == protocol)
@@ -245,17 +275,12 @@ impl TrafficSelector {
 
     /// Whether the source's side of a packet matches.
     pub fn matches_source(&self, packet: &Selectors) -> bool {
-        let value = match packet.ports {
-            Ports::Known { source, .. } => Some(source),
-            Ports::Icmp { kind, code } => Some(u16::from_be_bytes([kind, code])),
-            Ports::Opaque => None,
-        };
-        self.matches(packet.source, packet.protocol, value)
+        self.matches(packet.source, packet.protocol, packet.ports.source())
     }
 
     /// Whether the destination's side of a packet matches.
     pub fn matches_destination(&self, packet: &Selectors) -> bool {
-        self.matches_source(&packet.reversed())
+        self.matches(packet.destination, packet.protocol, packet.ports.destination())
     }
 
     /// Whether the source's side of a packet would match if its ports were to be seen.

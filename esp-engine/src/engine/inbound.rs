@@ -21,9 +21,9 @@ use crate::wire::ip::{self, Fragment, Packet};
 use crate::wire::{esp, tcp, udp};
 
 /// What a packet turned out to be.
-enum Arrival {
-    Clear(Packet),
-    Esp(Carrier),
+enum Arrival<'p> {
+    Clear,
+    Esp(Carrier<'p>),
 }
 
 impl<C: Cipher> Engine<'_, C> {
@@ -42,14 +42,15 @@ impl<C: Cipher> Engine<'_, C> {
     }
 
     fn decide_inbound(&mut self, now: Instant, octets: &mut [u8]) -> Result<Inbound, DropReason> {
-        match self.classify(octets)? {
-            Arrival::Clear(packet) => self.admit_clear(now, &packet, octets),
+        let parsed = Packet::parse(octets);
+        let packet = parsed.as_ref().ok_or(DropReason::Malformed)?;
+        match self.classify(packet, octets)? {
+            Arrival::Clear => self.admit_clear(now, packet, octets),
             Arrival::Esp(carrier) => self.open(now, &carrier, octets).map(Inbound::Deliver),
         }
     }
 
-    fn classify(&self, octets: &[u8]) -> Result<Arrival, DropReason> {
-        let packet = Packet::parse(octets).ok_or(DropReason::Malformed)?;
+    fn classify<'p>(&self, packet: &'p Packet, octets: &[u8]) -> Result<Arrival<'p>, DropReason> {
         let upper = octets.get(packet.upper..packet.length).ok_or(DropReason::Malformed)?;
         match packet.selectors.protocol {
             esp::PROTOCOL => Self::carrier(packet, octets, packet.upper..packet.length, None),
@@ -57,29 +58,33 @@ impl<C: Cipher> Engine<'_, C> {
                 Some(header) if header.destination == self.settings.encapsulation_port => {
                     Self::encapsulated(packet, octets, header)
                 }
-                _ => Ok(Arrival::Clear(packet)),
+                _ => Ok(Arrival::Clear),
             },
-            _ => Ok(Arrival::Clear(packet)),
+            _ => Ok(Arrival::Clear),
         }
     }
 
-    fn encapsulated(packet: Packet, octets: &[u8], header: udp::Header) -> Result<Arrival, DropReason> {
+    fn encapsulated<'p>(
+        packet: &'p Packet,
+        octets: &[u8],
+        header: udp::Header,
+    ) -> Result<Arrival<'p>, DropReason> {
         let payload = packet.upper + udp::HEADER..packet.upper + header.length;
         match Datagram::of(octets.get(payload.clone()).unwrap_or_default()) {
             Datagram::Keepalive => Err(DropReason::Keepalive),
             // Policy decides about it as about any clear packet (RFC 4301 §4.4.1).
-            Datagram::Ike => Ok(Arrival::Clear(packet)),
+            Datagram::Ike => Ok(Arrival::Clear),
             Datagram::Runt => Err(DropReason::EspLength),
             Datagram::Esp => Self::carrier(packet, octets, payload, Some(header.source)),
         }
     }
 
-    fn carrier(
-        packet: Packet,
+    fn carrier<'p>(
+        packet: &'p Packet,
         octets: &[u8],
         esp: Range<usize>,
         port: Option<u16>,
-    ) -> Result<Arrival, DropReason> {
+    ) -> Result<Arrival<'p>, DropReason> {
         if packet.fragment != Fragment::Whole {
             return Err(DropReason::EspFragment);
         }
@@ -116,15 +121,15 @@ impl<C: Cipher> Engine<'_, C> {
     fn open(
         &mut self,
         now: Instant,
-        carrier: &Carrier,
+        carrier: &Carrier<'_>,
         octets: &mut [u8],
     ) -> Result<Range<usize>, DropReason> {
-        let sender = carrier.packet.selectors.source;
+        let sender = &carrier.packet.selectors.source;
         let esp = octets.get_mut(carrier.esp.clone()).ok_or(DropReason::EspLength)?;
         let header = esp::Header::read(esp).ok_or(DropReason::EspLength)?;
         let found = Spi::new(header.spi).and_then(|spi| self.sad.get_with_window(spi));
         let Some((sa, words)) = found else {
-            return Err(self.desk.unknown_spi(now, header.spi, sender));
+            return Err(self.desk.unknown_spi(now, header.spi, *sender));
         };
         if !sa.is_alive(now) {
             return Err(DropReason::Expired);
@@ -149,7 +154,7 @@ impl<C: Cipher> Engine<'_, C> {
     fn unwrap(
         &self,
         spi: Spi,
-        carrier: &Carrier,
+        carrier: &Carrier<'_>,
         opened: Opened,
         octets: &mut [u8],
     ) -> Result<Range<usize>, DropReason> {
@@ -174,12 +179,13 @@ impl<C: Cipher> Engine<'_, C> {
     ) -> Result<Range<usize>, DropReason> {
         let sa = self.sad.get(spi).ok_or(DropReason::SaGone)?;
         let clear = octets.get_mut(place.clone()).ok_or(DropReason::InnerMalformed)?;
-        let packet = Packet::parse(clear).ok_or(DropReason::InnerMalformed)?;
-        let outbound = packet.selectors.reversed();
-        if !sa.covers(&outbound) {
+        let mut parsed = Packet::parse(clear);
+        let packet = parsed.as_mut().ok_or(DropReason::InnerMalformed)?;
+        packet.selectors.reverse();
+        if !sa.covers(&packet.selectors) {
             return Err(DropReason::OutsideSelectors);
         }
-        match self.decide(&outbound, packet.hidden) {
+        match self.decide(&packet.selectors, packet.hidden) {
             Ok(Some((policy, Action::Protect { .. }))) if policy == sa.policy => {}
             _ => return Err(DropReason::OutsidePolicy),
         }
@@ -206,12 +212,12 @@ impl Desk {
 
     /// The newest packet of an SA shows where its peer is now (RFC 7296 §2.23). A notice that finds
     /// no room comes again with the next packet.
-    fn notice_peer<C>(&mut self, sa: &Association<C>, address: IpAddr, port: Option<u16>) {
+    fn notice_peer<C>(&mut self, sa: &Association<C>, address: &IpAddr, port: Option<u16>) {
         let (Some(port), Some(ports)) = (port, sa.encapsulation) else { return };
-        if address == sa.remote && port == ports.remote_port {
+        if *address == sa.remote && port == ports.remote_port {
             return;
         }
-        let report = SaReport::PeerMoved { spi: sa.inbound, remote: SocketAddr::new(address, port) };
+        let report = SaReport::PeerMoved { spi: sa.inbound, remote: SocketAddr::new(*address, port) };
         let earlier = self
             .notices
             .iter_mut()

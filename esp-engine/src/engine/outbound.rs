@@ -53,9 +53,10 @@ impl<C: Cipher> Engine<'_, C> {
     }
 
     fn decide_outbound(&mut self, now: Instant, octets: &[u8]) -> Result<Outbound, DropReason> {
-        let packet = Packet::parse(octets).ok_or(DropReason::Malformed)?;
+        let parsed = Packet::parse(octets);
+        let packet = parsed.as_ref().ok_or(DropReason::Malformed)?;
         match self.decide(&packet.selectors, packet.hidden)? {
-            Some((policy, Action::Protect { mode, .. })) => self.protect(now, policy, mode, &packet),
+            Some((policy, Action::Protect { mode, .. })) => self.protect(now, policy, mode, packet),
             _ => Ok(Outbound::Bypass),
         }
     }
@@ -145,15 +146,16 @@ impl<C: Cipher> Engine<'_, C> {
     fn seal_into(&self, seal: &Seal, octets: &[u8], out: &mut [u8]) -> Result<usize, DropReason> {
         let sa = self.sad.get(seal.spi).filter(|sa| sa.serial == seal.serial).ok_or(DropReason::SaGone)?;
         let out = out.get_mut(..seal.length).ok_or(DropReason::BufferTooSmall)?;
-        let packet = Packet::parse(octets).filter(|packet| packet.length == seal.packet);
+        let parsed = Packet::parse(octets);
+        let packet = parsed.as_ref().filter(|packet| packet.length == seal.packet);
         let written = packet.and_then(|packet| match sa.mode {
-            Mode::Transport => write_transport(sa, seal, &packet, octets, out),
+            Mode::Transport => write_transport(sa, seal, packet, octets, out),
             Mode::Tunnel => {
                 let df = self.settings.df;
                 let sequence = seal.sequence;
                 let encapsulated = sa.encapsulation.is_some();
-                let outer = tunnel::outer_header(&packet, sa.local, sa.remote, encapsulated, df, sequence);
-                write_tunnel(sa, seal, &packet, octets, outer, out)
+                let outer = tunnel::outer_header(packet, sa.local, sa.remote, encapsulated, df, sequence);
+                write_tunnel(sa, seal, packet, octets, outer, out)
             }
         });
         written.map(|()| seal.length).ok_or(DropReason::Malformed)
@@ -176,9 +178,8 @@ fn write_transport<C: Cipher>(
     ip::rename(out, packet.esp_goes.named_at, protocol, headers.len(), length)?;
     let upper = packet.upper - headers.len();
     let body = out.get_mut(headers.len()..)?;
-    let ends = packet.selectors;
     write_esp(sa, seal, (payload, next_header), upper, packet, body)?;
-    write_encapsulation(sa, body, ends.source, ends.destination)
+    write_encapsulation(sa, body, packet.selectors.source, packet.selectors.destination)
 }
 
 /// An outer header, then ESP around the whole packet.

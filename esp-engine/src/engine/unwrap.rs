@@ -10,8 +10,8 @@ use crate::wire::ip::{self, Packet};
 use crate::wire::{esp, udp};
 
 /// An ESP packet and the headers that brought it.
-pub(super) struct Carrier {
-    pub(super) packet: Packet,
+pub(super) struct Carrier<'p> {
+    pub(super) packet: &'p Packet,
     /// Where ESP lies.
     pub(super) esp: Range<usize>,
     /// The sender's port, where UDP lay between.
@@ -20,7 +20,7 @@ pub(super) struct Carrier {
 
 /// The inner packet, as it is but for its ECN bits.
 pub(super) fn tunnel_mode(
-    carrier: &Carrier,
+    carrier: &Carrier<'_>,
     next_header: u8,
     payload: Range<usize>,
     octets: &mut [u8],
@@ -29,7 +29,8 @@ pub(super) fn tunnel_mode(
         return Err(DropReason::WrongNextHeader);
     }
     let inner = octets.get_mut(payload.clone()).ok_or(DropReason::InnerMalformed)?;
-    let packet = Packet::parse(inner).ok_or(DropReason::InnerMalformed)?;
+    let parsed = Packet::parse(inner);
+    let packet = parsed.as_ref().ok_or(DropReason::InnerMalformed)?;
     if packet.protocol_inside() != next_header {
         return Err(DropReason::WrongNextHeader);
     }
@@ -44,7 +45,7 @@ pub(super) fn tunnel_mode(
 
 /// Moves the IP headers up to the payload, so that the clear packet lies in one piece.
 pub(super) fn transport_mode(
-    carrier: &Carrier,
+    carrier: &Carrier<'_>,
     next_header: u8,
     payload: Range<usize>,
     octets: &mut [u8],
@@ -72,8 +73,8 @@ pub(super) fn transport_mode(
     let payload = payload.start..payload.start + length;
     let body = octets.get_mut(payload.clone()).ok_or(DropReason::InnerMalformed)?;
     if port.is_some() {
-        let ends = packet.selectors;
-        encapsulation::mend_checksum(next_header, body, ends.source, ends.destination);
+        let (source, destination) = (packet.selectors.source, packet.selectors.destination);
+        encapsulation::mend_checksum(next_header, body, source, destination);
     }
     let headers = packet.upper;
     let start = payload.start.checked_sub(headers).ok_or(DropReason::InnerMalformed)?;
