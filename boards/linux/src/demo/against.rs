@@ -1,31 +1,27 @@
 //! The demo with somebody else's program at the other end: a device of ours, as `buttons run` runs it,
 //! between a host and strongSwan, each in a namespace of its own.
 
-use std::cell::RefCell;
-use std::fs;
 use std::io::Write;
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use esp_engine::spd::Level;
-use firmware::management::{Request, Response, Status};
 use firmware::report::Event;
 
 use super::eavesdropper::{self, Kind, tally};
+use super::forge::{ahead_of_time, clear_ping};
 use super::story::Story;
 use super::{Failure, Options};
-use crate::cable::{MAX_FRAME, Origin, Seen};
-use crate::capture::Keys;
-use crate::key::{self, Spelling};
-use crate::peer::{self, Authentication, Bird, BirdSession, Connection, PeerError, StrongSwan, Topology};
-use crate::port::Wire;
-use crate::port::packet::PacketSocket;
-use crate::{capture, config, manage, run, time};
+use crate::cable::{Origin, Seen};
+use crate::peer::{self, Bird, BirdSession, PeerError, StrongSwan};
+use crate::signal::Termination;
+use crate::{capture, time};
+
+mod stage;
+mod tap;
+
+pub use stage::DEVICE;
+use stage::Stage;
 
 /// Whom to meet.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -48,39 +44,6 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// Our device's configuration.
-pub const DEVICE: &str = r#"role = "gateway"
-identity = "a.example"
-key = "own.pem"
-suites = ["hardware-aes"]
-force-encapsulation = true
-socket = "buttons.sock"
-
-[[interface]]
-device = "wan0"
-addresses = ["192.0.2.1/24"]
-
-[[interface]]
-device = "lan0"
-addresses = ["10.1.0.1/16"]
-
-[[peer]]
-name = "b"
-identity = "b.example"
-address = "192.0.2.2"
-key = "b.pub"
-ranges = ["10.2.0.0/16"]
-
-[[policy]]
-name = "net"
-local = "10.1.0.0/16"
-remote = "10.2.0.0/16"
-action = "protect"
-mode = "tunnel"
-minimum = "pinned"
-peer = "b"
-"#;
-
 /// Tells the story; needs root.
 ///
 /// # Errors
@@ -92,6 +55,8 @@ pub fn run(kind: PeerKind, options: &Options, out: Box<dyn Write>) -> Result<(),
         Bird::check()?;
     }
     time::make_real();
+    // Whoever interrupts the story ends the device in it; then a scene fails, and all is taken down.
+    let _held_back = Termination::hold_back()?;
     let story = Rc::new(Story::new(out, options.json));
     let mut stage = Stage::new(&story)?;
     let mut scenes = 3;
@@ -116,111 +81,7 @@ pub fn run(kind: PeerKind, options: &Options, out: Box<dyn Write>) -> Result<(),
     Ok(())
 }
 
-/// Everything that plays, to be taken down in this order.
-struct Stage<'s> {
-    story: &'s Story,
-    strongswan: Option<StrongSwan>,
-    tap: Tap,
-    events: Receiver<Event>,
-    heard: RefCell<Vec<Event>>,
-    keys: RefCell<Keys>,
-    ours: Vec<u8>,
-    topology: Topology,
-    folder: Folder,
-}
-
-/// A folder that goes when this goes.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("buttons-peer-{}", std::process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-
-    fn inside(&self, name: &str) -> std::io::Result<PathBuf> {
-        let path = self.0.join(name);
-        fs::create_dir_all(&path)?;
-        Ok(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl<'s> Stage<'s> {
-    fn new(story: &'s Story) -> Result<Self, Failure> {
-        let (folder, topology) = (Folder::new()?, Topology::new()?);
-        let (own, peer) = (new_key()?, new_key()?);
-        let ours = key::public(&own).unwrap_or_default();
-        let theirs = key::public(&peer).unwrap_or_default();
-        key::write_private(&folder.0.join("own.pem"), &own).map_err(words)?;
-        fs::write(folder.0.join("b.pub"), key::spell(&theirs, Spelling::Strongswan).unwrap_or_default())?;
-        fs::write(folder.0.join("device.toml"), DEVICE)?;
-        let device = config::read(&folder.0.join("device.toml")).map_err(words)?;
-        let tap = Tap::start(&topology)?;
-        let (told, events) = channel();
-        let failed = told_of_failure();
-        let report = failed.clone();
-        // Ends with the process: a device runs for ever.
-        drop(topology.device.thread(move || {
-            let stopped = run::run(&device, |event| drop(told.send(event.clone())), |_| ());
-            if let (Err(stopped), Ok(mut failed)) = (stopped, report.lock()) {
-                *failed = Some(stopped.to_string());
-            }
-        })?);
-        let strongswan = Some(start_strongswan(&topology, &folder, "first", &peer, &ours)?);
-        let socket = folder.0.join("buttons.sock");
-        if !peer::wait_until(Duration::from_secs(5), || socket.exists()) {
-            let why = failed.lock().ok().and_then(|mut failed| failed.take());
-            return Err(Failure::Scene(why.unwrap_or("the device did not start".into())));
-        }
-        Ok(Self {
-            story,
-            strongswan,
-            tap,
-            events,
-            heard: RefCell::default(),
-            keys: RefCell::default(),
-            ours,
-            topology,
-            folder,
-        })
-    }
-
-    /// Tells what the device has reported since the last time.
-    fn catch_up(&self) {
-        for event in self.events.try_iter() {
-            capture::keep_keys(&mut self.keys.borrow_mut(), &event);
-            self.story.event("a", &event);
-            self.heard.borrow_mut().push(event);
-        }
-    }
-
-    fn until(&self, limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-        peer::wait_until(limit, || {
-            self.catch_up();
-            condition()
-        })
-    }
-
-    fn ping(&self, count: &str) -> bool {
-        let words = ["-q", "-c", count, "-i", "0.05", "-W", "1", "10.2.0.1"];
-        self.topology.host.run("ping", &words).is_ok_and(|said| said.contains(" 0% packet loss"))
-    }
-
-    fn status(&self) -> Result<Status, Failure> {
-        match manage::ask(&self.folder.0.join("buttons.sock"), &Request::Status) {
-            Ok(Response::Status(status)) => Ok(status),
-            Ok(_) => Err(Failure::Scene("the device answered something else".into())),
-            Err(words) => Err(Failure::Scene(words)),
-        }
-    }
-
+impl Stage<'_> {
     fn handshake(&mut self) -> Result<(), Failure> {
         let up = self.until(Duration::from_secs(20), || self.ping("1"));
         self.catch_up();
@@ -242,6 +103,8 @@ impl<'s> Stage<'s> {
     }
 
     fn birds(&mut self) -> Result<(), Failure> {
+        // From here on the host leaves checksums to hardware that is not there: the device finishes them.
+        self.topology.host.run("ethtool", &["-K", "lan0", "tx", "on", "tso", "off", "gso", "off"])?;
         let session = |local, local_as, neighbour, neighbour_as, network| BirdSession {
             local,
             local_as,
@@ -315,8 +178,7 @@ impl<'s> Stage<'s> {
             }),
             "strongSwan's Delete has to be understood",
         )?;
-        let other = new_key()?;
-        let strongswan = start_strongswan(&self.topology, &self.folder, "second", &other, &self.ours)?;
+        let strongswan = self.start_again(&stage::new_key()?)?;
         // It is refused, and says so by failing.
         let refused = strongswan.initiate().is_err() && strongswan.log().contains("AUTHENTICATION_FAILED");
         require(refused, "strongSwan has to be told AUTHENTICATION_FAILED")?;
@@ -335,125 +197,6 @@ impl<'s> Stage<'s> {
     }
 }
 
-fn told_of_failure() -> Arc<Mutex<Option<String>>> {
-    Arc::default()
-}
-
-fn words(error: impl std::fmt::Display) -> Failure {
-    Failure::Scene(error.to_string())
-}
-
-fn new_key() -> Result<firmware::config::PrivateKey, Failure> {
-    key::generate(key::Kind::Ed25519).map_err(words)
-}
-
-fn start_strongswan(
-    topology: &Topology,
-    folder: &Folder,
-    name: &str,
-    own: &firmware::config::PrivateKey,
-    device: &[u8],
-) -> Result<StrongSwan, Failure> {
-    let own = key::private_pem(own).map(|pem| pem.to_string()).unwrap_or_default();
-    let peer = key::spell(device, Spelling::Strongswan).unwrap_or_default();
-    let connection = Connection {
-        identity: "b.example".into(),
-        peer_identity: "a.example".into(),
-        peer_address: "192.0.2.1".into(),
-        authentication: Authentication::PinnedKeys { own, peer },
-        ike: "aes128gcm16-prfsha256-ecp256",
-        esp: "aes128gcm16",
-        own_networks: "10.2.0.0/16",
-        peer_networks: "10.1.0.0/16",
-    };
-    Ok(StrongSwan::start(&topology.peer, &folder.inside(name)?, &connection)?)
-}
-
-/// The packet with its sequence number 2^20 ahead: one bit, and one that no window has seen.
-fn ahead_of_time(frame: &[u8]) -> Vec<u8> {
-    // Ethernet 14, IPv4 20, UDP 8, SPI 4; UDP's checksum is given up, which IPv4 allows.
-    let mut flipped = frame.to_vec();
-    if let Some(checksum) = flipped.get_mut(40..42) {
-        checksum.fill(0);
-    }
-    if let Some(octet) = flipped.get_mut(47) {
-        *octet ^= 0x10;
-    }
-    flipped
-}
-
-/// An echo request from 10.2.0.1 to 10.1.0.2 in a frame like this one.
-fn clear_ping(frame: &[u8]) -> Vec<u8> {
-    let mut ping = frame.get(..14).unwrap_or_default().to_vec();
-    ping.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0]);
-    ping.extend(Ipv4Addr::new(10, 2, 0, 1).octets());
-    ping.extend(Ipv4Addr::new(10, 1, 0, 2).octets());
-    ping.extend([8, 0, 0, 0, 0, 1, 0, 1]);
-    let (header, icmp) = ping.split_at_mut(34);
-    crate::port::checksum::finish(header, 14, 10);
-    crate::port::checksum::finish(icmp, 0, 2);
-    ping
-}
-
 fn require(condition: bool, what: &str) -> Result<(), Failure> {
     if condition { Ok(()) } else { Err(Failure::Scene(what.to_owned())) }
-}
-
-/// Who listens at strongSwan's end of the cable, and may send there.
-struct Tap {
-    seen: Arc<Mutex<Vec<Seen>>>,
-    frames: Sender<Vec<u8>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Tap {
-    fn start(topology: &Topology) -> std::io::Result<Self> {
-        let (frames, to_send) = channel::<Vec<u8>>();
-        let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (kept, stopped, began) = (seen.clone(), stop.clone(), Instant::now());
-        drop(topology.peer.thread(move || {
-            let Ok(mut socket) = PacketSocket::eavesdrop("wan0") else { return };
-            let mut frame = [0; MAX_FRAME];
-            let mut injected: Vec<Vec<u8>> = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
-                for frame in to_send.try_iter() {
-                    let _ = socket.send(&frame);
-                    injected.push(frame);
-                }
-                match socket.receive(&mut frame) {
-                    Ok(length) => {
-                        let octets = frame.get(..length).unwrap_or(&frame).to_vec();
-                        let origin = match injected.iter().position(|own| *own == octets) {
-                            Some(place) => {
-                                injected.swap_remove(place);
-                                Origin::Attacker
-                            }
-                            // 192.0.2.1 is the device.
-                            None => Origin::End(usize::from(octets.get(26..30) != Some(&[192, 0, 2, 1]))),
-                        };
-                        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(0);
-                        if let Ok(mut seen) = kept.lock() {
-                            seen.push(Seen { micros, origin, octets, blocked: false });
-                        }
-                    }
-                    Err(_) => std::thread::sleep(Duration::from_millis(1)),
-                }
-            }
-        })?);
-        Ok(Self { seen, frames, stop })
-    }
-
-    fn inject(&self, frame: &[u8]) {
-        let _ = self.frames.send(frame.to_vec());
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().map(|seen| seen.clone()).unwrap_or_default()
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }

@@ -60,6 +60,32 @@ pub fn flip_one_bit(frame: &[u8]) -> Vec<u8> {
     flipped
 }
 
+/// The packet with its sequence number 2^20 ahead: one bit, and one that no window has seen.
+pub fn ahead_of_time(frame: &[u8]) -> Vec<u8> {
+    // Ethernet 14, IPv4 20, UDP 8, SPI 4; UDP's checksum is given up, which IPv4 allows.
+    let mut flipped = frame.to_vec();
+    if let Some(checksum) = flipped.get_mut(40..42) {
+        checksum.fill(0);
+    }
+    if let Some(octet) = flipped.get_mut(47) {
+        *octet ^= 0x10;
+    }
+    flipped
+}
+
+/// An echo request from 10.2.0.1 to 10.1.0.2 in a frame like this one.
+pub fn clear_ping(frame: &[u8]) -> Vec<u8> {
+    let mut ping = frame.get(..14).unwrap_or_default().to_vec();
+    ping.extend([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0]);
+    ping.extend(Ipv4Addr::new(10, 2, 0, 1).octets());
+    ping.extend(Ipv4Addr::new(10, 1, 0, 2).octets());
+    ping.extend([8, 0, 0, 0, 0, 1, 0, 1]);
+    let (header, icmp) = ping.split_at_mut(34);
+    checksum::finish(header, 14, 10);
+    checksum::finish(icmp, 0, 2);
+    ping
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
