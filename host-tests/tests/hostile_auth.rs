@@ -202,6 +202,35 @@ fn other_proofs_are_refused() {
     assert_eq!(with_auth(|body| body[6] ^= 1), FailReason::BadAuthentication);
 }
 
+fn with_certs(certs: &[&[u8]]) -> Pair {
+    let (mut pair, keys, auth) = before_auth();
+    let forged = forge::altered(&keys, &auth, |_, mut payloads| {
+        let certs = certs.iter().map(|body| Payload { kind: PayloadType::CERT, body: body.to_vec() });
+        payloads.splice(1..1, certs);
+        payloads
+    });
+    assert_eq!(give(&mut pair, to_b(), &forged), Ok(()));
+    pair.drain();
+    pair
+}
+
+/// RFC 7296 §3.6: only the first CERT counts; what is no key there is as if it were not.
+#[test]
+fn only_the_first_key_counts() {
+    let cert = |key| [&[15][..], &ike_core::wire::spki::encode(&parties::public(key))].concat();
+    let (own, other) = (cert(&parties::A_KEY), cert(&ike_core::crypto::PrivateKey::Ed25519([0xC3; 32])));
+    assert_eq!(with_certs(&[&own, &other]).b.installed.len(), 1);
+    let pair = with_certs(&[&other, &own]);
+    assert_eq!(pair.b.failed()[0].reason, FailReason::BadAuthentication);
+    for junk in
+        [&[1, 2, 3][..], &[4, 0x30, 0x80], &[7], &[11, 0x30, 0x03], &[12, b'h'], &[15, 0x30, 0x80], &[15]]
+    {
+        assert_eq!(with_certs(&[junk]).b.installed.len(), 1, "{junk:?}");
+    }
+    let many: Vec<&[u8]> = vec![&own; 40];
+    assert_eq!(with_certs(&many).b.failed()[0].reason, FailReason::BadMessage);
+}
+
 fn with_identity(body: &[u8]) -> FailReason {
     let (mut pair, keys, auth) = before_auth();
     let forged = forge::altered(&keys, &auth, |_, mut payloads| {

@@ -79,7 +79,7 @@ fn lost_deletes_are_repeated() {
         let mut pair = standing();
         pair.link.script = vec![(number, Fault::Drop)];
         pair.a.endpoint.close(pair.now, PEER);
-        pair.settle(Duration::from_secs(120));
+        pair.settle(Duration::from_secs(2));
         assert_empty(&pair);
         assert_eq!(pair.a.closed(), [CloseReason::Requested]);
     }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use esp_engine::sa::SaReport;
 use host_tests::link::{Fault, Odds};
 use host_tests::pair::Pair;
 use host_tests::parties::{self, PEER, leak_all};
@@ -89,6 +90,53 @@ fn handshake_under_loss() {
         }
     }
     insta::assert_snapshot!(table);
+}
+
+/// RFC 7296 §2.1: INFORMATIONAL, too, comes to its end whichever message suffers whichever fault: a Delete
+/// of either kind, a question whether the peer lives.
+#[test]
+fn informational_under_loss() {
+    type Input = fn(&mut Pair);
+    let inputs: [(&str, Input, usize); 4] = [
+        ("delete from A", |pair| pair.a.endpoint.close(pair.now, PEER), 0),
+        ("delete from B", |pair| pair.b.endpoint.close(pair.now, PEER), 0),
+        (
+            "child expired",
+            |pair| {
+                let spi = pair.b.installed[0].inbound;
+                pair.b.endpoint.handle_sa_report(pair.now, SaReport::HardExpired(spi));
+            },
+            0,
+        ),
+        (
+            "liveness",
+            |pair| {
+                pair.now = pair.now + MINUTES;
+                pair.a
+                    .endpoint
+                    .handle_sa_report(pair.now, SaReport::UnknownSpi { spi: 9_999, remote: parties::B });
+            },
+            1,
+        ),
+    ];
+    for (name, input, left) in inputs {
+        for number in 4..8 {
+            for fault in Fault::ALL {
+                let mut pair = Pair::pinned(1);
+                pair.initiate();
+                pair.settle(MINUTES);
+                pair.link.script = vec![(number, fault)];
+                input(&mut pair);
+                pair.settle(MINUTES);
+                let case = format!("{name}, {fault:?} of datagram {number}:\n{}", pair.trace);
+                assert_eq!((pair.a.installed.len(), pair.b.installed.len()), (left, left), "{case}");
+                for side in [&pair.a, &pair.b] {
+                    assert_eq!(side.endpoint.status().count(), left, "{case}");
+                    assert_eq!(side.closed().len(), 1 - left, "{case}");
+                }
+            }
+        }
+    }
 }
 
 /// Any seed, a quarter of all datagrams hurt: the SA comes up, and what stays is the same at both ends.

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! initiator:  Handshake(InitSent ─▶ AuthSent) ─▶ Established ─▶ Closing
-//! responder:  Handshake(InitAnswered)         ─▶ Established ─▶ Lingering
+//! responder:  Handshake(InitAnswered)         ─▶ Established ─▶ Concluded
+//!                                             ─▶ Lingering
 //! ```
 //!
-//! Closing waits for the answer to our Delete. Lingering only repeats its last answer. What a handshake
+//! Closing waits for the answer to our Delete. Lingering and Concluded only repeat their last answer. What a handshake
 //! needs lies in a pool of its own, so that an IKE SA at rest is small.
 
 use core::mem::size_of;
@@ -59,8 +60,10 @@ pub(crate) enum State {
     Established(Established),
     /// Our Delete waits for its answer, or for its turn.
     Closing(Established, CloseReason),
-    /// Only the last answer is repeated.
+    /// Refused: only the last answer is repeated, and the place counts as half-open.
     Lingering,
+    /// Ended by the peer and reported: only the last answer is repeated.
+    Concluded,
     /// To be reported and forgotten.
     Ended(PeerId, CloseReason),
     /// To be forgotten; what there was to say was said.
@@ -95,7 +98,7 @@ impl IkeSa {
             window: Window::default(),
             timers: Timers::default(),
             sealed: 0,
-            state: State::Lingering,
+            state: State::Gone,
         }
     }
 
@@ -125,6 +128,11 @@ impl IkeSa {
             State::Established(established) | State::Closing(established, _) => Some(established),
             _ => None,
         }
+    }
+
+    /// Whether it only repeats its last answer, and gives way to whoever needs the place.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.state, State::Lingering | State::Concluded)
     }
 
     /// Whether the peer has not shown yet that it is worth its place.

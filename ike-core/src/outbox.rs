@@ -1,6 +1,6 @@
 //! What waits to be said, in causal order: events and datagrams in one queue, and one answer that
-//! belongs to no IKE SA. An input is only taken when there is room for all that it can cause, so
-//! nothing is ever lost here.
+//! belongs to no IKE SA. An input is only taken when there is room for all that it can cause, so no
+//! event is ever lost here; a datagram that finds no room is lost as on any link, and sent again.
 
 use crate::output::{Event, Path};
 use crate::resources::BufferId;
@@ -48,20 +48,16 @@ impl<'r> Outbox<'r> {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.push(Queued::Event(event));
+        let pushed = self.queue.push_back(Queued::Event(event));
+        debug_assert!(pushed.is_ok(), "an input caused more than {ROOM} outputs");
     }
 
     pub(crate) fn message(&mut self, path: Path, buffer: BufferId) {
-        self.push(Queued::Message(path, buffer));
+        let _ = self.queue.push_back(Queued::Message(path, buffer));
     }
 
     pub(crate) fn keepalive(&mut self, path: Path) {
-        self.push(Queued::Keepalive(path));
-    }
-
-    fn push(&mut self, entry: Queued) {
-        let pushed = self.queue.push_back(entry);
-        debug_assert!(pushed.is_ok(), "an input caused more than {ROOM} outputs");
+        let _ = self.queue.push_back(Queued::Keepalive(path));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Queued> {

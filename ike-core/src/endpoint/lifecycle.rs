@@ -94,16 +94,21 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
-    /// Reports and frees one IKE SA that ended.
+    /// Reports one IKE SA that ended, and frees it unless it still has an answer to repeat.
     pub(super) fn sweep(&mut self) -> Option<Event> {
         let is_ended = |sa: &Option<IkeSa>| matches!(sa, Some(IkeSa { state: State::Ended(..), .. }));
         let slot = self.sas.iter().position(is_ended)?;
-        let sa = self.sas.get_mut(slot)?.take()?;
+        let mut sa = self.sas.get_mut(slot)?.take()?;
         let State::Ended(peer, reason) = sa.state else {
             return None;
         };
         let event = Event::Closed { spis: sa.spis, peer, reason };
-        self.free(u16::try_from(slot).ok()?, sa);
+        if sa.timers.next().is_some() {
+            sa.state = State::Concluded;
+            *self.sas.get_mut(slot)? = Some(sa);
+        } else {
+            self.free(u16::try_from(slot).ok()?, sa);
+        }
         Some(event)
     }
 

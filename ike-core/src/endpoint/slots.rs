@@ -21,8 +21,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// A free place; an IKE SA that only repeats its last answer gives way.
     pub(crate) fn free_place(&mut self) -> Option<u16> {
         if free_slot(self.sas).is_none() {
-            let lingers = |sa: &&mut Option<IkeSa>| matches!(sa, Some(IkeSa { state: State::Lingering, .. }));
-            if let Some(entry) = self.sas.iter_mut().find(lingers) {
+            let is_over = |sa: &&mut Option<IkeSa>| sa.as_ref().is_some_and(IkeSa::is_over);
+            if let Some(entry) = self.sas.iter_mut().find(is_over) {
                 *entry = None;
             }
         }
@@ -31,8 +31,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// A place for a stranger, who leaves the last one to negotiations of ours.
     pub(crate) fn slot_for_stranger(&mut self) -> Option<u16> {
-        let busy = |sa: &&IkeSa| !matches!(sa.state, State::Lingering);
-        let used = self.sas.iter().flatten().filter(busy).count();
+        let used = self.sas.iter().flatten().filter(|sa| !sa.is_over()).count();
         if used + 1 >= self.sas.len() && self.sas.len() > 1 { None } else { self.free_place() }
     }
 

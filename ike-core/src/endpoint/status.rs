@@ -13,7 +13,7 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
             (State::Handshake(_), _) => Phase::Authenticating,
             (State::Established(_), _) => Phase::Established,
             (State::Closing(..), _) => Phase::Closing,
-            (State::Lingering | State::Ended(..) | State::Gone, _) => return None,
+            (State::Lingering | State::Concluded | State::Ended(..) | State::Gone, _) => return None,
         };
         let peer = match (sa.established(), self.handshake_of(sa)) {
             (Some(established), _) => Some(established.peer),

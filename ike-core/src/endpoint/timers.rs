@@ -83,7 +83,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             }
             State::Established(_) => self.end(slot, sa, CloseReason::PeerDead),
             State::Closing(_, reason) => self.end(slot, sa, reason),
-            State::Lingering | State::Ended(..) | State::Gone => {}
+            State::Lingering | State::Concluded | State::Ended(..) | State::Gone => {}
         }
     }
 
@@ -122,7 +122,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 let reason = if established.replaced { CloseReason::Replaced } else { CloseReason::Expired };
                 self.close_sa(slot, sa, reason, now);
             }
-            State::Lingering => sa.state = State::Gone,
+            State::Lingering | State::Concluded => sa.state = State::Gone,
             State::Closing(..) | State::Ended(..) | State::Gone => {}
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
             refuse(endpoint, sa, now, &received, &notify)?;
             if !matches!(malformed, Malformed::UnknownCritical(_)) {
                 // Malformed behind a good integrity check: one of us is broken (RFC 7296 §2.21.3).
-                endpoint.end(slot, sa, CloseReason::RefusedByPeer(malformed.notify().0));
+                conclude(endpoint, slot, sa, CloseReason::RefusedByPeer(malformed.notify().0), now);
             }
             return Ok(());
         }
@@ -59,7 +59,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
         }
     }
     if let Some(reason) = ending {
-        conclude(endpoint, slot, sa, reason);
+        conclude(endpoint, slot, sa, reason, now);
     } else if !paired.is_empty() && endpoint.children.count(slot) == 0 {
         endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     } else if sa.window.is_used_up() {
@@ -105,6 +105,7 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
     slot: u16,
     sa: &mut IkeSa,
     reason: CloseReason,
+    now: Instant,
 ) {
     // A Delete of ours that crossed it is forgotten (RFC 7296 §2.25.2).
     let reason = match sa.state {
@@ -112,6 +113,7 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
         _ => reason,
     };
     endpoint.end(slot, sa, reason);
+    sa.timers.set(Timer::Expire, now + endpoint.config.timing.half_open);
 }
 
 /// An answer to a request of ours.
