@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use firmware::config::PrivateKey;
+use firmware::config::{PrivateKey, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -18,11 +18,13 @@ use crate::{executor, time};
 pub mod against;
 pub mod eavesdropper;
 mod forge;
+mod plan;
 mod router;
 mod scenes;
 mod story;
 
-use router::{Plan, Router, Start, Trust};
+use plan::{Plan, Trust};
+use router::Router;
 use story::Story;
 
 /// How the demo is run.

@@ -26,6 +26,7 @@ fn main() {
             || story(PeerKind::Bird),
         ),
         trial("a_running_device_answers_status_and_why", peer::check_tools, answers),
+        trial("a_tap_device_is_a_neighbour_of_the_kernel", peer::check_tools, neighbour),
         trial("an_interface_with_a_kernel_address_is_refused", peer::check_tools, refuses),
     ];
     libtest_mimic::run(&arguments, trials).exit();
@@ -115,6 +116,32 @@ fn answers() -> Result<(), Failed> {
         ask(&folder.0, &["why", "b"]).is_ok_and(|output| said(&output).contains("no answer to IKE_SA_INIT"))
     });
     expect(told, &format!("the reason has to be told: {}", said(&ask(&folder.0, &["why", "b"])?)))
+}
+
+/// The kernel finds the hardware address of a host on the far end of a TAP device, so frames pass both
+/// ways.
+fn neighbour() -> Result<(), Failed> {
+    let (folder, topology) = (Folder::new("tap")?, Topology::new()?);
+    let host = against::DEVICE
+        .replace("\"gateway\"", "\"host\"")
+        .replace("\"wan0\"", "\"tap:tap0\"")
+        .replace("[[interface]]\ndevice = \"lan0\"\naddresses = [\"10.1.0.1/16\"]\n", "")
+        .replace("10.1.0.0/16", "192.0.2.1/32")
+        .replace("10.2.0.0/16", "192.0.2.2/32")
+        .replace("\"tunnel\"", "\"transport\"");
+    let _device = start(&topology, &folder.0, &host)?;
+    let up =
+        wait_until(Duration::from_secs(5), || ask(&folder.0, &["status"]).is_ok_and(|o| o.status.success()));
+    expect(up, "the device has to answer")?;
+    topology.device.run("ip", &["addr", "add", "192.0.2.9/24", "dev", "tap0"])?;
+    topology.device.run("ip", &["link", "set", "tap0", "up"])?;
+    // A ping in clear is dropped by policy; its sender knows the neighbour all the same.
+    let ping = topology.device.run("ping", &["-c", "1", "-W", "1", "192.0.2.1"]);
+    expect(ping.is_err(), "nothing answers in clear")?;
+    let known = topology.device.run("ip", &["neigh", "show", "192.0.2.1", "dev", "tap0"])?;
+    expect(known.contains("lladdr"), &known)?;
+    let status: serde_json::Value = serde_json::from_slice(&ask(&folder.0, &["status", "--json"])?.stdout)?;
+    expect(status["packets"]["dropped"] == 1, &status.to_string())
 }
 
 fn refuses() -> Result<(), Failed> {

@@ -9,7 +9,8 @@ use ike_core::error::FailReason;
 
 use super::eavesdropper::{self, Kind, tally};
 use super::forge::{self, RST, SYN, TcpEnd};
-use super::router::{HOLD_TIME, Router, address, hardware_address};
+use super::plan::{address, hardware_address};
+use super::router::{HOLD_TIME, Router};
 use super::story::Story;
 use crate::bgp;
 use crate::cable::{Cable, Origin};
