@@ -6,9 +6,10 @@
 
 mod measure;
 mod packets;
+mod primitives;
 mod side;
+mod sizes;
 
-use core::mem::size_of;
 use core::net::{IpAddr, Ipv4Addr};
 
 use cortex_m_rt::entry;
@@ -36,11 +37,7 @@ static ENGINES: ConstStaticCell<[EngineResources; 2]> =
 fn main() -> ! {
     Stopwatch::start_timer();
     let (ike, engines) = (IKE.take(), ENGINES.take());
-    hprintln!(
-        "static octets: endpoint {}, engine {}",
-        size_of::<IkeResources>(),
-        size_of::<EngineResources>()
-    );
+    sizes::print();
     let ed25519 = [PrivateKey::Ed25519([0xA1; 32]), PrivateKey::Ed25519([0xB2; 32])];
     let p256 = [PrivateKey::EcdsaP256([0x11; 32]), PrivateKey::EcdsaP256([0x22; 32])];
     pair("fast-software, Ed25519", Suite::FAST_SOFTWARE, ed25519, ike, engines);
@@ -91,17 +88,21 @@ fn pair(
     let mut a = Side::new(&configs[0], [A, B], 1, ike_a, engine_a);
     let mut b = Side::new(&configs[1], [B, A], 2, ike_b, engine_b);
 
-    let paint = Paint::new();
-    handshake(&mut a, &mut b);
-    let stack = paint.deepest();
     hprintln!("{}", name);
+    primitives::measure(suite.group, &ends[0].2);
+    let mut buffer = [0; 1500];
+    let paint = Paint::new();
+    handshake(&mut a, &mut b, &mut buffer);
+    let stack = paint.deepest();
     hprintln!("  handshake, instructions: initiator {}, responder {}", a.ike, b.ike);
     hprintln!("  key schedules and install: {} a side", a.install);
     hprintln!("  deepest stack, octets: {}", stack);
     packets::measure(&mut a.engine, &mut b.engine, suite.esp, [A, B]);
 }
 
-fn handshake(a: &mut Side<'_>, b: &mut Side<'_>) {
+/// Not inlined, so that its stack is counted whole.
+#[inline(never)]
+fn handshake(a: &mut Side<'_>, b: &mut Side<'_>, buffer: &mut [u8; 1500]) {
     let packet = Selectors {
         source: IpAddr::V4(A),
         destination: IpAddr::V4(B),
@@ -109,14 +110,13 @@ fn handshake(a: &mut Side<'_>, b: &mut Side<'_>) {
         ports: Ports::Known { source: 50_000, destination: 179 },
     };
     a.acquire(packet);
-    let mut buffer = [0; 1500];
     loop {
         let mut quiet = true;
-        if let Some((path, length)) = a.transmit(&mut buffer) {
+        if let Some((path, length)) = a.transmit(buffer) {
             b.receive(reversed(path), &mut buffer[..length]);
             quiet = false;
         }
-        if let Some((path, length)) = b.transmit(&mut buffer) {
+        if let Some((path, length)) = b.transmit(buffer) {
             a.receive(reversed(path), &mut buffer[..length]);
             quiet = false;
         }
