@@ -10,11 +10,13 @@ use crate::selector::Selectors;
 use crate::spd::PolicyId;
 use crate::time::Instant;
 
-pub(crate) use association::{Association, Stage};
+pub(crate) use association::Association;
 use chain::{Link, Place, single_address};
+pub(crate) use limits::Stage;
 
 mod association;
 mod chain;
+mod limits;
 mod reports;
 
 /// Why a pair of SAs was not installed.

@@ -5,11 +5,12 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::chain::Link;
+use super::limits::{Bounds, Stage};
 use crate::counters::Traffic;
 use crate::crypto::Cipher;
 use crate::latch::Latch;
 use crate::mtu::Wrapping;
-use crate::sa::{ChildSa, Encapsulation, KeyPair, Limits, Mode, PeerKey, SaReport, Spi};
+use crate::sa::{ChildSa, Encapsulation, KeyPair, Mode, PeerKey, SaReport, Spi};
 use crate::selector::{Selectors, TrafficSelectors};
 use crate::spd::{Level, PolicyId};
 use crate::time::Instant;
@@ -18,9 +19,6 @@ use crate::tunnel;
 /// An SA whose peer gives no sign of having it is used after this time if no other serves the flow:
 /// a lost packet costs less than a flow that waits for ever.
 const CONFIRMATION: Duration = Duration::from_secs(1);
-
-/// 32-bit sequence numbers ask for a successor here, a quarter before they end.
-const SOFT_PACKETS: u64 = 3 << 30;
 
 /// Packets back to which a router's complaint is believed.
 const LATELY: u32 = 4096;
@@ -62,17 +60,6 @@ pub(crate) struct Association<C> {
     untold: Untold,
 }
 
-/// Where an SA stands in its life.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) enum Stage {
-    /// No limit reached.
-    Young,
-    /// A successor is wanted.
-    Ageing,
-    /// It carries nothing any more.
-    Expired,
-}
-
 /// Reports that wait; none can be lost, since each has its place.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Untold {
@@ -81,43 +68,16 @@ struct Untold {
     hard: bool,
 }
 
-/// [`Limits`] with what does not limit out of reach.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-struct Bounds {
-    at: Instant,
-    octets: u64,
-    packets: u64,
-}
-
-impl Bounds {
-    const NEVER: Instant = Instant::from_millis(u64::MAX);
-
-    fn new(now: Instant, limits: Limits, packets: u64) -> Self {
-        let or_never = |limit| if limit == 0 { u64::MAX } else { limit };
-        Self {
-            at: if limits.time.is_zero() { Self::NEVER } else { now + limits.time },
-            octets: or_never(limits.octets),
-            packets: or_never(limits.packets).min(packets),
-        }
-    }
-
-    fn reached(&self, now: Instant, octets: u64, packets: u64) -> bool {
-        now >= self.at || octets >= self.octets || packets >= self.packets
-    }
-}
-
 impl<C> Association<C> {
     pub(super) fn new(now: Instant, serial: u32, child: ChildSa<C>) -> Self {
-        let (soft, hard) =
-            if child.extended_sequence { (u64::MAX, u64::MAX) } else { (SOFT_PACKETS, u64::from(u32::MAX)) };
         Self {
             keys: child.keys,
             sequence: 0,
             highest: 0,
             received: Traffic::default(),
             sent_octets: 0,
-            soft: Bounds::new(now, child.lifetime.soft, soft),
-            hard: Bounds::new(now, child.lifetime.hard, hard),
+            soft: Bounds::soft(now, child.lifetime.soft, child.extended_sequence),
+            hard: Bounds::hard(now, child.lifetime.hard, child.extended_sequence),
             usable_from: if child.may_send { now } else { now + CONFIRMATION },
             path_mtu_until: Instant::ZERO,
             path_mtu: u16::MAX,
@@ -289,6 +249,7 @@ impl<C: Cipher> Association<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sad::limits::SOFT_PACKETS;
     use crate::selector::Ports;
 
     fn association(extended_sequence: bool) -> Association<()> {
