@@ -521,6 +521,41 @@ fn flow_of_a_living_key_is_not_given_away() {
     assert!(!thief.b.closed().contains(&CloseReason::InitialContact));
 }
 
+/// RFC 7296 §2.4, RFC 7619 §2.3: INITIAL_CONTACT of a nameless stranger removes nobody else's SA, not even
+/// that of a peer which is known by its address and has no name either.
+#[test]
+fn initial_contact_of_a_nameless_stranger_removes_nothing() {
+    use esp_engine::spd::Level;
+    use ike_core::config::Peer;
+    use ike_core::pad::{Identity, Matcher};
+    let elsewhere = std::net::IpAddr::from([192, 0, 2, 3]);
+    let nameless = |key, own| {
+        let known = parties::pinned("b.example", &parties::B_KEY, B);
+        let mut config = parties::config("", key, own, vec![known], B);
+        config.identity = Identity::Null;
+        config
+    };
+    let mut b = parties::b();
+    let mut by_address = b.pad[0];
+    by_address.matcher = Matcher::Addresses(AddressRange::single(A));
+    b.pad = parties::leak_all(vec![by_address, parties::BTNS]);
+    let stranger = parties::between(B, elsewhere, Level::Any, Peer::Any);
+    b.policies = parties::leak_all(vec![b.policies[0], stranger]);
+    let mut pair = Pair::new(nameless(parties::A_KEY, A), b, 1);
+    pair.initiate();
+    pair.settle(LONG);
+    assert_eq!(pair.b.installed.len(), 1, "{}", pair.trace);
+    let key = ike_core::crypto::PrivateKey::Ed25519([0xC3; 32]);
+    let mut other = Pair::new(nameless(key, elsewhere), parties::b(), 2);
+    std::mem::swap(&mut pair.b, &mut other.b);
+    other.now = pair.now + LONG;
+    other.initiate();
+    other.settle(LONG);
+    assert_eq!(other.b.established().len(), 2, "{}", other.trace);
+    assert!(other.b.closed().is_empty());
+    assert_eq!(other.b.installed.len(), 2);
+}
+
 /// RFC 7296 §2.9: SINGLE_PAIR_REQUIRED brings another try with the packet's own selectors, and only one.
 #[test]
 fn single_pair_is_tried_once() {

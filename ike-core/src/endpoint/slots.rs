@@ -7,7 +7,7 @@ use super::Endpoint;
 use crate::crypto::{Crypto, RngFailure};
 use crate::error::CloseReason;
 use crate::ike_sa::{IkeSa, State};
-use crate::pad::{Authentication, OwnedIdentity};
+use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId};
 use crate::resources::free_slot;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
@@ -45,18 +45,22 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     }
 
     /// The peer says that it knows of no other IKE SA with us: those that stood before this one began
-    /// are dead. Only its own key, or its entry's, gives it a say (RFC 7296 §2.4, RFC 7619 §2.3).
-    pub(crate) fn forget_before(&mut self, sa: &IkeSa, identity: &OwnedIdentity, key: PeerKey) {
+    /// are dead. It has a say about its own only: those of its entry under its own name, and where the
+    /// name says nothing, under its own key and address (RFC 7296 §2.4, RFC 7619 §2.3).
+    pub(crate) fn forget_before(&mut self, sa: &IkeSa, peer: PeerId, identity: &OwnedIdentity, key: PeerKey) {
+        let entry = self.config.entry(peer);
+        let is_stranger = entry.is_none_or(|entry| matches!(entry.authentication, Authentication::Btns));
+        let is_nameless = matches!(identity.view(), Identity::Null);
         for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
             let _ = self.with_sa(slot, |endpoint, other| {
-                let Some(old) = other.established() else {
+                let State::Established(old) = &other.state else {
                     return Ok(());
                 };
-                let entry = endpoint.config.entry(old.peer);
-                let is_stranger = entry.is_none_or(|e| matches!(e.authentication, Authentication::Btns));
-                let is_same =
-                    old.identity.view().is_same(&identity.view()) && (old.key == key || !is_stranger);
-                if is_same && old.since < sa.created && matches!(other.state, State::Established(_)) {
+                let is_same = old.peer == peer
+                    && old.identity.view().is_same(&identity.view())
+                    && (old.key == key || !(is_stranger || is_nameless))
+                    && (other.path.remote.ip() == sa.path.remote.ip() || !is_nameless);
+                if is_same && old.since < sa.created {
                     endpoint.end(slot, other, CloseReason::InitialContact);
                 }
                 Ok(())
