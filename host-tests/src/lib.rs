@@ -1,7 +1,8 @@
 //! Harness of the tests: two endpoints in virtual time ([`pair::Pair`]) over a seeded link that loses,
-//! doubles, delays and spoils datagrams ([`link::Link`]); and an attacker's workshop ([`forge`]).
+//! doubles, delays and spoils datagrams ([`link::Link`]); and an attacker's workshop ([`forge`]) with the scenes it begins with ([`stage`]).
 
 pub mod forge;
 pub mod link;
 pub mod pair;
 pub mod parties;
+pub mod stage;

@@ -131,6 +131,15 @@ impl Pair {
         Self::new(crate::parties::a(), crate::parties::b(), seed)
     }
 
+    /// A and B with pinned keys, whose SAs stand.
+    pub fn standing() -> Self {
+        let mut pair = Self::pinned(1);
+        pair.initiate();
+        pair.settle(Duration::from_secs(10));
+        assert!(pair.agree() && pair.a.installed.len() == 1);
+        pair
+    }
+
     /// A sets up an SA with B.
     pub fn initiate(&mut self) {
         self.a.endpoint.initiate(self.now, PEER).expect("begins");
