@@ -85,7 +85,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
                 return Err(ConfigError::OwnKeyPinned(id));
             }
         }
-        *resources = Resources::new();
+        resources.clear();
         Ok(Self {
             config,
             crypto,

@@ -46,6 +46,15 @@ impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: 
             queue: Queue::new(),
         }
     }
+
+    /// Makes it as new where it lies: the whole of it does not belong on a small machine's stack.
+    pub(crate) fn clear(&mut self) {
+        self.ike_sas.iter_mut().for_each(|entry| *entry = None);
+        self.handshakes.iter_mut().for_each(|entry| *entry = None);
+        self.children.iter_mut().for_each(|entry| *entry = None);
+        self.buffers.iter_mut().for_each(|buffer| *buffer = Buffer::new());
+        self.queue.clear();
+    }
 }
 
 impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>

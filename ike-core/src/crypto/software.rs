@@ -76,19 +76,8 @@ impl Crypto for Software {
         signature: &[u8; SIGNATURE],
     ) -> Result<(), BadSignature> {
         match key {
-            PublicKey::Ed25519(octets) => {
-                let key = EdwardsKey::from_bytes(octets).map_err(|_| BadSignature)?;
-                if !is_canonical(octets) || key.is_weak() {
-                    return Err(BadSignature);
-                }
-                let signature = ed25519_dalek::Signature::from_bytes(signature);
-                key.multipart_verify(message, &signature).map_err(|_| BadSignature)
-            }
-            PublicKey::EcdsaP256(octets) => {
-                let key = p256_point(octets).ok_or(BadSignature)?;
-                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
-                EcdsaKey::from(key).multipart_verify(message, &signature).map_err(|_| BadSignature)
-            }
+            PublicKey::Ed25519(octets) => verify_ed25519(octets, message, signature),
+            PublicKey::EcdsaP256(octets) => verify_p256(octets, message, signature),
         }
     }
 }
@@ -189,6 +178,33 @@ const _: () = {
     // Of which HMAC is made.
     wipes_itself::<Sha256>();
 };
+
+/// Not inlined, so that the stack never holds the tables of both algorithms.
+#[inline(never)]
+fn verify_ed25519(
+    octets: &[u8; 32],
+    message: &[&[u8]],
+    signature: &[u8; SIGNATURE],
+) -> Result<(), BadSignature> {
+    let key = EdwardsKey::from_bytes(octets).map_err(|_| BadSignature)?;
+    if !is_canonical(octets) || key.is_weak() {
+        return Err(BadSignature);
+    }
+    let signature = ed25519_dalek::Signature::from_bytes(signature);
+    key.multipart_verify(message, &signature).map_err(|_| BadSignature)
+}
+
+/// Not inlined either.
+#[inline(never)]
+fn verify_p256(
+    octets: &[u8; 64],
+    message: &[&[u8]],
+    signature: &[u8; SIGNATURE],
+) -> Result<(), BadSignature> {
+    let key = p256_point(octets).ok_or(BadSignature)?;
+    let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+    EcdsaKey::from(key).multipart_verify(message, &signature).map_err(|_| BadSignature)
+}
 
 /// RFC 2104. The key is brought to the block's length here, because then nothing can fail.
 fn hmac_sha256(key: &[u8], data: &[&[u8]]) -> PrfOutput {
