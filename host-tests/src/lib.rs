@@ -1,5 +1,6 @@
 //! Harness of the tests: two endpoints in virtual time ([`pair::Pair`]) over a seeded link that loses,
-//! doubles, delays and spoils datagrams ([`link::Link`]); and an attacker's workshop ([`forge`]) with the scenes it begins with ([`stage`]).
+//! doubles, delays and spoils datagrams ([`link::Link`]); an attacker's workshop ([`forge`]) and the
+//! scenes that it begins with ([`stage`]).
 
 pub mod forge;
 pub mod link;
