@@ -154,7 +154,7 @@ fn run_device(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
     eprintln!("buttons: running; `buttons status --socket {}` asks how it is", device.socket.display());
     let hear = |event: &Event| words::of(event).iter().for_each(|sentence| eprintln!("{sentence}"));
-    run::run(&device, hear, |hint| eprintln!("{hint}")).map_err(|stopped| stopped.to_string())
+    run::run(&device, async |_| {}, hear, |hint| eprintln!("{hint}")).map_err(|stopped| stopped.to_string())
 }
 
 fn status(socket: &Path, json: bool) -> Result<(), String> {

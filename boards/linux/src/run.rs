@@ -5,6 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 
 use embassy_futures::select::{Either, select};
+use embassy_net::Stack;
 use embassy_time::{Duration, Timer};
 use esp_engine::crypto::software::SoftwareCipher;
 use firmware::config::Role;
@@ -71,12 +72,18 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Runs `device` until SIGTERM or SIGINT, on which it deletes its SAs with its peers; `hear` is told
-/// what happens, `warn` what the operator could do better.
+/// Runs `device` until SIGTERM or SIGINT, on which it deletes its SAs with its peers. `app` gets its
+/// stack, to serve something of its own; `hear` is told what happens, `warn` what the operator could
+/// do better.
 ///
 /// # Errors
 /// [`Stopped`].
-pub fn run(device: &Device, hear: impl Fn(&Event), warn: impl Fn(&str)) -> Result<(), Stopped> {
+pub fn run(
+    device: &Device,
+    app: impl AsyncFnOnce(Stack<'_>),
+    hear: impl Fn(&Event),
+    warn: impl Fn(&str),
+) -> Result<(), Stopped> {
     time::make_real();
     let termination = Termination::hold_back().map_err(Stopped::Signals)?;
     let ports = device.ports.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(Stopped::Port)?;
@@ -105,12 +112,12 @@ pub fn run(device: &Device, hear: impl Fn(&Event), warn: impl Fn(&str)) -> Resul
         (Role::Gateway, Some(outside), Some(inside)) => {
             let mut memory = Box::new(gateway::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
             let drivers = [outside, inside];
-            let life = gateway::run(board, drivers, &mut memory, &mut key_management, async |_| {});
+            let life = gateway::run(board, drivers, &mut memory, &mut key_management, app);
             executor::run(select(life, end), tasks)
         }
         (_, Some(port), _) => {
             let mut memory = Box::new(host::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
-            let life = host::run(board, port, &mut memory, &mut key_management, async |_| {});
+            let life = host::run(board, port, &mut memory, &mut key_management, app);
             executor::run(select(life, end), tasks)
         }
         (_, None, _) => Err(executor::Stalled),

@@ -55,9 +55,17 @@ impl Suite {
     }
 }
 
+/// Pinned Ed25519 keys, AES-GCM, our end first.
+pub const ORDINARY: Case = Case {
+    proof: Proof::Pinned(Kind::Ed25519),
+    suite: Suite::AesCurve25519,
+    first: First::Device,
+    six: false,
+};
+
 /// Which end begins; the other end's Delete is tried at the end.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum First {
+pub enum First {
     /// Traffic from behind the device makes it begin; strongSwan deletes.
     Device,
     /// strongSwan is told to begin; the device deletes.
@@ -66,7 +74,7 @@ enum First {
 
 /// One case.
 #[derive(Copy, Clone, Debug)]
-struct Case {
+pub struct Case {
     proof: Proof,
     suite: Suite,
     first: First,
@@ -204,7 +212,7 @@ impl Case {
     }
 
     /// Starts both ends; `liar` gets a key that the other end does not know.
-    fn start(&self, ground: &Ground, liar: Option<First>) -> Result<(Device, StrongSwan), Fault> {
+    pub fn start(&self, ground: &Ground, liar: Option<First>) -> Result<(Device, StrongSwan), Fault> {
         let kind = match self.proof {
             Proof::Pinned(kind) => kind,
             Proof::Btns => Kind::P256,

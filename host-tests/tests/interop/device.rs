@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use buttons::peer::{Namespace, wait_until};
 use buttons::{config, manage, words};
+use embassy_net::Stack;
+use embassy_net::tcp::TcpSocket;
 use firmware::management::{Request, Response, Status};
 use firmware::report::Event;
 
@@ -21,7 +23,8 @@ pub const RUN: &str = "device";
 pub fn run(file: &Path) -> ExitCode {
     let done = config::read(file).map_err(|bad| bad.to_string()).and_then(|device| {
         let hear = |event: &Event| words::of(event).iter().for_each(|words| eprintln!("{words}"));
-        buttons::run::run(&device, hear, |hint| eprintln!("{hint}")).map_err(|stopped| stopped.to_string())
+        buttons::run::run(&device, echo, hear, |hint| eprintln!("{hint}"))
+            .map_err(|stopped| stopped.to_string())
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,6 +32,28 @@ pub fn run(file: &Path) -> ExitCode {
             eprintln!("{reason}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The port of the device's own echo service.
+pub const ECHO: u16 = 7;
+
+/// Sends back what comes over TCP, one connection after the other.
+async fn echo(stack: Stack<'_>) {
+    let (mut receive, mut send, mut octets) = ([0; 16_384], [0; 16_384], [0; 4_096]);
+    loop {
+        let mut socket = TcpSocket::new(stack, &mut receive, &mut send);
+        if socket.accept(ECHO).await.is_err() {
+            continue;
+        }
+        while let Ok(count @ 1..) = socket.read(&mut octets).await {
+            let mut rest = octets.get(..count).unwrap_or_default();
+            while let Ok(written @ 1..) = socket.write(rest).await {
+                rest = rest.get(written..).unwrap_or_default();
+            }
+        }
+        socket.close();
+        let _ = socket.flush().await;
     }
 }
 
@@ -67,6 +92,14 @@ impl Device {
         match self.ask(&Request::Status)? {
             Response::Status(status) => Ok(status),
             other => Err(format!("no status: {other:?}").into()),
+        }
+    }
+
+    /// Has it begin an IKE SA with `peer`.
+    pub fn begin(&self, peer: &str) -> Result<(), Fault> {
+        match self.ask(&Request::Start(peer.try_into().map_err(|_| "long name")?))? {
+            Response::Done => Ok(()),
+            other => Err(format!("not begun: {other:?}").into()),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use buttons::peer::{Topology, wait_until};
 
 use crate::Fault;
-use crate::sniffer::{Heard, Sniffer};
+use crate::sniffer::{Heard, MARKER, Marker, Sniffer};
 use crate::traffic;
 
 /// A folder that goes when this goes.
@@ -55,11 +55,16 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Makes it, with both eavesdroppers listening.
+    /// Makes it, with both eavesdroppers listening for the marker of our own traffic.
     pub fn new() -> Result<Self, Fault> {
+        Self::listening_for(MARKER)
+    }
+
+    /// Makes it, with both eavesdroppers listening.
+    pub fn listening_for(marker: &'static Marker) -> Result<Self, Fault> {
         let topology = Topology::new()?;
-        let wire = Sniffer::start(&topology.peer, "wan0")?;
-        let inside = Sniffer::start(&topology.host, "lan0")?;
+        let wire = Sniffer::start(&topology.peer, "wan0", marker)?;
+        let inside = Sniffer::start(&topology.host, "lan0", marker)?;
         Ok(Self { wire, inside, folder: Folder::new()?, topology })
     }
 

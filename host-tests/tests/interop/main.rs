@@ -9,11 +9,15 @@
 //! |---|---|
 //! | `reference` | strongSwan at both ends: that ground, traffic and eavesdroppers work |
 //! | `gateway` | our gateway and strongSwan: every proof and suite, either end first, either end's Delete |
+//! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
+//! | `guest` | our host and the kernel's ESP: transport mode and 64-bit sequence numbers |
 
+mod bgp;
 mod cases;
 mod credentials;
 mod device;
 mod ground;
+mod guest;
 mod reference;
 mod sniffer;
 mod traffic;
@@ -38,26 +42,46 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Vec<Trial> {
-    [reference::trials(), cases::trials()].into_iter().flatten().collect()
+    [reference::trials(), cases::trials(), bgp::trials(), guest::trials()].into_iter().flatten().collect()
 }
 
 /// A case that needs strongSwan.
 pub fn case(name: impl Into<String>, run: impl FnOnce() -> Result<(), Fault> + Send + 'static) -> Trial {
-    needing(name, || peer::check_tools().and_then(|()| StrongSwan::check()), run)
+    needing(name, strongswan, run)
+}
+
+/// Whether strongSwan is here, and everything to make namespaces.
+pub fn strongswan() -> Result<(), Absent> {
+    peer::check_tools().and_then(|()| StrongSwan::check()).map_err(Absent::from)
+}
+
+/// Why a case cannot be tried.
+pub struct Absent {
+    reason: String,
+    /// The variable that makes this a failure.
+    required_by: Option<&'static str>,
+}
+
+impl From<PeerError> for Absent {
+    fn from(error: PeerError) -> Self {
+        let required_by = matches!(error, PeerError::Missing { .. }).then_some("BUTTONS_REQUIRE_PEERS");
+        Self { reason: error.to_string(), required_by }
+    }
 }
 
 /// A case that is ignored unless `check` finds what it needs.
 pub fn needing(
     name: impl Into<String>,
-    check: impl FnOnce() -> Result<(), PeerError> + Send + 'static,
+    check: impl FnOnce() -> Result<(), Absent> + Send + 'static,
     run: impl FnOnce() -> Result<(), Fault> + Send + 'static,
 ) -> Trial {
-    Trial::ignorable_test(name, move || {
-        let required = std::env::var_os("BUTTONS_REQUIRE_PEERS").is_some();
-        match check() {
-            Ok(()) => run().map(|()| Completion::Completed).map_err(|fault| fault.to_string().into()),
-            Err(missing @ PeerError::Missing { .. }) if required => Err(Failed::from(missing.to_string())),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
+    Trial::ignorable_test(name, move || match check() {
+        Ok(()) => run().map(|()| Completion::Completed).map_err(|fault| fault.to_string().into()),
+        Err(Absent { reason, required_by })
+            if required_by.is_some_and(|it| std::env::var_os(it).is_some()) =>
+        {
+            Err(Failed::from(reason))
         }
+        Err(Absent { reason, .. }) => Ok(Completion::ignored_with(reason)),
     })
 }

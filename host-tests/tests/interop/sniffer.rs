@@ -13,7 +13,11 @@ use buttons::peer::Namespace;
 use memchr::memmem::Finder;
 
 /// Only plain text carries this.
-pub const MARKER: &[u8; 16] = b"BUTTONS-IN-CLEAR";
+pub type Marker = [u8; 16];
+/// What this program's own traffic carries.
+pub const MARKER: &Marker = b"BUTTONS-IN-CLEAR";
+/// What every BGP message begins with (RFC 4271 §4.1).
+pub const BGP: &Marker = &[0xFF; 16];
 
 /// Octets of frames that wait for the eavesdropper; more than a whole transfer.
 const ROOM: libc::c_int = 512 << 20;
@@ -47,15 +51,15 @@ impl Drop for Sniffer {
 }
 
 impl Sniffer {
-    /// Listens on `device` in `namespace` from now on.
-    pub fn start(namespace: &Namespace, device: &str) -> io::Result<Self> {
+    /// Listens for `marker` on `device` in `namespace` from now on.
+    pub fn start(namespace: &Namespace, device: &str, marker: &'static Marker) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (told, device) = (stop.clone(), CString::new(device)?);
         let (ready, wait) = std::sync::mpsc::channel();
         let thread = namespace.thread(move || {
             let socket = open(&device)?;
             let _ = ready.send(());
-            listen(&socket, &told)
+            listen(&socket, &told, marker)
         })?;
         let _ = wait.recv();
         Ok(Self { thread: Some(thread), stop })
@@ -103,8 +107,8 @@ fn option<T>(socket: &OwnedFd, level: i32, name: i32, value: T) -> io::Result<()
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-fn listen(socket: &OwnedFd, stop: &AtomicBool) -> io::Result<Heard> {
-    let finder = Finder::new(MARKER);
+fn listen(socket: &OwnedFd, stop: &AtomicBool, marker: &Marker) -> io::Result<Heard> {
+    let finder = Finder::new(marker);
     let mut heard = Heard::default();
     let mut frame = vec![0; 1 << 17];
     loop {

@@ -113,7 +113,7 @@ impl<'s> Stage<'s> {
         let report = failed.clone();
         // Ends with the process: a device runs for ever.
         drop(topology.device.thread(move || {
-            let stopped = run::run(&device, |event| drop(told.send(event.clone())), |_| ());
+            let stopped = run::run(&device, async |_| {}, |event| drop(told.send(event.clone())), |_| ());
             if let (Err(stopped), Ok(mut failed)) = (stopped, report.lock()) {
                 *failed = Some(stopped.to_string());
             }
