@@ -48,7 +48,8 @@ async fn echo(stack: Stack<'_>) {
         }
         while let Ok(count @ 1..) = socket.read(&mut octets).await {
             let mut rest = octets.get(..count).unwrap_or_default();
-            while let Ok(written @ 1..) = socket.write(rest).await {
+            while !rest.is_empty() {
+                let Ok(written) = socket.write(rest).await else { break };
                 rest = rest.get(written..).unwrap_or_default();
             }
         }

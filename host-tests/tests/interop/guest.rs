@@ -113,7 +113,7 @@ fn transport_mode_and_esn() -> Result<(), Fault> {
     std::fs::set_permissions(own.join("private/own.pem"), std::fs::Permissions::from_mode(0o600))?;
     let mut text = std::fs::File::create(ends.join("b/text"))?;
     for number in 0..ECHOED / 32 {
-        write!(text, "{}{number:015}\n", String::from_utf8_lossy(MARKER))?;
+        writeln!(text, "{}{number:015}", String::from_utf8_lossy(MARKER))?;
     }
 
     let device = Device::start(&cable.device, &own, CONFIGURATION)?;

@@ -200,6 +200,8 @@ fn transport(version: u8, protocol: u8, payload: &[u8]) -> Kind {
     let port = |at: usize| payload.get(at..at + 2).map(|p| u16::from_be_bytes([p[0], p[1]]));
     match (protocol, port(0), port(2)) {
         (50, ..) => Kind::Esp,
+        // Multicast membership of the kernel's own (IGMP).
+        (2, ..) => Kind::Neighbours,
         (17, Some(500), Some(500)) => Kind::Ike,
         // RFC 3948 §2.2: four octets of zero stand where ESP has its SPI; §2.3: one octet keeps alive.
         (17, Some(4500), Some(4500)) => match payload.get(8..) {
