@@ -139,22 +139,16 @@ fn successor_stands_before_the_old_one_goes() {
     assert_eq!(pair.b.closed(), [CloseReason::DeletedByPeer; 5]);
 }
 
-/// A Child SA at its soft limit gets a successor from the end that began it, once, and the other end
-/// leaves it to that.
+/// A Child SA at its soft limit gets a successor, once, however often the limit is reported.
 #[test]
 fn soft_limit_brings_a_successor() {
     let mut pair = Pair::standing();
-    let (at_a, at_b) = (pair.a.installed[0].inbound, pair.b.installed[0].inbound);
-    pair.b.endpoint.handle_sa_report(pair.now, SaReport::SoftExpired(at_b));
-    pair.drain();
-    assert_eq!(pair.link.sent(), 4);
+    let at_a = pair.a.installed[0].inbound;
     for _ in 0..3 {
         pair.a.endpoint.handle_sa_report(pair.now, SaReport::SoftExpired(at_a));
     }
-    pair.settle(Duration::from_secs(1));
-    assert_eq!((pair.a.installed.len(), pair.b.installed.len()), (2, 2));
-    assert_eq!(pair.link.sent(), 8);
     pair.settle(LONG);
+    assert_eq!(pair.link.sent(), 8);
     assert_eq!(pair.a.installed.len(), 1);
     assert_ne!(pair.a.installed[0].inbound, at_a);
     assert!(pair.agree());
@@ -177,16 +171,16 @@ fn successor_on_request() {
     }
 }
 
-/// A successor that does not come about leaves the old SA alone until its end.
+/// RFC 7296 §2.4: a peer that never answers the request for a successor is dead.
 #[test]
-fn failed_successor_leaves_the_old_sa() {
+fn unanswered_successor_means_a_dead_peer() {
     let mut pair = Pair::standing();
     let spi = pair.a.installed[0].inbound;
     pair.link.cut = true;
     pair.a.endpoint.handle_sa_report(pair.now, SaReport::SoftExpired(spi));
     pair.settle(Duration::from_secs(300));
-    assert_eq!(pair.a.failed().len(), 1);
-    assert_eq!(pair.a.installed[0].inbound, spi);
+    assert_eq!(pair.a.closed(), [CloseReason::PeerDead]);
+    assert!(pair.a.installed.is_empty());
 }
 
 /// A peer that refuses is asked again ever more rarely, however many packets want it.

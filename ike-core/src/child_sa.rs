@@ -30,10 +30,34 @@ pub struct Child {
     pub(crate) peer: Option<PeerKey>,
     pub(crate) local_ts: TrafficSelectors,
     pub(crate) remote_ts: TrafficSelectors,
+    pub(crate) stage: Stage,
+    /// A successor is to be asked for as soon as no other request waits for its answer.
+    pub(crate) renewal_owed: bool,
+}
+
+/// How far a pair of Child SAs has come. Whatever is no longer [`Stage::Live`] still receives until the
+/// peer has said, or heard, that it is gone (RFC 7296 §1.4.1, §2.8).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Stage {
+    /// Only the SPI is taken: the peer has not answered.
+    Reserved,
+    /// It carries packets.
+    Live,
+    /// The peer made a successor and will delete it.
+    Replaced,
+    /// The peer must be told that it ends.
+    DeleteOwed,
+    /// Our Delete waits for its answer.
+    Deleting,
     /// The data plane must forget it.
-    pub(crate) removed: bool,
-    /// The peer must be told that it is gone.
-    pub(crate) delete_owed: bool,
+    Removed,
+}
+
+impl Child {
+    /// Whether it was agreed on and its end is not under way.
+    pub(crate) fn stands(&self) -> bool {
+        matches!(self.stage, Stage::Live | Stage::Replaced)
+    }
 }
 
 /// The table; slot and SPI belong together.
@@ -82,17 +106,23 @@ impl<'r> Children<'r> {
     /// The Child SA that we receive on with this SPI.
     pub(crate) fn find(&mut self, inbound: Spi) -> Option<&mut Child> {
         let slot = usize::from(inbound.slot(self.capacity()));
-        self.slots.get_mut(slot)?.as_mut().filter(|child| child.inbound == inbound && !child.removed)
+        self.slots
+            .get_mut(slot)?
+            .as_mut()
+            .filter(|child| child.inbound == inbound && child.stage != Stage::Removed)
     }
 
     /// Those of one IKE SA, without those that are to be removed.
     pub(crate) fn of(&mut self, owner: u16) -> impl Iterator<Item = &mut Child> {
-        self.slots.iter_mut().flatten().filter(move |child| child.owner == owner && !child.removed)
+        self.slots
+            .iter_mut()
+            .flatten()
+            .filter(move |child| child.owner == owner && child.stage != Stage::Removed)
     }
 
     /// How many of one IKE SA stand.
     pub(crate) fn count(&self, owner: u16) -> u16 {
-        let own = |c: &&Child| c.owner == owner && !c.removed && c.outbound.is_some();
+        let own = |c: &&Child| c.owner == owner && c.stands();
         u16::try_from(self.slots.iter().flatten().filter(own).count()).unwrap_or(u16::MAX)
     }
 
@@ -100,15 +130,15 @@ impl<'r> Children<'r> {
     pub(crate) fn serves(&self, policy: PolicyId, packet: &Selectors) -> bool {
         self.slots.iter().flatten().any(|child| {
             child.policy == policy
-                && !child.removed
+                && child.stands()
                 && child.local_ts.iter().any(|ts| ts.matches_source(packet))
                 && child.remote_ts.iter().any(|ts| ts.matches_destination(packet))
         })
     }
 
-    /// Those that the data plane has.
+    /// Those that stand.
     pub(crate) fn standing(&self) -> impl Iterator<Item = &Child> {
-        self.slots.iter().flatten().filter(|child| !child.removed && child.outbound.is_some())
+        self.slots.iter().flatten().filter(|child| child.stands())
     }
 
     /// Whether a flow between these selectors lives under another key than this.
@@ -120,7 +150,7 @@ impl<'r> Children<'r> {
     ) -> bool {
         self.slots.iter().flatten().any(|child| {
             child.peer.is_some_and(|owner| owner != peer)
-                && !child.removed
+                && child.stage != Stage::Removed
                 && overlap(&child.local_ts, local)
                 && overlap(&child.remote_ts, remote)
         })
@@ -129,27 +159,33 @@ impl<'r> Children<'r> {
     /// Ends all of one IKE SA.
     pub(crate) fn remove_all(&mut self, owner: u16) {
         for child in self.slots.iter_mut().flatten().filter(|child| child.owner == owner) {
-            child.removed = true;
-            child.delete_owed = false;
+            child.stage = Stage::Removed;
         }
     }
 
-    /// The SPIs of one IKE SA's Child SAs whose end the peer must still hear of.
-    pub(crate) fn take_owed<const N: usize>(&mut self, owner: u16) -> heapless::Vec<u32, N> {
-        let mut spis = heapless::Vec::new();
-        for child in self.slots.iter_mut().flatten().filter(|c| c.owner == owner && c.delete_owed) {
-            if spis.push(child.inbound.get()).is_err() {
-                break;
-            }
-            child.delete_owed = false;
+    /// Whether an IKE SA has any that stands or may come to stand.
+    pub(crate) fn has_any(&self, owner: u16) -> bool {
+        let counts = |c: &Child| c.owner == owner && (c.stands() || c.stage == Stage::Reserved);
+        self.slots.iter().flatten().any(counts)
+    }
+
+    /// The SPIs of one IKE SA's Child SAs at this stage.
+    pub(crate) fn at<const N: usize>(&self, owner: u16, stage: Stage) -> heapless::Vec<u32, N> {
+        let there = self.slots.iter().flatten().filter(|c| c.owner == owner && c.stage == stage);
+        there.map(|child| child.inbound.get()).take(N).collect()
+    }
+
+    /// Moves those of one IKE SA with these SPIs on to another stage.
+    pub(crate) fn advance(&mut self, owner: u16, spis: &[u32], stage: Stage) {
+        for child in self.of(owner).filter(|child| spis.contains(&child.inbound.get())) {
+            child.stage = stage;
         }
-        spis
     }
 
     /// Frees a slot whose Child SA was removed; returns its SPI if the data plane has it.
     pub(crate) fn sweep(&mut self) -> Option<Spi> {
         for entry in self.slots.iter_mut() {
-            if let Some(child) = entry.take_if(|child| child.removed && !child.delete_owed)
+            if let Some(child) = entry.take_if(|child| child.stage == Stage::Removed)
                 && child.outbound.is_some()
             {
                 return Some(child.inbound);

@@ -7,7 +7,7 @@ use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use crate::child_sa::Children;
+use crate::child_sa::{Children, Stage};
 use crate::config::{Config, ConfigError};
 use crate::cookie::Cookies;
 use crate::counters::Counters;
@@ -24,6 +24,7 @@ use crate::resources::{Buffers, Resources};
 use crate::setback::Setbacks;
 
 mod begin;
+mod children;
 mod demultiplex;
 mod lifecycle;
 mod slots;
@@ -46,7 +47,7 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) counters: Counters,
     pub(crate) setbacks: Setbacks,
     /// The Child SA whose successor a timer asks for.
-    due: Option<Spi>,
+    pub(crate) due: Option<Spi>,
     /// What is to be begun when the present input is dealt with.
     pub(crate) again: Option<Want>,
     shutting_down: bool,
@@ -139,8 +140,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         match report {
             SaReport::HardExpired(spi) => {
                 if let Some(child) = self.children.find(spi) {
-                    child.removed = true;
-                    child.delete_owed = true;
+                    child.stage = Stage::DeleteOwed;
                     let owner = child.owner;
                     self.child_ended(owner, now);
                 }
@@ -198,7 +198,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// [`AcquireError`]: nothing begins.
     pub fn rekey(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
         match self.standing_with(peer) {
-            Some(spi) => self.succeed(now, spi),
+            Some(spi) => {
+                self.renew(now, spi);
+                Ok(())
+            }
             None => self.initiate(now, peer),
         }
     }

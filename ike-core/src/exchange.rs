@@ -22,6 +22,7 @@ use crate::wire::payloads::Payloads;
 use crate::wire::writer::Writer;
 use crate::wire::{Malformed, NoSpace};
 
+pub(crate) mod create_child_sa;
 pub(crate) mod ike_auth;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
@@ -71,6 +72,12 @@ pub(crate) fn handle_protected<C: Crypto, R: TryCryptoRng>(
         (ExchangeType::IKE_AUTH, true) => {
             ike_auth::initiator::handle_response(endpoint, slot, sa, now, received)
         }
+        (ExchangeType::CREATE_CHILD_SA, false) => {
+            create_child_sa::responder::handle_request(endpoint, slot, sa, now, received)
+        }
+        (ExchangeType::CREATE_CHILD_SA, true) => {
+            create_child_sa::initiator::handle_response(endpoint, slot, sa, now, received)
+        }
         (_, false) => informational::handle_request(endpoint, slot, sa, now, received),
         (_, true) => informational::handle_response(endpoint, slot, sa, now, received),
     }
@@ -89,10 +96,18 @@ fn check_exchange<C: Crypto, R>(
             _ => Err(Discarded::WrongState),
         },
         ExchangeType::INFORMATIONAL | ExchangeType::CREATE_CHILD_SA => match sa.established() {
-            Some(_) if !response || exchange == ExchangeType::INFORMATIONAL => Ok(()),
+            Some(_) if !response || exchange == awaited(sa) => Ok(()),
             _ => Err(Discarded::WrongState),
         },
         _ => Err(Discarded::UnexpectedExchange),
+    }
+}
+
+/// The exchange that our request began (RFC 7296 §2.2).
+fn awaited(sa: &IkeSa) -> ExchangeType {
+    match sa.window.outstanding().map(|outstanding| outstanding.purpose) {
+        Some(Purpose::CreateChild(_)) => ExchangeType::CREATE_CHILD_SA,
+        _ => ExchangeType::INFORMATIONAL,
     }
 }
 

@@ -2,12 +2,15 @@
 //! sign. It lies in a slot of a pool that is free again once the IKE SA stands or is gone.
 
 use esp_engine::sa::Spi;
-use esp_engine::selector::Selectors;
+use esp_engine::selector::{Selectors, TrafficSelectors};
 use esp_engine::spd::PolicyId;
 
 use crate::auth::SignatureHashes;
+use crate::child_sa::Child;
 use crate::config::Suite;
 use crate::crypto::{Crypto, Group};
+use crate::exchange::ike_auth::child::Making;
+use crate::ike_sa::Wanted;
 use crate::ike_sa::keys::{IkeKeys, Nonces, Role};
 use crate::ike_sa::nat::Nat;
 use crate::output::Path;
@@ -36,6 +39,8 @@ pub(crate) enum Handshake<C: Crypto> {
     AuthSent(Agreed, Want),
     /// Responder: IKE_SA_INIT was answered.
     InitAnswered(Agreed),
+    /// CREATE_CHILD_SA was sent on an IKE SA that stands.
+    Creating(Creating),
 }
 
 impl<C: Crypto> core::fmt::Debug for Handshake<C> {
@@ -44,6 +49,7 @@ impl<C: Crypto> core::fmt::Debug for Handshake<C> {
             Self::InitSent(_) => "InitSent",
             Self::AuthSent(..) => "AuthSent",
             Self::InitAnswered(_) => "InitAnswered",
+            Self::Creating(_) => "Creating",
         })
     }
 }
@@ -98,7 +104,64 @@ pub(crate) struct Agreed {
     pub(crate) key_wanted: bool,
 }
 
+/// A Child SA that the peer was asked for.
+pub(crate) struct Creating {
+    pub(crate) aim: Aim,
+    /// The SPI that we offered.
+    pub(crate) inbound: Spi,
+    pub(crate) nonce: [u8; NONCE],
+    /// The peer asked for the same at the same time.
+    pub(crate) rival: Option<Rival>,
+}
+
+/// What a Child SA is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Aim {
+    /// To stand beside the others.
+    New(Wanted),
+    /// To take over from one, by the SPI that we chose, with all that lives in it.
+    Successor { of: Spi, policy: PolicyId, local_ts: TrafficSelectors, remote_ts: TrafficSelectors },
+}
+
+impl Aim {
+    pub(crate) fn successor(child: &Child) -> Self {
+        Self::Successor {
+            of: child.inbound,
+            policy: child.policy,
+            local_ts: child.local_ts.clone(),
+            remote_ts: child.remote_ts.clone(),
+        }
+    }
+
+    /// The policy that it serves.
+    pub(crate) const fn policy(&self) -> PolicyId {
+        match self {
+            Self::New(wanted) => wanted.policy,
+            Self::Successor { policy, .. } => *policy,
+        }
+    }
+}
+
+/// A successor that the peer made of the Child SA whose successor we were asking for.
+pub(crate) struct Rival {
+    /// The lower of its two nonces.
+    pub(crate) lowest: heapless::Vec<u8, MAX_NONCE>,
+}
+
 impl Agreed {
+    /// What the keys of the first Child SA are made of. There is no older SA to go on with, so it is used
+    /// at once.
+    pub(crate) fn making(&self) -> Making<'_> {
+        Making {
+            role: self.role,
+            sk_d: &self.keys.sk_d,
+            secret: None,
+            nonces: self.nonces(),
+            nat: self.nat,
+            may_send: true,
+        }
+    }
+
     /// Both nonces in the order of the exchange.
     pub(crate) fn nonces(&self) -> Nonces<'_> {
         match self.role {
@@ -112,7 +175,7 @@ impl<C: Crypto> Handshake<C> {
     /// The messages that are kept for signatures.
     pub(crate) fn messages(&self) -> Option<[BufferId; 2]> {
         match self {
-            Self::InitSent(_) => None,
+            Self::InitSent(_) | Self::Creating(_) => None,
             Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some([agreed.request, agreed.response]),
         }
     }
@@ -120,7 +183,7 @@ impl<C: Crypto> Handshake<C> {
     /// The keys of the SK payload, once there are any.
     pub(crate) fn agreed(&self) -> Option<&Agreed> {
         match self {
-            Self::InitSent(_) => None,
+            Self::InitSent(_) | Self::Creating(_) => None,
             Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some(agreed),
         }
     }

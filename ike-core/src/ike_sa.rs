@@ -13,9 +13,11 @@ use core::mem::size_of;
 
 use esp_engine::crypto::RawKey;
 use esp_engine::sa::{KeyPair, PeerKey};
-use esp_engine::spd::Level;
+use esp_engine::selector::Selectors;
+use esp_engine::spd::{Level, PolicyId};
 use esp_engine::time::Instant;
 
+use crate::crypto::PrfOutput;
 use crate::error::CloseReason;
 use crate::ike_sa::keys::{IkeKeys, IkeSpis, Role};
 use crate::ike_sa::nat::Nat;
@@ -28,6 +30,7 @@ use crate::wire::header::{Flags, Header, IkeSpi};
 
 pub mod keys;
 pub(crate) mod nat;
+pub(crate) mod procedure;
 pub(crate) mod timer;
 pub(crate) mod window;
 
@@ -86,6 +89,21 @@ pub(crate) struct Established {
     pub(crate) heard: Instant,
     /// A successor took over.
     pub(crate) replaced: bool,
+    /// Keys of later Child SAs and of a successor come from it (SK_d).
+    pub(crate) sk_d: PrfOutput,
+    /// A Child SA that is to be asked for as soon as no other request waits for its answer.
+    pub(crate) wanted: Option<Wanted>,
+    /// The peer makes no more Child SAs on this IKE SA (NO_ADDITIONAL_SAS).
+    pub(crate) is_full: bool,
+}
+
+/// A Child SA that is wanted beside those that stand.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Wanted {
+    /// The policy that it serves.
+    pub(crate) policy: PolicyId,
+    /// The packet that asked for it.
+    pub(crate) packet: Option<Selectors>,
 }
 
 impl IkeSa {

@@ -6,7 +6,7 @@ use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Spi;
 
 use crate::config::Suite;
-use crate::crypto::Prf;
+use crate::crypto::{Group, Prf};
 use crate::error::{self, Mismatch};
 use crate::wire::NoSpace;
 use crate::wire::code_point::Protocol;
@@ -26,8 +26,39 @@ pub(crate) struct EspChoice {
     pub(crate) number: u8,
     pub(crate) algorithm: Algorithm,
     pub(crate) extended_sequence: bool,
+    /// The key exchange for fresh keys.
+    pub(crate) group: Option<Group>,
     /// The SPI that the peer chose.
     pub(crate) outbound: Spi,
+}
+
+/// Whether the keys of Child SAs may come from a key exchange of their own.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Pfs {
+    /// No: IKE_AUTH has no place for one (RFC 7296 §1.2).
+    None,
+    /// Yes, and the request carries a public value of this method, if any.
+    With(Option<u16>),
+}
+
+impl Pfs {
+    /// What a proposal allows: `Some(None)` is keys without a key exchange.
+    fn group(self, proposal: &ProposalView<'_>) -> Option<Option<Group>> {
+        let methods = || proposal.transforms().filter(|t| t.kind == TransformType::KE).map(|t| t.id);
+        if let Self::With(Some(carried)) = self
+            && methods().any(|id| id == carried)
+            && let Some(group) = Group::from_id(carried)
+        {
+            return Some(Some(group));
+        }
+        if methods().next().is_none() || methods().any(|id| id == KeyExchangeMethod::NONE.0) {
+            return Some(None);
+        }
+        match self {
+            Self::None => None,
+            Self::With(_) => methods().find_map(Group::from_id).map(Some),
+        }
+    }
 }
 
 const fn transform(kind: TransformType, id: u16) -> Transform {
@@ -164,21 +195,26 @@ pub(crate) fn offer_esp(suites: &[Suite], spi: Spi, writer: &mut Writer<'_>) -> 
 /// Answers with what was chosen.
 pub(crate) fn answer_esp(choice: &EspChoice, spi: Spi, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
     let spi = spi.get().to_be_bytes();
-    let transforms = [encryption(choice.algorithm), sequence(choice.extended_sequence)];
+    let exchange = choice.group.map(|group| transform(TransformType::KE, group.id()));
+    let transforms = [Some(encryption(choice.algorithm)), exchange, Some(sequence(choice.extended_sequence))];
+    let transforms = transforms.into_iter().flatten();
     sa::write([Proposal { number: choice.number, protocol: Protocol::ESP, spi: &spi, transforms }], writer)
 }
 
 /// The best of our ciphers that the peer offers.
-pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite]) -> Result<EspChoice, Mismatch> {
+pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite], pfs: Pfs) -> Result<EspChoice, Mismatch> {
     for algorithm in esp_algorithms(suites) {
         for extended_sequence in [true, false] {
             let wanted = [encryption(algorithm), sequence(extended_sequence)];
-            let fits = |p: &ProposalView<'_>| is_for_esp(p) && differs(p, &wanted).is_none();
+            let fits = |p: &ProposalView<'_>| is_for_esp(p, pfs) && differs(p, &wanted).is_none();
             let Some(proposal) = offer.proposals().find(fits) else {
                 continue;
             };
-            if let Some(outbound) = proposal.child_spi().and_then(Spi::new) {
-                return Ok(EspChoice { number: proposal.number, algorithm, extended_sequence, outbound });
+            if let (Some(outbound), Some(group)) =
+                (proposal.child_spi().and_then(Spi::new), pfs.group(&proposal))
+            {
+                let number = proposal.number;
+                return Ok(EspChoice { number, algorithm, extended_sequence, group, outbound });
             }
         }
     }
@@ -186,12 +222,8 @@ pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite]) -> Result<EspChoi
     Err(describe(offer, wanted.as_ref().map_or(&[][..], |w| w)))
 }
 
-/// A key exchange has no place in IKE_AUTH, so a proposal with one must do without (RFC 7296 §1.2).
-fn is_for_esp(proposal: &ProposalView<'_>) -> bool {
-    let mut groups = proposal.transforms().filter(|t| t.kind == TransformType::KE).peekable();
-    proposal.protocol == Protocol::ESP
-        && is_usable(proposal)
-        && (groups.peek().is_none() || groups.any(|t| t.id == KeyExchangeMethod::NONE.0))
+fn is_for_esp(proposal: &ProposalView<'_>, pfs: Pfs) -> bool {
+    proposal.protocol == Protocol::ESP && is_usable(proposal) && pfs.group(proposal).is_some()
 }
 
 /// What an answer to our offer takes; `None` unless it is exactly one of ours.
@@ -202,5 +234,5 @@ pub(crate) fn accept_esp(answer: &SaView<'_>, suites: &[Suite]) -> Option<EspCho
     let extended_sequence = [true, false]
         .into_iter()
         .find(|extended| is_exactly(&proposal, &[encryption(algorithm), sequence(*extended)]))?;
-    Some(EspChoice { number: proposal.number, algorithm, extended_sequence, outbound })
+    Some(EspChoice { number: proposal.number, algorithm, extended_sequence, group: None, outbound })
 }

@@ -14,8 +14,7 @@ use crate::crypto::Crypto;
 use crate::error::{AcquireError, CloseReason};
 use crate::exchange::ike_sa_init;
 use crate::handshake::{Handshake, Want};
-use crate::ike_sa::State;
-use crate::ike_sa::keys::Role;
+use crate::ike_sa::{State, Wanted};
 use crate::output::Path;
 use crate::pad::{Authentication, Matcher, PeerId};
 
@@ -59,6 +58,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if packet.is_some() && self.setbacks.is_waiting(policy, path.remote.ip(), now) {
             return Err(AcquireError::TooSoon);
         }
+        if let Some(owner) = self.usable_for(entry, wanted.is_some(), policy, &path) {
+            return self.add(now, owner, Wanted { policy, packet });
+        }
         let want = Want {
             policy,
             peer: wanted,
@@ -70,16 +72,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             replaces: None,
         };
         self.start(now, want)
-    }
-
-    /// At a soft limit: whoever began the IKE SA begins its successor, so that both ends do not.
-    pub(super) fn renew(&mut self, now: Instant, spi: Spi) {
-        let owner = self.children.find(spi).map(|child| usize::from(child.owner));
-        let sa = owner.and_then(|owner| self.sas.get(owner)).and_then(Option::as_ref);
-        if sa.is_some_and(|sa| sa.role == Role::Initiator) {
-            // When there is no room for it now, the old one lives on to its end.
-            let _ = self.succeed(now, spi);
-        }
     }
 
     /// Begins a successor of this Child SA with the same peer, on an IKE SA of its own; the old one goes
@@ -123,6 +115,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     pub(super) fn begin_again(&mut self, now: Instant) {
         if let Some(want) = self.again.take() {
             let _ = self.start(now, want);
+        }
+        if let Some(spi) = self.due.take() {
+            // When there is no room for it now, the old one lives on to its end.
+            let _ = self.succeed(now, spi);
         }
     }
 

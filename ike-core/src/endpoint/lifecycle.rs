@@ -44,6 +44,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Ends an IKE SA here and now; the peer knows, or is silent.
     pub(crate) fn end(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason) {
         self.children.remove_all(slot);
+        self.give_up_request(sa);
         sa.timers.stop_all();
         if let Some(peer) = sa.established().map(|established| established.peer) {
             sa.state = State::Ended(peer, reason);
@@ -54,7 +55,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// ends too.
     pub(super) fn child_ended(&mut self, owner: u16, now: Instant) {
         let _ = self.with_sa(owner, |endpoint, sa| {
-            if endpoint.children.count(owner) == 0 {
+            if !endpoint.children.has_any(owner) {
                 endpoint.close_sa(owner, sa, CloseReason::NoChildLeft, now);
             } else {
                 informational::delete_children(endpoint, owner, sa, now);
@@ -115,13 +116,21 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Gives back what an IKE SA holds. Its last response stays in the pool until that needs the room,
     /// because it may not have left yet.
     pub(crate) fn free(&mut self, slot: u16, mut sa: IkeSa) {
-        if let Some(outstanding) = sa.window.take_back() {
-            self.buffers.release(outstanding.buffer);
-        }
+        self.give_up_request(&mut sa);
         if let State::Handshake(index) = sa.state {
             self.free_handshake(index);
         }
         self.children.remove_all(slot);
+    }
+
+    /// Gives back what a request of ours holds that waits for its answer.
+    fn give_up_request(&mut self, sa: &mut IkeSa) {
+        if let Some(outstanding) = sa.window.take_back() {
+            self.buffers.release(outstanding.buffer);
+            if let Purpose::CreateChild(index) = outstanding.purpose {
+                self.free_handshake(index);
+            }
+        }
     }
 
     /// Ends an IKE SA of which there is nothing more to say.

@@ -9,7 +9,7 @@ use rand_core::{TryCryptoRng, TryRng};
 use super::Endpoint;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
-use crate::exchange::{ike_sa_init, informational};
+use crate::exchange::{create_child_sa, ike_sa_init, informational};
 use crate::handshake::{Handshake, MAX_RESTARTS, TRIES_BEFORE_RESTART, Want};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, State};
@@ -32,9 +32,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 endpoint.fire(slot, sa, timer, now);
                 Ok(())
             });
-            if let Some(spi) = self.due.take() {
-                self.renew(now, spi);
-            }
+            self.begin_again(now);
         }
     }
 
@@ -43,6 +41,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Timer::Retransmit => self.retransmit(slot, sa, now),
             Timer::Expire => self.expire(slot, sa, now),
             Timer::Liveness => self.check_liveness(sa, now),
+            Timer::Resume => create_child_sa::resume(self, slot, sa, now),
             // Its slot is taken out while a timer fires, so the successor waits for that.
             Timer::Renew => self.due = self.children.of(slot).map(|child| child.inbound).next(),
             Timer::Keepalive => {

@@ -30,7 +30,7 @@ use crate::wire::writer::Writer;
 
 pub(crate) mod child;
 pub(crate) mod initiator;
-mod peer;
+pub(crate) mod peer;
 pub(crate) mod responder;
 
 use peer::Proven;
@@ -137,6 +137,9 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         since: now,
         heard: now,
         replaced: false,
+        sk_d: agreed.keys.sk_d.clone(),
+        wanted: None,
+        is_full: false,
     });
     endpoint.counters.established = endpoint.counters.established.saturating_add(1);
     endpoint.outbox.event(Event::Established(output::Established {
@@ -178,6 +181,6 @@ fn put_back<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, index: u8, handshak
 }
 
 /// Whether a peer of this level is somebody, so that its IKE SA is kept without Child SA.
-fn is_somebody(level: Level) -> bool {
+pub(crate) fn is_somebody(level: Level) -> bool {
     level >= Level::Shared
 }

@@ -1,24 +1,47 @@
-//! INFORMATIONAL (RFC 7296 §1.4): Delete, liveness, and errors once the IKE SA stands. Requests of
-//! CREATE_CHILD_SA are refused here: this endpoint makes no more Child SAs on an IKE SA.
+//! INFORMATIONAL (RFC 7296 §1.4): Delete, liveness, and errors once the IKE SA stands.
 
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::{Received, refusal, refuse, seal, send_request, send_response};
+use super::{Received, create_child_sa, refusal, refuse, seal, send_request, send_response};
+use crate::child_sa::Stage;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded};
+use crate::ike_sa::procedure::{Theirs, Verdict, decide};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
 use crate::wire::Malformed;
 use crate::wire::code_point::{ExchangeType, Protocol};
 use crate::wire::delete;
-use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
 
 /// Child SAs that one Delete names at most.
 const DELETED: usize = 16;
+
+/// The payloads of a request, unless it is refused because they are malformed.
+pub(crate) fn well_formed<'p, 'm, C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: &'p Received<'m>,
+) -> Result<Option<&'p Payloads<'m>>, Discarded> {
+    let malformed = match &received.payloads {
+        Ok(payloads) => return Ok(Some(payloads)),
+        Err(malformed) => *malformed,
+    };
+    let mut octet = [0];
+    let notify = refusal(malformed, &mut octet);
+    refuse(endpoint, sa, now, received, &notify)?;
+    if !matches!(malformed, Malformed::UnknownCritical(_)) {
+        // Malformed behind a good integrity check: one of us is broken (RFC 7296 §2.21.3).
+        conclude(endpoint, slot, sa, CloseReason::RefusedByPeer(malformed.notify().0), now);
+    }
+    Ok(None)
+}
 
 /// A request on an IKE SA that stands.
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
@@ -28,39 +51,22 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     now: Instant,
     received: Received<'_>,
 ) -> Result<(), Discarded> {
-    let payloads = match &received.payloads {
-        Ok(payloads) => payloads,
-        Err(malformed) => {
-            let mut octet = [0];
-            let notify = refusal(*malformed, &mut octet);
-            refuse(endpoint, sa, now, &received, &notify)?;
-            if !matches!(malformed, Malformed::UnknownCritical(_)) {
-                // Malformed behind a good integrity check: one of us is broken (RFC 7296 §2.21.3).
-                conclude(endpoint, slot, sa, CloseReason::RefusedByPeer(malformed.notify().0), now);
-            }
-            return Ok(());
-        }
+    let Some(payloads) = well_formed(endpoint, slot, sa, now, &received)? else {
+        return Ok(());
     };
-    if received.header.exchange == ExchangeType::CREATE_CHILD_SA {
-        return refuse(endpoint, sa, now, &received, &NotifyView::new(NotifyType::NO_ADDITIONAL_SAS, &[]));
-    }
     let ending = ending(payloads);
     let header = sa.header(ExchangeType::INFORMATIONAL, true, received.header.message_id);
-    let deleted = if ending.is_some() { heapless::Vec::new() } else { named(endpoint, slot, payloads) };
+    let deleted = if ending.is_some() { heapless::Vec::new() } else { named(endpoint, slot, sa, payloads) };
     let paired: heapless::Vec<u32, DELETED> = deleted.iter().map(|(inbound, _)| *inbound).collect();
     let response = seal(endpoint, sa, &header, |writer| {
         if paired.is_empty() { Ok(()) } else { delete::write_esp(&paired, writer) }
     })
     .ok_or(Discarded::NoBuffer)?;
     send_response(endpoint, sa, received.path, received.fingerprint, response, now);
-    for child in endpoint.children.of(slot) {
-        if paired.contains(&child.inbound.get()) {
-            child.removed = true;
-        }
-    }
+    endpoint.children.advance(slot, &paired, Stage::Removed);
     if let Some(reason) = ending {
         conclude(endpoint, slot, sa, reason, now);
-    } else if !paired.is_empty() && endpoint.children.count(slot) == 0 {
+    } else if !paired.is_empty() && is_idle(endpoint, slot, sa) {
         endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     } else if sa.window.is_used_up() {
         endpoint.end(slot, sa, CloseReason::Expired);
@@ -82,15 +88,18 @@ fn ending(payloads: &Payloads<'_>) -> Option<CloseReason> {
 fn named<C: Crypto, R>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
+    sa: &IkeSa,
     payloads: &Payloads<'_>,
 ) -> heapless::Vec<(u32, u32), DELETED> {
     let mut named = heapless::Vec::new();
+    let ours = create_child_sa::ours(endpoint, sa);
     for child in endpoint.children.of(slot) {
         let Some(outbound) = child.outbound.map(|spi| spi.get()) else {
             continue;
         };
         let mut deletes = payloads.deletes().filter(|delete| delete.protocol == Protocol::ESP);
         if deletes.any(|delete| delete.spis().any(|spi| spi == outbound))
+            && decide(ours, Theirs::DeleteChild(child.stage)) == Verdict::Normal
             && named.push((child.inbound.get(), outbound)).is_err()
         {
             break;
@@ -99,8 +108,14 @@ fn named<C: Crypto, R>(
     named
 }
 
+/// Whether an IKE SA has no Child SA and is not about to get one.
+fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16, sa: &IkeSa) -> bool {
+    let wanted = sa.established().is_some_and(|established| established.wanted.is_some());
+    !wanted && !endpoint.children.has_any(slot)
+}
+
 /// The peer ended the IKE SA and has our answer; it stays a while only to repeat it.
-fn conclude<C: Crypto, R: TryCryptoRng>(
+pub(crate) fn conclude<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
@@ -127,6 +142,10 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     let was_delete = Endpoint::<C, R>::is_deleting(sa);
     if let Some(request) = sa.window.answered() {
         endpoint.buffers.release(request.buffer);
+        if request.purpose == Purpose::DeleteChild {
+            let deleted: heapless::Vec<u32, DELETED> = endpoint.children.at(slot, Stage::Deleting);
+            endpoint.children.advance(slot, &deleted, Stage::Removed);
+        }
     }
     sa.timers.stop(Timer::Retransmit);
     let error = received.payloads.as_ref().ok().and_then(Payloads::error).map(|error| error.kind);
@@ -148,7 +167,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
             endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
         }
         (State::Established(_), _) if sa.window.is_used_up() => endpoint.end(slot, sa, CloseReason::Expired),
-        _ => delete_children(endpoint, slot, sa, now),
+        _ => create_child_sa::resume(endpoint, slot, sa, now),
     }
     Ok(())
 }
@@ -176,12 +195,13 @@ pub(crate) fn delete_children<C: Crypto, R: TryCryptoRng>(
     let Some(id) = sa.window.next_request() else {
         return;
     };
-    let owed = endpoint.children.take_owed::<DELETED>(slot);
+    let owed: heapless::Vec<u32, DELETED> = endpoint.children.at(slot, Stage::DeleteOwed);
     if owed.is_empty() {
         return;
     }
     let header = sa.header(ExchangeType::INFORMATIONAL, false, id);
     if let Some(message) = seal(endpoint, sa, &header, |writer| delete::write_esp(&owed, writer)) {
+        endpoint.children.advance(slot, &owed, Stage::Deleting);
         send_request(endpoint, sa, message, Purpose::DeleteChild, now);
     }
 }

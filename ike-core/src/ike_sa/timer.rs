@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 
+use esp_engine::sa::Lifetime;
 use esp_engine::time::Instant;
 
 use crate::config::Timing;
@@ -21,12 +22,14 @@ pub(crate) enum Timer {
     Keepalive,
     /// A successor is begun before the IKE SA's time is over.
     Renew,
+    /// What was put off is tried again.
+    Resume,
 }
 
 impl Timer {
     /// All of them, in the order in which they fire at one moment.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Retransmit, Self::Expire, Self::Liveness, Self::Keepalive, Self::Renew];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Retransmit, Self::Expire, Self::Liveness, Self::Keepalive, Self::Renew, Self::Resume];
 }
 
 /// When each fires.
@@ -46,6 +49,11 @@ impl Timers {
         if let Some(entry) = self.0.get_mut(timer as usize) {
             *entry = None;
         }
+    }
+
+    /// Whether one will fire.
+    pub(crate) fn is_set(&self, timer: Timer) -> bool {
+        self.0.get(timer as usize).is_some_and(Option::is_some)
     }
 
     /// Stops all.
@@ -69,6 +77,20 @@ impl Timers {
 }
 
 impl Timing {
+    /// Limits of one pair of Child SAs: the soft limit of time comes up to an eighth early, so that both
+    /// ends and many peers do not act in step (RFC 7296 §2.8.1).
+    pub(crate) fn child_lifetime(&self, random: u32) -> Lifetime {
+        let mut lifetime = self.child;
+        lifetime.soft.time -= jitter(lifetime.soft.time / 8, random);
+        lifetime
+    }
+
+    /// The wait before what the peer could not do is asked for again (RFC 7296 §2.25).
+    pub(crate) fn respite(&self, random: u32) -> Duration {
+        let wait = self.retransmission * 4;
+        wait + jitter(wait, random)
+    }
+
     /// The wait after a request was sent for the `tries`th time; `random` decides the jitter.
     pub(crate) fn wait(&self, tries: u8, random: u32) -> Duration {
         let mut wait = u64::try_from(self.retransmission.as_millis()).unwrap_or(u64::MAX);
@@ -78,6 +100,12 @@ impl Timing {
         let span = wait / 100 * u64::from(self.jitter_percent) + 1;
         Duration::from_millis(wait.saturating_add(u64::from(random) % span))
     }
+}
+
+/// A part of `span`, chosen by lot.
+fn jitter(span: Duration, random: u32) -> Duration {
+    let milliseconds = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(u64::from(random) % milliseconds.saturating_add(1))
 }
 
 #[cfg(test)]

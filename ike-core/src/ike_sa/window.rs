@@ -47,6 +47,8 @@ pub(crate) enum Purpose {
     DeleteChild,
     /// Whether the peer lives.
     Liveness,
+    /// A Child SA, new or in place of another; the slot in the pool of handshakes.
+    CreateChild(u8),
 }
 
 /// The peer's last request and what we said to it.

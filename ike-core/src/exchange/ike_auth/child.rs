@@ -1,4 +1,4 @@
-//! The first Child SA: which policy it serves, which selectors it has, whose it is (RFC 7296 §2.9,
+//! A Child SA, the first or a later one: which policy it serves, which selectors it has, whose it is (RFC 7296 §2.9,
 //! RFC 4301 §4.4.3.3). Both roles; what is refused never reaches the data plane.
 
 use core::net::IpAddr;
@@ -6,41 +6,41 @@ use core::net::IpAddr;
 use esp_engine::sa::{ChildSa, Mode, Spi};
 use esp_engine::selector::{AddressRange, TrafficSelector, TrafficSelectors};
 use esp_engine::spd::{Action, PolicyId};
-use rand_core::TryCryptoRng;
+use rand_core::{TryCryptoRng, TryRng};
 
 use super::peer::Proven;
-use crate::child_sa::Child;
+use crate::child_sa::{Child, Stage};
 use crate::config::IkePolicy;
-use crate::crypto::Crypto;
+use crate::crypto::{Crypto, PrfOutput, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
-use crate::handshake::Agreed;
 use crate::ike_sa::IkeSa;
-use crate::ike_sa::keys::ChildKeys;
+use crate::ike_sa::keys::{ChildKeys, Nonces, Role};
+use crate::ike_sa::nat::Nat;
 use crate::output::{ChildEstablished, Event};
 use crate::proposal::{EspChoice, PRF};
 use crate::wire::notify::NotifyType;
 
-pub(super) mod answer;
-pub(super) mod offer;
+pub(crate) mod answer;
+pub(crate) mod offer;
 
 /// A Child SA that both ends agree on.
-pub(super) struct Agreement {
-    pub(super) policy: PolicyId,
-    pub(super) mode: Mode,
-    pub(super) choice: EspChoice,
-    pub(super) inbound: Spi,
-    pub(super) local_ts: TrafficSelectors,
-    pub(super) remote_ts: TrafficSelectors,
+pub(crate) struct Agreement {
+    pub(crate) policy: PolicyId,
+    pub(crate) mode: Mode,
+    pub(crate) choice: EspChoice,
+    pub(crate) inbound: Spi,
+    pub(crate) local_ts: TrafficSelectors,
+    pub(crate) remote_ts: TrafficSelectors,
     /// The peer may ask for more (ADDITIONAL_TS_POSSIBLE).
-    pub(super) more: bool,
+    pub(crate) more: bool,
     /// What the peer calls the two ends, where a NAT between us calls them otherwise.
-    pub(super) translated: Translated,
+    pub(crate) translated: Translated,
 }
 
 impl Agreement {
     /// TSi and TSr of an answer, in the peer's words.
-    pub(super) fn answered(&self) -> (TrafficSelectors, TrafficSelectors) {
+    pub(crate) fn answered(&self) -> (TrafficSelectors, TrafficSelectors) {
         let in_words = |selectors: &TrafficSelectors, word: Option<IpAddr>| {
             selectors.iter().map(|ts| readdress(*ts, word)).collect::<TrafficSelectors>()
         };
@@ -51,9 +51,9 @@ impl Agreement {
 /// In transport mode through a NAT the responder takes the addresses that it sees in place of those in
 /// the selectors (RFC 7296 §2.23.1). These are the ones that were there.
 #[derive(Copy, Clone, Default)]
-pub(super) struct Translated {
-    pub(super) local: Option<IpAddr>,
-    pub(super) remote: Option<IpAddr>,
+pub(crate) struct Translated {
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) remote: Option<IpAddr>,
 }
 
 fn readdress(selector: TrafficSelector, address: Option<IpAddr>) -> TrafficSelector {
@@ -61,7 +61,7 @@ fn readdress(selector: TrafficSelector, address: Option<IpAddr>) -> TrafficSelec
     TrafficSelector { addresses, ..selector }
 }
 
-pub(super) fn mode_of(policy: &IkePolicy<'_>) -> Mode {
+pub(crate) fn mode_of(policy: &IkePolicy<'_>) -> Mode {
     match policy.action {
         Action::Protect { mode, .. } => mode,
         Action::Bypass | Action::Discard => Mode::Tunnel,
@@ -69,7 +69,7 @@ pub(super) fn mode_of(policy: &IkePolicy<'_>) -> Mode {
 }
 
 /// Keeps a slot while the peer has not answered.
-pub(super) fn reserve<C: Crypto, R: TryCryptoRng>(
+pub(crate) fn reserve<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     owner: u16,
     policy: PolicyId,
@@ -84,25 +84,39 @@ pub(super) fn reserve<C: Crypto, R: TryCryptoRng>(
         peer: None,
         local_ts: TrafficSelectors::new(),
         remote_ts: TrafficSelectors::new(),
-        removed: false,
-        delete_owed: false,
+        stage: Stage::Reserved,
+        renewal_owed: false,
     });
     Ok(inbound)
 }
 
+/// What the keys of a pair are made of, and when it may carry our packets.
+pub(crate) struct Making<'a> {
+    /// Ours in the exchange that makes it.
+    pub(crate) role: Role,
+    pub(crate) sk_d: &'a PrfOutput,
+    pub(crate) secret: Option<&'a SharedSecret>,
+    pub(crate) nonces: Nonces<'a>,
+    pub(crate) nat: Nat,
+    /// The peer is known to have it, so it may send at once (RFC 7296 §2.8).
+    pub(crate) may_send: bool,
+}
+
 /// Hands the pair to the data plane and reports it.
-pub(super) fn install<C: Crypto, R>(
+pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     owner: u16,
     sa: &IkeSa,
-    agreed: &Agreed,
+    making: &Making<'_>,
     proven: &Proven,
     agreement: Agreement,
 ) {
     let Agreement { policy, mode, choice, inbound, local_ts, remote_ts, .. } = agreement;
-    let sk_d = &agreed.keys.sk_d;
-    let keys = ChildKeys::new(&endpoint.crypto, PRF, sk_d, choice.algorithm, None, agreed.nonces());
-    let encapsulation = agreed.nat.encapsulation(&sa.path);
+    let Making { role, sk_d, secret, nonces, nat, may_send } = *making;
+    let keys = ChildKeys::new(&endpoint.crypto, PRF, sk_d, choice.algorithm, secret, nonces);
+    let encapsulation = nat.encapsulation(&sa.path);
+    // Without randomness there is no jitter, but there is still a limit.
+    let random = endpoint.random.try_next_u32().unwrap_or(0);
     endpoint.children.insert(Child {
         owner,
         inbound,
@@ -111,8 +125,8 @@ pub(super) fn install<C: Crypto, R>(
         peer: Some(proven.key),
         local_ts: local_ts.clone(),
         remote_ts: remote_ts.clone(),
-        removed: false,
-        delete_owed: false,
+        stage: Stage::Live,
+        renewal_owed: false,
     });
     endpoint.outbox.event(Event::Install(ChildSa {
         policy,
@@ -125,12 +139,11 @@ pub(super) fn install<C: Crypto, R>(
         extended_sequence: choice.extended_sequence,
         local_ts: local_ts.clone(),
         remote_ts: remote_ts.clone(),
-        lifetime: endpoint.config.timing.child,
+        lifetime: endpoint.config.timing.child_lifetime(random),
         level: proven.level,
         peer: proven.key,
-        // There is no older SA to go on with, so the first one is used at once.
-        may_send: true,
-        keys: keys.pair(agreed.role),
+        may_send,
+        keys: keys.pair(role),
     }));
     endpoint.outbox.event(Event::ChildEstablished(ChildEstablished {
         ike: sa.spis,
@@ -149,7 +162,7 @@ pub(super) fn install<C: Crypto, R>(
 }
 
 /// What the peer is told about a Child SA that we refuse; its IKE SA stands (RFC 7296 §1.2).
-pub(super) fn refusal(reason: FailReason) -> NotifyType {
+pub(crate) fn refusal(reason: FailReason) -> NotifyType {
     match reason {
         FailReason::NoProposal(_) | FailReason::ModeUnacceptable => NotifyType::NO_PROPOSAL_CHOSEN,
         FailReason::NoChildSlot | FailReason::Internal => NotifyType::NO_ADDITIONAL_SAS,

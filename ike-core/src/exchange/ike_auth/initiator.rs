@@ -5,6 +5,7 @@ use rand_core::TryCryptoRng;
 
 use super::peer::{self, Proven, asserted};
 use super::{OwnProof, child, establish, is_somebody, put_back, take_handshake};
+use crate::child_sa::Stage;
 use crate::config::IkePolicy;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
@@ -43,7 +44,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
         OwnProof::new(endpoint, agreed, &entry, agreed.key_wanted).map_err(|_| Discarded::NotOffered)?;
     let is_first = !endpoint.knows(sa);
     let inbound = child::reserve(endpoint, slot, want.policy).map_err(|_| Discarded::NoSlot)?;
-    let (tsi, tsr) = child::offer::offer(policy, want, sa.path.local.ip(), sa.path.remote.ip());
+    let (tsi, tsr) = offered(policy, sa, want);
     let header = sa.header(ExchangeType::IKE_AUTH, false, 1);
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     let message = exchange::seal_with(endpoint, sa, &key, &header, |writer| {
@@ -84,7 +85,17 @@ fn write_expected(entry: &PadEntry<'_>, writer: &mut Writer<'_>) -> Result<(), N
     IdView::new(kind, identity.data()).map_err(|_| NoSpace)?.write(PayloadType::IDR, writer)
 }
 
-pub(super) fn write_mode(policy: &IkePolicy<'_>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+/// TSi and TSr for this want.
+fn offered(
+    policy: &IkePolicy<'_>,
+    sa: &IkeSa,
+    want: &Want,
+) -> (child::offer::Offered, child::offer::Offered) {
+    let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
+    child::offer::offer(policy, want.packet.as_ref(), want.single_pair, local, remote)
+}
+
+pub(crate) fn write_mode(policy: &IkePolicy<'_>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
     if child::mode_of(policy) == esp_engine::sa::Mode::Transport {
         NotifyView::new(NotifyType::USE_TRANSPORT_MODE, &[]).write(writer)?;
     }
@@ -186,10 +197,15 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
     let (reason, is_made) = match (&payloads.sa, &payloads.tsi, &payloads.tsr) {
         (Some(answer), Some(tsi), Some(tsr)) => {
-            match child::offer::accept(endpoint, sa, proven, want, inbound, (answer, tsi, tsr), is_transport)
+            let offer = match endpoint.config.policy(want.policy) {
+                Some(policy) => offered(policy, sa, want),
+                None => Default::default(),
+            };
+            let offer = (want.policy, &offer);
+            match child::offer::accept(endpoint, sa, proven, offer, inbound, (answer, tsi, tsr), is_transport)
             {
                 Ok(agreement) => {
-                    child::install(endpoint, slot, sa, agreed, proven, agreement);
+                    child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
                     endpoint.setbacks.succeeded(want.policy, want.path.remote.ip());
                     if let Some(replaced) = want.replaces {
                         endpoint.retire(replaced, now);
@@ -214,8 +230,7 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     if is_made {
         // The peer has installed what we refuse.
         if let Some(child) = endpoint.children.find(inbound) {
-            child.removed = true;
-            child.delete_owed = true;
+            child.stage = Stage::DeleteOwed;
         }
         informational::delete_children(endpoint, slot, sa, now);
     } else {

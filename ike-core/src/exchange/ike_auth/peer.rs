@@ -24,12 +24,12 @@ use crate::wire::spki;
 const CANDIDATES: usize = 4;
 
 /// A peer that proved who it is.
-pub(super) struct Proven {
-    pub(super) peer: PeerId,
-    pub(super) identity: OwnedIdentity,
-    pub(super) key: PeerKey,
-    pub(super) level: Level,
-    pub(super) method: Method,
+pub(crate) struct Proven {
+    pub(crate) peer: PeerId,
+    pub(crate) identity: OwnedIdentity,
+    pub(crate) key: PeerKey,
+    pub(crate) level: Level,
+    pub(crate) method: Method,
 }
 
 /// What the peer calls itself, if its message says so.

@@ -15,7 +15,7 @@ use crate::exchange::{self, Received};
 use crate::handshake::{Agreed, Handshake};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, State, cipher_keys};
-use crate::proposal;
+use crate::proposal::{self, Pfs};
 use crate::resources::BufferId;
 use crate::wire::code_point::{ExchangeType, PayloadType};
 use crate::wire::notify::{NotifyType, NotifyView};
@@ -109,7 +109,14 @@ fn accept<C: Crypto, R: TryCryptoRng>(
             return refuse(endpoint, sa, agreed, now, received, reason, &notify);
         }
     };
-    let agreement = child::answer::answer(endpoint, slot, sa, proven, agreed.nat, payloads);
+    let agreement = payloads
+        .sa
+        .as_ref()
+        .ok_or(FailReason::BadMessage)
+        .and_then(|offer| {
+            proposal::choose_esp(offer, endpoint.config.suites, Pfs::None).map_err(FailReason::NoProposal)
+        })
+        .and_then(|choice| child::answer::answer(endpoint, slot, sa, proven, agreed.nat, choice, payloads));
     let Some(response) = write_response(endpoint, sa, agreed, &proof, &agreement) else {
         if let Ok(agreement) = agreement {
             endpoint.children.withdraw(agreement.inbound);
@@ -121,7 +128,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     establish(endpoint, sa, agreed, proven, now);
     let failure = match agreement {
         Ok(agreement) => {
-            child::install(endpoint, slot, sa, agreed, proven, agreement);
+            child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
             None
         }
         Err(reason) => Some(reason),

@@ -18,7 +18,7 @@ use crate::error::FailReason;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::nat::Nat;
 use crate::narrow::narrow;
-use crate::proposal::{self};
+use crate::proposal::EspChoice;
 use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
 use crate::wire::ts::TsView;
@@ -30,12 +30,12 @@ pub(crate) fn answer<C: Crypto, R: TryCryptoRng>(
     sa: &IkeSa,
     proven: &Proven,
     nat: Nat,
+    choice: EspChoice,
     payloads: &Payloads<'_>,
 ) -> Result<Agreement, FailReason> {
-    let (Some(offer), Some(tsi), Some(tsr)) = (&payloads.sa, &payloads.tsi, &payloads.tsr) else {
+    let (Some(tsi), Some(tsr)) = (&payloads.tsi, &payloads.tsr) else {
         return Err(FailReason::BadMessage);
     };
-    let choice = proposal::choose_esp(offer, endpoint.config.suites).map_err(FailReason::NoProposal)?;
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
     let mut translated = Translated::default();
     if is_transport {

@@ -4,8 +4,8 @@
 use core::net::IpAddr;
 
 use esp_engine::sa::{Mode, Spi};
-use esp_engine::selector::{AddressRange, TrafficSelector, TrafficSelectors};
-use esp_engine::spd::Action;
+use esp_engine::selector::{AddressRange, Selectors, TrafficSelector, TrafficSelectors};
+use esp_engine::spd::{Action, PolicyId};
 
 use super::super::peer::Proven;
 use super::{Agreement, Translated, mode_of};
@@ -13,26 +13,25 @@ use crate::config::IkePolicy;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
-use crate::handshake::Want;
 use crate::ike_sa::IkeSa;
 use crate::narrow::is_subset;
-use crate::proposal::{self};
+use crate::proposal;
 use crate::wire::sa::SaView;
 use crate::wire::ts::TsView;
 
 /// Selectors that are offered on one side: the packet's own, then the policy's.
 pub(crate) type Offered = heapless::Vec<TrafficSelector, 8>;
 
-/// What an initiator offers for this want: TSi and TSr.
+/// What an initiator offers, for a packet or without one: TSi and TSr.
 pub(crate) fn offer(
     policy: &IkePolicy<'_>,
-    want: &Want,
+    packet: Option<&Selectors>,
+    is_single_pair: bool,
     local: IpAddr,
     remote: IpAddr,
 ) -> (Offered, Offered) {
     let mode = mode_of(policy);
-    let packet = want.packet.as_ref();
-    let all = if want.single_pair { 1 } else { usize::MAX };
+    let all = if is_single_pair { 1 } else { usize::MAX };
     let (mut tsi, mut tsr) = (
         selectors(packet.map(|p| p.source_selector()), policy.local, mode, local),
         selectors(packet.map(|p| p.destination_selector()), policy.remote, mode, remote),
@@ -68,12 +67,12 @@ pub(crate) fn accept<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     sa: &IkeSa,
     proven: &Proven,
-    want: &Want,
+    (policy_id, offered): (PolicyId, &(Offered, Offered)),
     inbound: Spi,
     (answer, tsi, tsr): (&SaView<'_>, &TsView<'_>, &TsView<'_>),
     is_transport: bool,
 ) -> Result<Agreement, FailReason> {
-    let policy = endpoint.config.policy(want.policy).ok_or(FailReason::Internal)?;
+    let policy = endpoint.config.policy(policy_id).ok_or(FailReason::Internal)?;
     let Action::Protect { mode, minimum } = policy.action else {
         return Err(FailReason::Internal);
     };
@@ -84,9 +83,8 @@ pub(crate) fn accept<C: Crypto, R>(
     if is_transport != (mode == Mode::Transport) {
         return Err(FailReason::ModeUnacceptable);
     }
-    let (local_offer, remote_offer) = offer(policy, want, sa.path.local.ip(), sa.path.remote.ip());
-    let local_ts = within(tsi, &local_offer)?;
-    let remote_ts = within(tsr, &remote_offer)?;
+    let local_ts = within(tsi, &offered.0)?;
+    let remote_ts = within(tsr, &offered.1)?;
     let translated = Translated::default();
     let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
     if !remote_ts.iter().all(|selector| claims.cover(selector)) {
@@ -95,7 +93,7 @@ pub(crate) fn accept<C: Crypto, R>(
     if endpoint.children.is_taken(proven.key, &local_ts, &remote_ts) {
         return Err(FailReason::OtherKeysFlow);
     }
-    Ok(Agreement { policy: want.policy, mode, choice, inbound, local_ts, remote_ts, more: false, translated })
+    Ok(Agreement { policy: policy_id, mode, choice, inbound, local_ts, remote_ts, more: false, translated })
 }
 
 /// The selectors of an answer, if all lie within the offer and an SA can hold them.

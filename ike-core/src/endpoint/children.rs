@@ -1,0 +1,93 @@
+//! Further Child SAs and successors on the IKE SA that stands (RFC 7296 §1.3). A window of one request
+//! lets one thing happen at a time, so what is wanted is noted where it belongs and begun in its turn.
+
+use esp_engine::sa::Spi;
+use esp_engine::spd::{Action, PolicyId};
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::Endpoint;
+use crate::child_sa::Stage;
+use crate::crypto::Crypto;
+use crate::error::AcquireError;
+use crate::exchange::create_child_sa;
+use crate::handshake::Handshake;
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::window::Purpose;
+use crate::ike_sa::{IkeSa, State, Wanted};
+use crate::output::Path;
+use crate::pad::PeerId;
+
+impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
+    /// The IKE SA that another Child SA for this policy can be made on: that with the same peer, between
+    /// the same addresses.
+    pub(super) fn usable_for(
+        &self,
+        entry: PeerId,
+        is_named: bool,
+        policy: PolicyId,
+        path: &Path,
+    ) -> Option<u16> {
+        let minimum = match self.config.policy(policy)?.action {
+            Action::Protect { minimum, .. } => minimum,
+            Action::Bypass | Action::Discard => return None,
+        };
+        let fits = |sa: &IkeSa| match &sa.state {
+            State::Established(established) => {
+                (established.peer == entry || !is_named)
+                    && established.level >= minimum
+                    && !established.replaced
+                    && !established.is_full
+                    && sa.path.remote.ip() == path.remote.ip()
+                    && sa.path.local.ip() == path.local.ip()
+            }
+            _ => false,
+        };
+        let slot = self.sas.iter().position(|sa| sa.as_ref().is_some_and(fits))?;
+        u16::try_from(slot).ok()
+    }
+
+    /// Asks for another Child SA on this IKE SA, as soon as no other request waits for its answer.
+    pub(super) fn add(&mut self, now: Instant, owner: u16, wanted: Wanted) -> Result<(), AcquireError> {
+        let _ = self.with_sa(owner, |endpoint, sa| {
+            let is_asked = endpoint.is_asked(sa, wanted.policy);
+            if let State::Established(established) = &mut sa.state
+                && !is_asked
+                && established.wanted.is_none()
+            {
+                established.wanted = Some(wanted);
+                create_child_sa::resume(endpoint, owner, sa, now);
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Whether a request of ours will bring a Child SA for this policy.
+    fn is_asked(&self, sa: &IkeSa, policy: PolicyId) -> bool {
+        let Some(Purpose::CreateChild(index)) = sa.window.outstanding().map(|request| request.purpose) else {
+            return false;
+        };
+        match self.handshakes.get(usize::from(index)) {
+            Some(Some(Handshake::Creating(creating))) => creating.aim.policy() == policy,
+            _ => false,
+        }
+    }
+
+    /// Asks for a successor of a Child SA, as soon as no other request waits for its answer.
+    pub(super) fn renew(&mut self, now: Instant, spi: Spi) {
+        let Some(child) = self.children.find(spi).filter(|child| child.stage == Stage::Live) else {
+            return;
+        };
+        child.renewal_owed = true;
+        let owner = child.owner;
+        let _ = self.with_sa(owner, |endpoint, sa| {
+            if endpoint.outbox.has_room() {
+                create_child_sa::resume(endpoint, owner, sa, now);
+            } else {
+                sa.timers.set(Timer::Resume, now);
+            }
+            Ok(())
+        });
+    }
+}

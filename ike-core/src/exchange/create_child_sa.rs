@@ -1,0 +1,111 @@
+//! CREATE_CHILD_SA (RFC 7296 §1.3): a pair of Child SAs beside those that stand, or in place of one.
+//!
+//! ```text
+//! new         SK { SA Ni [KEi] TSi TSr [N(USE_TRANSPORT_MODE)] }
+//! successor   SK { N(REKEY_SA) SA Ni [KEi] TSi TSr [N(USE_TRANSPORT_MODE)] }
+//! answer      SK { SA Nr [KEr] TSi TSr [N(USE_TRANSPORT_MODE)] }
+//! ```
+//!
+//! A successor stands before the old pair goes: the responder can receive on it before it answers and
+//! sends on it when it hears on it, the initiator uses it with the answer and then deletes the old pair
+//! (RFC 7296 §2.8). We ask for keys without a key exchange of their own; a peer that wants one gets it.
+
+use esp_engine::time::Instant;
+use rand_core::{TryCryptoRng, TryRng};
+
+use crate::child_sa::Stage;
+use crate::crypto::Crypto;
+use crate::endpoint::Endpoint;
+use crate::exchange::ike_auth::peer::Proven;
+use crate::exchange::informational;
+use crate::handshake::{Aim, Creating, Handshake};
+use crate::ike_sa::procedure::Ours;
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::window::Purpose;
+use crate::ike_sa::{Established, IkeSa, State};
+
+pub(crate) mod initiator;
+pub(crate) mod responder;
+
+/// Begins the next thing that was put off, if no request of ours waits for its answer: Deletes first, so
+/// that there is room, then successors, then what is new.
+pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+) {
+    informational::delete_children(endpoint, slot, sa, now);
+    let State::Established(established) = &mut sa.state else {
+        return;
+    };
+    if sa.window.next_request().is_none() || sa.timers.is_set(Timer::Resume) {
+        return;
+    }
+    let due = endpoint.children.of(slot).find(|child| child.renewal_owed && child.stage == Stage::Live);
+    let aim = match due {
+        Some(child) => {
+            child.renewal_owed = false;
+            Aim::successor(child)
+        }
+        None => match established.wanted.take() {
+            Some(wanted) => Aim::New(wanted),
+            None => return,
+        },
+    };
+    if initiator::begin(endpoint, slot, sa, aim.clone(), now).is_none() {
+        put_off(endpoint, sa, aim, now);
+    }
+}
+
+/// Tries it again later.
+fn put_off<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    aim: Aim,
+    now: Instant,
+) {
+    match (aim, &mut sa.state) {
+        (Aim::Successor { of, .. }, _) => {
+            if let Some(child) = endpoint.children.find(of) {
+                child.renewal_owed = true;
+            }
+        }
+        (Aim::New(wanted), State::Established(established)) => established.wanted = Some(wanted),
+        (Aim::New(_), _) => {}
+    }
+    // Without randomness there is no jitter, but there is still another try.
+    let random = endpoint.random.try_next_u32().unwrap_or(0);
+    sa.timers.set(Timer::Resume, now + endpoint.config.timing.respite(random));
+}
+
+/// What our request that waits for its answer does.
+pub(crate) fn ours<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> Ours {
+    match &sa.state {
+        State::Closing(..) => return Ours::ClosingIkeSa,
+        State::Established(Established { replaced: true, .. }) => return Ours::Succeeded,
+        _ => {}
+    }
+    match sa.window.outstanding().map(|outstanding| outstanding.purpose) {
+        None | Some(Purpose::Handshake | Purpose::Liveness) => Ours::Nothing,
+        Some(Purpose::DeleteIkeSa) => Ours::ClosingIkeSa,
+        Some(Purpose::DeleteChild) => Ours::DeletingChildren,
+        Some(Purpose::CreateChild(index)) => match endpoint.handshakes.get(usize::from(index)) {
+            Some(Some(Handshake::Creating(Creating { aim: Aim::Successor { of, .. }, .. }))) => {
+                Ours::RekeyingChild(*of)
+            }
+            _ => Ours::CreatingChild,
+        },
+    }
+}
+
+/// Who the peer of an IKE SA proved to be.
+fn proven(established: &Established) -> Proven {
+    Proven {
+        peer: established.peer,
+        identity: established.identity.clone(),
+        key: established.key,
+        level: established.level,
+        method: established.method,
+    }
+}

@@ -1,0 +1,147 @@
+//! What is under way on an IKE SA, and what becomes of a request of the peer that meets it. Both ends
+//! may begin something at any moment, so every pair of procedures can meet; what happens then is decided
+//! here and nowhere else (RFC 7296 §2.8.1, §2.8.2, §2.25).
+
+use esp_engine::sa::Spi;
+
+use crate::child_sa::Stage;
+
+/// What our own request that waits for its answer does.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Ours {
+    /// There is none, or it changes nothing.
+    Nothing,
+    /// It makes a new pair of Child SAs.
+    CreatingChild,
+    /// It makes a successor of this pair, by the SPI that we chose.
+    RekeyingChild(Spi),
+    /// It deletes Child SAs; their stage says which.
+    DeletingChildren,
+    /// A successor of the IKE SA stands already, and this one is on its way out.
+    Succeeded,
+    /// It deletes the IKE SA, or will as soon as the one before it is answered.
+    ClosingIkeSa,
+}
+
+/// What the peer asks.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Theirs {
+    /// A new pair of Child SAs.
+    CreateChild,
+    /// A successor of a pair that we know, or do not.
+    RekeyChild(Option<(Spi, Stage)>),
+    /// The end of a pair at this stage.
+    DeleteChild(Stage),
+    /// A successor of the IKE SA.
+    RekeyIkeSa,
+}
+
+/// What it gets.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Verdict {
+    /// What it asks.
+    Normal,
+    /// What it asks, though we asked for the same: the lowest of the four nonces decides which of the
+    /// two successors goes again.
+    Rival,
+    /// TEMPORARY_FAILURE.
+    NotNow,
+    /// CHILD_SA_NOT_FOUND.
+    NotFound,
+    /// An answer that does not mention it: our own Delete crossed the peer's.
+    Crossed,
+}
+
+/// Decides.
+pub(crate) const fn decide(ours: Ours, theirs: Theirs) -> Verdict {
+    match (ours, theirs) {
+        (_, Theirs::DeleteChild(Stage::Deleting)) => Verdict::Crossed,
+        (_, Theirs::DeleteChild(_)) => Verdict::Normal,
+        (Ours::ClosingIkeSa | Ours::Succeeded, _) => Verdict::NotNow,
+        (Ours::CreatingChild | Ours::RekeyingChild(_) | Ours::DeletingChildren, Theirs::RekeyIkeSa) => {
+            Verdict::NotNow
+        }
+        (Ours::Nothing, Theirs::RekeyIkeSa) => Verdict::Normal,
+        (_, Theirs::CreateChild) => Verdict::Normal,
+        (_, Theirs::RekeyChild(None | Some((_, Stage::Reserved | Stage::Removed)))) => Verdict::NotFound,
+        (_, Theirs::RekeyChild(Some((_, Stage::DeleteOwed | Stage::Deleting | Stage::Replaced)))) => {
+            Verdict::NotNow
+        }
+        (Ours::RekeyingChild(own), Theirs::RekeyChild(Some((spi, Stage::Live)))) => {
+            if own.get() == spi.get() { Verdict::Rival } else { Verdict::Normal }
+        }
+        (_, Theirs::RekeyChild(Some((_, Stage::Live)))) => Verdict::Normal,
+    }
+}
+
+/// Whether the first nonce is the lower one: octet by octet, and one that ends first is lower
+/// (RFC 7296 §2.8.1).
+pub(crate) fn is_lower(one: &[u8], other: &[u8]) -> bool {
+    one < other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: Option<Spi> = Spi::new(0x1000);
+    const Y: Option<Spi> = Spi::new(0x2000);
+
+    fn rekeying_x() -> Ours {
+        Ours::RekeyingChild(X.expect("legal"))
+    }
+
+    fn rekey(spi: Option<Spi>, stage: Stage) -> Theirs {
+        Theirs::RekeyChild(spi.map(|spi| (spi, stage)))
+    }
+
+    /// RFC 7296 §2.25.1: what meets a procedure about Child SAs.
+    #[test]
+    fn child_procedures() {
+        let table = [
+            (rekeying_x(), rekey(X, Stage::Live), Verdict::Rival),
+            (rekeying_x(), rekey(Y, Stage::Live), Verdict::Normal),
+            (rekeying_x(), Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+            (rekeying_x(), Theirs::CreateChild, Verdict::Normal),
+            (rekeying_x(), Theirs::RekeyIkeSa, Verdict::NotNow),
+            (Ours::DeletingChildren, rekey(X, Stage::Deleting), Verdict::NotNow),
+            (Ours::DeletingChildren, rekey(Y, Stage::Live), Verdict::Normal),
+            (Ours::DeletingChildren, Theirs::DeleteChild(Stage::Deleting), Verdict::Crossed),
+            (Ours::DeletingChildren, Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+            (Ours::DeletingChildren, Theirs::RekeyIkeSa, Verdict::NotNow),
+            (Ours::CreatingChild, Theirs::CreateChild, Verdict::Normal),
+            (Ours::CreatingChild, Theirs::RekeyIkeSa, Verdict::NotNow),
+            (Ours::Nothing, rekey(X, Stage::Live), Verdict::Normal),
+            (Ours::Nothing, rekey(X, Stage::Replaced), Verdict::NotNow),
+            (Ours::Nothing, rekey(X, Stage::DeleteOwed), Verdict::NotNow),
+            (Ours::Nothing, Theirs::RekeyChild(None), Verdict::NotFound),
+        ];
+        for (ours, theirs, verdict) in table {
+            assert_eq!(decide(ours, theirs), verdict, "{ours:?} x {theirs:?}");
+        }
+    }
+
+    /// RFC 7296 §2.25.2: what meets a procedure about the IKE SA.
+    #[test]
+    fn ike_sa_procedures() {
+        let table = [
+            (Ours::Succeeded, Theirs::RekeyIkeSa, Verdict::NotNow),
+            (Ours::Succeeded, Theirs::CreateChild, Verdict::NotNow),
+            (Ours::ClosingIkeSa, Theirs::CreateChild, Verdict::NotNow),
+            (Ours::ClosingIkeSa, rekey(X, Stage::Live), Verdict::NotNow),
+            (Ours::Nothing, Theirs::RekeyIkeSa, Verdict::Normal),
+        ];
+        for (ours, theirs, verdict) in table {
+            assert_eq!(decide(ours, theirs), verdict, "{ours:?} x {theirs:?}");
+        }
+    }
+
+    /// RFC 7296 §2.8.1: octet by octet; the nonce that ends first is lower.
+    #[test]
+    fn lowest_nonce() {
+        assert!(is_lower(&[1, 2, 3], &[1, 2, 4]));
+        assert!(is_lower(&[1, 2], &[1, 2, 0]));
+        assert!(!is_lower(&[2], &[1, 255]));
+        assert!(!is_lower(&[1], &[1]));
+    }
+}
