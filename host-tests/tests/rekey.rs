@@ -13,7 +13,7 @@ use host_tests::parties::{self, A, B, PEER, leak_all};
 use ike_core::config::Config;
 use ike_core::crypto::software::Software;
 use ike_core::crypto::{Crypto, Group, KeyExchange};
-use ike_core::error::CloseReason;
+use ike_core::error::{CloseReason, FailReason};
 use ike_core::output::{IkeKeys, Path};
 use ike_core::wire::code_point::{ExchangeType, PayloadType, Protocol};
 use ike_core::wire::header::{Flags, Header};
@@ -373,6 +373,68 @@ fn fresh_keys_by_a_key_exchange() {
     assert_eq!(body(PayloadType::KE)[..4], [0, 31, 0, 0]);
     assert!(ours.agree(&body(PayloadType::KE)[4..]).is_ok());
     assert_eq!(pair.b.installed.len(), 2);
+}
+
+/// A's request for a successor gets this refusal instead of B's answer.
+fn refused(kind: NotifyType) -> Pair {
+    let mut pair = standing(1);
+    let keys = forge::keys(&pair.a);
+    let id = next_id(&pair);
+    pair.link.cut = true;
+    soften(&mut pair.a, pair.now);
+    pair.drain();
+    // B has answered something under this number.
+    let header = forge::header(&keys, ExchangeType::INFORMATIONAL, FROM_A, id);
+    give(&mut pair, &keys, forge::sealed(&keys, &header, |_| Ok(())));
+    let from_b = Flags { initiator: false, response: true };
+    let header = forge::header(&keys, ExchangeType::CREATE_CHILD_SA, from_b, id);
+    let mut answer = forge::sealed(&keys, &header, |writer| NotifyView::new(kind, &[]).write(writer));
+    let path = Path { interface: 0, local: (A, 500).into(), remote: (B, 500).into() };
+    assert_eq!(pair.a.endpoint.handle_datagram(pair.now, path, &mut answer), Ok(()));
+    pair.drain();
+    pair
+}
+
+/// RFC 7296 §2.25: after TEMPORARY_FAILURE the same is asked again, but not at once.
+#[test]
+fn temporary_failure_is_waited_out() {
+    let mut pair = refused(NotifyType::TEMPORARY_FAILURE);
+    let (old, sent) = (spis(&pair.a), pair.link.sent());
+    pair.settle(Duration::from_secs(3));
+    assert_eq!(pair.link.sent(), sent, "{}", pair.trace);
+    pair.settle(LONG);
+    assert_replaced(&pair, &old, "after a while");
+}
+
+/// RFC 7296 §1.3, §2.8.3: what the peer does not do on this IKE SA is had by another IKE SA, before the
+/// old one goes.
+#[test]
+fn refused_successor_comes_with_another_ike_sa() {
+    for kind in
+        [NotifyType::NO_ADDITIONAL_SAS, NotifyType::NO_PROPOSAL_CHOSEN, NotifyType::INVALID_KE_PAYLOAD]
+    {
+        let mut pair = refused(kind);
+        let old = spis(&pair.a);
+        pair.settle(MINUTES);
+        assert!(pair.agree(), "{}", pair.trace);
+        assert_eq!(pair.a.installed.len(), 1);
+        assert_ne!(spis(&pair.a), old);
+        assert_eq!(pair.a.failed()[0].reason, FailReason::Refused(kind.0));
+        assert_eq!(pair.a.closed(), [CloseReason::Replaced]);
+    }
+}
+
+/// RFC 7296 §2.25: what the peer says it does not have is gone here too, and a new pair takes its place.
+#[test]
+fn child_that_the_peer_lost_is_made_anew() {
+    let mut pair = refused(NotifyType::CHILD_SA_NOT_FOUND);
+    let old = pair.trace.matches("A removes").count();
+    pair.settle(LONG);
+    assert_eq!(old, 1, "{}", pair.trace);
+    assert_eq!(pair.a.installed.len(), 1, "{}", pair.trace);
+    assert!(newest(&pair.a).may_send);
+    assert_eq!(pair.b.installed.last().expect("made").outbound, newest(&pair.a).inbound);
+    assert_eq!(pair.a.endpoint.status().count(), 1);
 }
 
 const FROM_A: Flags = Flags { initiator: true, response: false };
