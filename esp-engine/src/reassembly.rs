@@ -2,7 +2,7 @@
 //!
 //! ESP can only be opened whole, and stacks this small often cannot reassemble. Two contexts of
 //! 2,048 octets collect fragments for 2 s each, only from addresses that an SA exists with, so a
-//! stranger costs nothing. A context is [`State::Free`], collects, or is [`State::Refused`]: after
+//! stranger costs nothing. A context is free, collects, or is refused: after
 //! an overlap the rest of the datagram is dropped as well (RFC 5722 §4). What comes out is one
 //! contiguous IP packet without fragment header, with room for a link header in front of it.
 
