@@ -147,14 +147,17 @@ impl<'r, C> Sad<'r, C> {
         self.ledger.next_change = earlier(self.ledger.next_change, change);
     }
 
-    /// Removes a pair and gives it back for a last look.
+    /// Removes a pair and gives it back for a last look. Its successor need not wait any longer for a
+    /// sign that the peer has it.
     pub(crate) fn remove(&mut self, spi: Spi) -> Option<Association<C>> {
         let slot = self.slot_of(spi);
         let sa = self.get(spi)?;
         let chain = self.chain_of(sa.policy, single_address(&sa.remote_ts));
         self.unlink_report(slot);
         self.unlink_chain(chain, slot);
-        self.slots.get_mut(slot)?.association.take()
+        let removed = self.slots.get_mut(slot)?.association.take()?;
+        self.release_successors(chain, &removed);
+        Some(removed)
     }
 
     /// The SA that sends a packet of `policy`: the newest whose peer is known to have it, else the

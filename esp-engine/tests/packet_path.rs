@@ -159,6 +159,19 @@ fn only_sa_is_used_after_a_second_without_a_sign() {
     seal(&mut engine, after(1000), &packet);
 }
 
+/// RFC 7296 §2.8: who replaces a pair deletes the old one once it has the new one.
+#[test]
+fn a_successor_sends_as_soon_as_its_predecessor_is_gone() {
+    let case = TRANSPORT;
+    let mut memory = Memory::new();
+    let mut engine = case.engine_a(&mut memory, Settings::default());
+    let (next_a, next_b) = (Spi::new(A_SPI + 4).unwrap(), Spi::new(B_SPI + 4).unwrap());
+    let successor = ChildSa { inbound: next_a, outbound: next_b, may_send: false, ..case.child_a() };
+    engine.install(NOW, successor).unwrap();
+    assert!(engine.remove(Spi::new(A_SPI).unwrap()));
+    assert_eq!(seal(&mut engine, NOW, &case.packet(b"x"))[20..24], (B_SPI + 4).to_be_bytes());
+}
+
 /// RFC 4301 §4.4.2.1: soft limits report, hard limits stop both directions.
 #[test]
 fn limits_report_and_then_stop() {

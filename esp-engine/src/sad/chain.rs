@@ -7,6 +7,7 @@ use core::num::NonZeroU16;
 use super::{Association, Sad};
 use crate::selector::TrafficSelectors;
 use crate::spd::PolicyId;
+use crate::time::Instant;
 
 /// A slot's number, in chains.
 pub(super) type Link = Option<Place>;
@@ -41,6 +42,18 @@ impl<C> Sad<'_, C> {
             if sa.older == this {
                 sa.older = older;
                 return;
+            }
+            at = sa.older;
+        }
+    }
+
+    /// Lets what replaces `gone` send: whoever deletes a pair has its successor (RFC 7296 §2.8), and
+    /// nothing else serves the flow now.
+    pub(super) fn release_successors(&mut self, chain: usize, gone: &Association<C>) {
+        let mut at = self.slots.get(chain).and_then(|head| head.chain);
+        while let Some(sa) = at.and_then(|place| self.at_mut(place.slot())) {
+            if sa.policy == gone.policy && sa.peer == gone.peer {
+                sa.usable_from = Instant::ZERO;
             }
             at = sa.older;
         }
