@@ -18,7 +18,7 @@ use crate::{Fault, case, traffic};
 
 /// How both ends authenticate.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Proof {
+pub enum Proof {
     /// Raw keys, both pinned.
     Pinned(Kind),
     /// A shared key.
@@ -29,28 +29,38 @@ enum Proof {
 
 /// What both ends agree on.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Suite {
+pub enum Suite {
     AesCurve25519,
     ChaChaCurve25519,
     AesP256,
+    /// Curve25519, after whoever begins has guessed P-256.
+    AfterWrongGuess,
 }
 
 impl Suite {
     /// As strongSwan spells it: IKE, ESP.
-    fn for_strongswan(self) -> (&'static str, &'static str) {
+    fn for_strongswan(self, first: First) -> (&'static str, &'static str) {
         match self {
             Self::AesCurve25519 => ("aes128gcm16-prfsha256-x25519", "aes128gcm16"),
             Self::ChaChaCurve25519 => ("chacha20poly1305-prfsha256-x25519", "chacha20poly1305"),
             Self::AesP256 => ("aes128gcm16-prfsha256-ecp256", "aes128gcm16"),
+            Self::AfterWrongGuess if first == First::Peer => {
+                ("aes128gcm16-prfsha256-ecp256-x25519", "aes128gcm16")
+            }
+            Self::AfterWrongGuess => ("aes128gcm16-prfsha256-x25519", "aes128gcm16"),
         }
     }
 
     /// As the device's configuration spells it.
-    fn for_device(self) -> &'static str {
+    fn for_device(self, first: First) -> &'static str {
         match self {
-            Self::AesCurve25519 => "aes128gcm16-curve25519",
-            Self::ChaChaCurve25519 => "fast-software",
-            Self::AesP256 => "hardware-aes",
+            Self::AesCurve25519 => r#"["aes128gcm16-curve25519"]"#,
+            Self::ChaChaCurve25519 => r#"["fast-software"]"#,
+            Self::AesP256 => r#"["hardware-aes"]"#,
+            Self::AfterWrongGuess if first == First::Device => {
+                r#"["hardware-aes", "aes128gcm16-curve25519"]"#
+            }
+            Self::AfterWrongGuess => r#"["aes128gcm16-curve25519"]"#,
         }
     }
 }
@@ -61,6 +71,7 @@ pub const ORDINARY: Case = Case {
     suite: Suite::AesCurve25519,
     first: First::Device,
     six: false,
+    lifetime: 3_600,
 };
 
 /// Which end begins; the other end's Delete is tried at the end.
@@ -75,11 +86,13 @@ pub enum First {
 /// One case.
 #[derive(Copy, Clone, Debug)]
 pub struct Case {
-    proof: Proof,
-    suite: Suite,
-    first: First,
+    pub proof: Proof,
+    pub suite: Suite,
+    pub first: First,
     /// IPv6 outside and inside.
-    six: bool,
+    pub six: bool,
+    /// Seconds after which a Child SA ends; it is replaced after five sixths of them.
+    pub lifetime: u32,
 }
 
 /// All of them.
@@ -93,10 +106,10 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (first, who) in [(First::Device, "we_begin"), (First::Peer, "strongswan_begins")] {
         for (name, proof, suite) in ways {
-            let plain = Case { proof, suite, first, six: false };
+            let plain = Case { proof, suite, first, ..ORDINARY };
             trials.push(case(format!("gateway::{name}::{who}"), move || plain.run()));
         }
-        let six = Case { proof: Proof::Pinned(Kind::Ed25519), suite: Suite::AesP256, first, six: true };
+        let six = Case { suite: Suite::AesP256, first, six: true, ..ORDINARY };
         trials.push(case(format!("gateway::ipv6::{who}"), move || six.run()));
         for (liar, wrong) in [("ours", First::Device), ("strongswans", First::Peer)] {
             let name = format!("gateway::wrong_key_of_{liar}::{who}");
@@ -114,7 +127,7 @@ impl Case {
     }
 
     /// The address behind, or of, strongSwan that traffic goes to.
-    fn far(&self) -> IpAddr {
+    pub fn far(&self) -> IpAddr {
         match (self.proof, self.six) {
             // A stranger speaks for nobody but itself.
             (Proof::Btns, false) => [192, 0, 2, 2].into(),
@@ -244,7 +257,7 @@ impl Case {
     }
 
     fn for_strongswan(&self, authentication: Authentication) -> Connection {
-        let (ike, esp) = self.suite.for_strongswan();
+        let (ike, esp) = self.suite.for_strongswan(self.first);
         Connection {
             identity: PEER.into(),
             peer_identity: DEVICE.into(),
@@ -258,7 +271,7 @@ impl Case {
     }
 
     fn for_device(&self) -> String {
-        let suite = self.suite.for_device();
+        let suite = self.suite.for_device(self.first);
         let address = if self.six { "2001:db8::2" } else { "192.0.2.2" };
         let known = |by: &str| {
             format!(
@@ -278,14 +291,16 @@ ranges = ["10.2.0.0/16", "fd00:b::/64"]
             (_, false) => "10.2.0.0/16",
             (_, true) => "fd00:b::/64",
         };
+        let lifetime = self.lifetime;
         let near = if self.six { "fd00:a::/64" } else { "10.1.0.0/16" };
         format!(
             r#"role = "gateway"
 identity = "{DEVICE}"
 key = "own.pem"
-suites = ["{suite}"]
+suites = {suite}
 force-encapsulation = true
 socket = "device.sock"
+timing = {{ child-lifetime-s = {lifetime} }}
 
 [[interface]]
 device = "wan0"
