@@ -27,7 +27,7 @@ pub enum Kind {
 /// How a public key is written for a peer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Spelling {
-    /// PEM, as strongSwan's `pubkeys =` and libreswan take it.
+    /// PEM, as strongSwan's `pubkeys =` takes it.
     Strongswan,
     /// An IPSECKEY record (RFC 4025, RFC 9373).
     Ipseckey,
