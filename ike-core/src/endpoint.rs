@@ -191,8 +191,8 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         self.begin(now, policy, Some(peer), None)
     }
 
-    /// Begins a successor of each SA that stands with the peer of this entry, whoever began that; the old
-    /// one goes when the new one stands. Where none stands this is [`Self::initiate`].
+    /// Begins a successor of one Child SA with the peer of this entry, on its IKE SA; the old pair goes when
+    /// the new one stands. Where none stands this is [`Self::initiate`].
     ///
     /// # Errors
     /// [`AcquireError`]: nothing begins.
