@@ -17,7 +17,7 @@ use esp_engine::sa::Mode;
 use esp_engine::selector::{ANY_PROTOCOL, AddressRange, PortRange};
 use esp_engine::spd::Level;
 use heapless::{String, Vec};
-use ike_core::crypto::Group;
+use ike_core::crypto::{Group, Prf};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -322,6 +322,9 @@ pub enum Suite {
         /// Protection of IKE messages.
         #[serde(with = "AlgorithmWords")]
         ike: Algorithm,
+        /// What keys are derived with.
+        #[serde(with = "PrfWords")]
+        prf: Prf,
         /// Key exchange.
         #[serde(with = "GroupWords")]
         group: Group,
@@ -337,6 +340,14 @@ enum AlgorithmWords {
     Aes128Gcm16,
     Aes256Gcm16,
     ChaCha20Poly1305,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Prf")]
+enum PrfWords {
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
 }
 
 #[derive(Serialize, Deserialize)]

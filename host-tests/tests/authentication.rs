@@ -10,7 +10,7 @@ use esp_engine::spd::{Action, Level};
 use host_tests::pair::Pair;
 use host_tests::parties::{self, A, A_KEY, B, B_KEY, BTNS, leak_all};
 use ike_core::config::{Config, IkePolicy, Peer, Suite};
-use ike_core::crypto::{Group, PrivateKey};
+use ike_core::crypto::{Prf, PrivateKey};
 use ike_core::error::{FailReason, Mismatch, Transform};
 use ike_core::output::Method;
 use ike_core::pad::{Authentication, Claim, Identity, Matcher, PeerId};
@@ -69,12 +69,30 @@ fn every_suite_makes_an_sa() {
     }
 }
 
+/// RFC 7296 §2.15, §2.17: the negotiated PRF proves a shared key and makes the keys of Child SAs; it is
+/// chosen like any transform.
+#[test]
+fn every_prf_makes_an_sa() {
+    let with = |prf| Suite { prf, ..Suite::FAST_SOFTWARE };
+    for prf in [Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512] {
+        let (mut a, mut b) = (parties::a(), parties::b());
+        for config in [&mut a, &mut b] {
+            parties::share(config, b"a secret that both know");
+        }
+        a.suites = leak_all(vec![with(Prf::HmacSha256), with(Prf::HmacSha512), with(Prf::HmacSha384)]);
+        b.suites = leak_all(vec![with(prf)]);
+        let pair = run(a, b);
+        assert_stands(&pair, Level::Shared, Method::SharedKey);
+        assert_eq!(pair.a.established()[0].suite, with(prf));
+    }
+}
+
 /// RFC 7296 §2.7: of several suites the responder takes the first of its own that is offered; its group
 /// may need another try with the whole offer (§1.2).
 #[test]
 fn responder_chooses_by_its_own_order() {
     const AES256: Suite =
-        Suite { ike: Algorithm::Aes256Gcm16, group: Group::Curve25519, esp: Algorithm::Aes256Gcm16 };
+        Suite { ike: Algorithm::Aes256Gcm16, esp: Algorithm::Aes256Gcm16, ..Suite::FAST_SOFTWARE };
     let (mut a, mut b) = (parties::a(), parties::b());
     a.suites = &[Suite::FAST_SOFTWARE, AES256, Suite::HARDWARE_AES];
     b.suites = &[Suite::HARDWARE_AES, AES256];

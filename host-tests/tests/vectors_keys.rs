@@ -93,6 +93,37 @@ fn rekeyed_ike_sa() {
     assert_eq!((ours.outbound, ours.inbound), (&keys.sk_er, &keys.sk_ei));
 }
 
+/// RFC 7296 §2.18: SKEYSEED comes of the old SA's PRF, all keys of the new one's, each as long as it
+/// prefers.
+#[test]
+fn rekeyed_ike_sa_with_another_prf() {
+    let cipher = Algorithm::Aes128Gcm16;
+    let (ni, nr) = (octets(0), octets(0x20));
+    let nonces = Nonces { initiator: &ni, responder: &nr };
+    let suite = Suite { prf: Prf::HmacSha384, cipher };
+    let old = IkeKeys::initial(&Software, suite, &shared(), nonces, SPIS);
+    let sk_d =
+        "8380152621619f71197e6ec4d24141e582fe76134a51850c0ca0bf35fab70c0fd17b9f96de3bcba281e128625a38d801";
+    assert_eq!(old.sk_d.octets(), hex(sk_d));
+    assert_eq!(old.sk_ei, raw(cipher, "11bf3af2d132c33253ccada6145a0f39af658991"));
+
+    let (secret, ni, nr) = create_child_sa();
+    let nonces = Nonces { initiator: &ni, responder: &nr };
+    let spis = IkeSpis { initiator: 0x1011121314151617, responder: 0x18191a1b1c1d1e1f };
+    let suite = Suite { prf: Prf::HmacSha512, cipher };
+    let new = IkeKeys::rekeyed(&Software, Prf::HmacSha384, &old.sk_d, suite, &secret, nonces, spis);
+    let sk_d = "8ec30f28e9f993afb477adcbb87af7738ef9629ab3e6a1a2f148b0899d9d4b00 \
+                da1cdc3b5ab6b5fe292584f74e385461a754e45fea28b64f00a2b1000d486671";
+    assert_eq!(new.sk_d.octets(), hex(sk_d));
+    assert_eq!(new.sk_ei, raw(cipher, "f00a51964f8ea40acb1f3ccdd6dd7fb6e53250dc"));
+    let sk_pr = "7b956aaa518c1c6fcbddd66b06831bcc395bd3e195783e379a17e2bfbb6f0247 \
+                 5cf20ac81de75e3287137dd2c83480c4447cb727c7f28f601835df20a545418c";
+    assert_eq!(new.sk_pr.octets(), hex(sk_pr));
+    let child = ChildKeys::new(&Software, Prf::HmacSha512, &new.sk_d, cipher, None, nonces);
+    assert_eq!(child.from_initiator, raw(cipher, "abf36ee4fbb8178812aa1c3c6e088ac2016b8ff0"));
+    assert_eq!(child.from_responder, raw(cipher, "508edd70b5359cda1a7eec710c789bdc7f9874f9"));
+}
+
 /// RFC 7296 §2.17: the secret of a second key exchange comes before the nonces.
 #[test]
 fn later_child_sa_with_and_without_key_exchange() {

@@ -11,7 +11,7 @@ use esp_engine::sa::{Lifetime, Limits};
 use esp_engine::selector::TrafficSelector;
 use esp_engine::spd::{Action, PolicyId};
 
-use crate::crypto::{Group, PrivateKey};
+use crate::crypto::{Group, Prf, PrivateKey};
 use crate::pad::{Identity, PadEntry, PeerId};
 
 pub use check::ConfigError;
@@ -74,11 +74,13 @@ pub enum Peer {
     Any,
 }
 
-/// Algorithms that are used together; the PRF is HMAC-SHA2-256 in all of them.
+/// Algorithms that are used together.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Suite {
     /// Protection of IKE messages.
     pub ike: Algorithm,
+    /// What keys are derived and shared keys are proven with.
+    pub prf: Prf,
     /// Key exchange.
     pub group: Group,
     /// Protection of packets.
@@ -87,11 +89,19 @@ pub struct Suite {
 
 impl Suite {
     /// `fast-software`: what is quickest where nothing but the processor computes.
-    pub const FAST_SOFTWARE: Self =
-        Self { ike: Algorithm::ChaCha20Poly1305, group: Group::Curve25519, esp: Algorithm::ChaCha20Poly1305 };
+    pub const FAST_SOFTWARE: Self = Self {
+        ike: Algorithm::ChaCha20Poly1305,
+        prf: Prf::HmacSha256,
+        group: Group::Curve25519,
+        esp: Algorithm::ChaCha20Poly1305,
+    };
     /// `hardware-aes`: what AES and P-256 engines compute.
-    pub const HARDWARE_AES: Self =
-        Self { ike: Algorithm::Aes128Gcm16, group: Group::P256, esp: Algorithm::Aes128Gcm16 };
+    pub const HARDWARE_AES: Self = Self {
+        ike: Algorithm::Aes128Gcm16,
+        prf: Prf::HmacSha256,
+        group: Group::P256,
+        esp: Algorithm::Aes128Gcm16,
+    };
 
     /// The named suites, with their names.
     pub const NAMED: [(&'static str, Self); 2] =

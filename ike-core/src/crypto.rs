@@ -110,6 +110,10 @@ pub trait Signer: ZeroizeOnDrop {
 pub enum Prf {
     /// PRF_HMAC_SHA2_256 (RFC 4868).
     HmacSha256,
+    /// PRF_HMAC_SHA2_384.
+    HmacSha384,
+    /// PRF_HMAC_SHA2_512.
+    HmacSha512,
 }
 
 impl Prf {
@@ -117,6 +121,8 @@ impl Prf {
     pub const fn from_id(id: u16) -> Option<Self> {
         match id {
             5 => Some(Self::HmacSha256),
+            6 => Some(Self::HmacSha384),
+            7 => Some(Self::HmacSha512),
             _ => None,
         }
     }
@@ -125,6 +131,8 @@ impl Prf {
     pub const fn id(self) -> u16 {
         match self {
             Self::HmacSha256 => 5,
+            Self::HmacSha384 => 6,
+            Self::HmacSha512 => 7,
         }
     }
 
@@ -132,6 +140,8 @@ impl Prf {
     pub const fn output_length(self) -> usize {
         match self {
             Self::HmacSha256 => 32,
+            Self::HmacSha384 => 48,
+            Self::HmacSha512 => 64,
         }
     }
 }
@@ -204,13 +214,14 @@ impl PrfOutput {
     }
 }
 
-impl From<[u8; 32]> for PrfOutput {
-    fn from(first: [u8; 32]) -> Self {
+impl<const N: usize> From<[u8; N]> for PrfOutput {
+    fn from(first: [u8; N]) -> Self {
+        const { assert!(N <= MAX_PRF) };
         let mut octets = [0; MAX_PRF];
         for (to, from) in octets.iter_mut().zip(first) {
             *to = from;
         }
-        Self { octets, length: 32 }
+        Self { octets, length: N as u8 }
     }
 }
 

@@ -154,6 +154,7 @@ impl Agreed {
     pub(crate) fn making(&self) -> Making<'_> {
         Making {
             role: self.role,
+            prf: self.suite.prf,
             sk_d: &self.keys.sk_d,
             secret: None,
             nonces: self.nonces(),

@@ -17,7 +17,7 @@ use esp_engine::selector::Selectors;
 use esp_engine::spd::{Level, PolicyId};
 use esp_engine::time::Instant;
 
-use crate::crypto::PrfOutput;
+use crate::crypto::{Prf, PrfOutput};
 use crate::error::CloseReason;
 use crate::ike_sa::keys::{IkeKeys, IkeSpis, Role};
 use crate::ike_sa::nat::Nat;
@@ -89,7 +89,8 @@ pub(crate) struct Established {
     pub(crate) heard: Instant,
     /// A successor took over.
     pub(crate) replaced: bool,
-    /// Keys of later Child SAs and of a successor come from it (SK_d).
+    /// Derives keys of later Child SAs and of a successor from SK_d.
+    pub(crate) prf: Prf,
     pub(crate) sk_d: PrfOutput,
     /// A Child SA that is to be asked for as soon as no other request waits for its answer.
     pub(crate) wanted: Option<Wanted>,

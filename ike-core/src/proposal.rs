@@ -6,7 +6,7 @@ use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Spi;
 
 use crate::config::Suite;
-use crate::crypto::{Group, Prf};
+use crate::crypto::Group;
 use crate::error::{self, Mismatch};
 use crate::wire::NoSpace;
 use crate::wire::code_point::Protocol;
@@ -15,9 +15,6 @@ use crate::wire::transform::{
     EncryptionId, IntegrityId, KeyExchangeMethod, SequenceNumbers, Transform, TransformType,
 };
 use crate::wire::writer::Writer;
-
-/// The PRF of every suite.
-pub(crate) const PRF: Prf = Prf::HmacSha256;
 
 /// What was agreed for a pair of Child SAs.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -83,7 +80,7 @@ fn sequence(extended: bool) -> Transform {
 fn ike_transforms(suite: &Suite) -> [Transform; 3] {
     [
         encryption(suite.ike),
-        transform(TransformType::PRF, PRF.id()),
+        transform(TransformType::PRF, suite.prf.id()),
         transform(TransformType::KE, suite.group.id()),
     ]
 }

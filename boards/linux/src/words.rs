@@ -8,7 +8,8 @@ use firmware::config::policies::FixedBypass;
 use firmware::config::{Action, Config, Policy, Ports, Prefix};
 use firmware::management::Shown;
 use firmware::report::Event;
-use ike_core::crypto::Group;
+use ike_core::config::Suite;
+use ike_core::crypto::{Group, Prf};
 use ike_core::error::FailReason;
 use ike_core::output::{ChildEstablished, Established, Failed, Method, Role};
 
@@ -58,7 +59,8 @@ fn of_established(established: &Established) -> Vec<String> {
             Group::Curve25519 => "Curve25519",
             Group::P256 => "P-256",
         };
-        words.push(format!("IKE SA: {}, HMAC-SHA2-256, {group}", of_algorithm(established.suite.ike)));
+        let Suite { ike, prf, .. } = established.suite;
+        words.push(format!("IKE SA: {}, {}, {group}", of_algorithm(ike), of_prf(prf)));
     }
     words
 }
@@ -89,6 +91,14 @@ fn of_algorithm(algorithm: Algorithm) -> &'static str {
         Algorithm::Aes128Gcm16 => "AES-GCM-128",
         Algorithm::Aes256Gcm16 => "AES-GCM-256",
         Algorithm::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+    }
+}
+
+fn of_prf(prf: Prf) -> &'static str {
+    match prf {
+        Prf::HmacSha256 => "HMAC-SHA2-256",
+        Prf::HmacSha384 => "HMAC-SHA2-384",
+        Prf::HmacSha512 => "HMAC-SHA2-512",
     }
 }
 

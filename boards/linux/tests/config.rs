@@ -9,7 +9,7 @@ use buttons::config::{self, PortName};
 use buttons::key;
 use esp_engine::crypto::Algorithm;
 use firmware::config::{Authentication, Identity, PrivateKey, Suite};
-use ike_core::crypto::Group;
+use ike_core::crypto::{Group, Prf};
 
 const GOOD: &str = r#"role = "gateway"
 identity = "a.example"
@@ -129,13 +129,13 @@ fn suites_are_named_or_put_together() {
         let configured = GOOD.replacen("key =", &format!("suites = {text}\nkey ="), 1);
         folder.read(&configured).unwrap().config.suites
     };
-    let custom = |cipher, group| Suite::Custom { ike: cipher, group, esp: cipher };
+    let custom = |cipher, prf, group| Suite::Custom { ike: cipher, prf, group, esp: cipher };
     assert_eq!(*suites(r#"["hardware-aes"]"#), [Suite::HardwareAes]);
     assert_eq!(
-        *suites(r#"["aes128gcm16-curve25519", "chacha20poly1305-p256", "fast-software"]"#),
+        *suites(r#"["aes128gcm16-prfsha384-curve25519", "chacha20poly1305-p256", "fast-software"]"#),
         [
-            custom(Algorithm::Aes128Gcm16, Group::Curve25519),
-            custom(Algorithm::ChaCha20Poly1305, Group::P256),
+            custom(Algorithm::Aes128Gcm16, Prf::HmacSha384, Group::Curve25519),
+            custom(Algorithm::ChaCha20Poly1305, Prf::HmacSha256, Group::P256),
             Suite::FastSoftware
         ]
     );

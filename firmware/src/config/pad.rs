@@ -163,7 +163,7 @@ impl Suite {
         match self {
             Self::FastSoftware => ike::Suite::FAST_SOFTWARE,
             Self::HardwareAes => ike::Suite::HARDWARE_AES,
-            Self::Custom { ike, group, esp } => ike::Suite { ike, group, esp },
+            Self::Custom { ike, prf, group, esp } => ike::Suite { ike, prf, group, esp },
         }
     }
 }

@@ -3,14 +3,15 @@
 
 use ed25519_dalek::VerifyingKey as EdwardsKey;
 use esp_engine::crypto::software::SoftwareCipher;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use p256::ecdsa::VerifyingKey as EcdsaKey;
 use p256::ecdsa::signature::{MultipartSigner, MultipartVerifier};
 use p256::elliptic_curve::sec1::{FromSec1Point, ToSec1Point};
 use p256::{FieldBytes, Sec1Point};
 use rand_core::TryCryptoRng;
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::digest::{Key, Output};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use x25519_dalek::StaticSecret;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
@@ -30,7 +31,9 @@ impl Crypto for Software {
 
     fn prf(&self, prf: Prf, key: &[u8], data: &[&[u8]]) -> PrfOutput {
         match prf {
-            Prf::HmacSha256 => hmac_sha256(key, data),
+            Prf::HmacSha256 => <[u8; 32]>::from(hmac::<Sha256>(key, data)).into(),
+            Prf::HmacSha384 => <[u8; 48]>::from(hmac::<Sha384>(key, data)).into(),
+            Prf::HmacSha512 => <[u8; 64]>::from(hmac::<Sha512>(key, data)).into(),
         }
     }
 
@@ -177,6 +180,8 @@ const _: () = {
     wipes_itself::<p256::ecdsa::SigningKey>();
     // Of which HMAC is made.
     wipes_itself::<Sha256>();
+    wipes_itself::<Sha384>();
+    wipes_itself::<Sha512>();
 };
 
 /// Not inlined, so that the stack never holds the tables of both algorithms.
@@ -207,18 +212,18 @@ fn verify_p256(
 }
 
 /// RFC 2104. The key is brought to the block's length here, because then nothing can fail.
-fn hmac_sha256(key: &[u8], data: &[&[u8]]) -> PrfOutput {
-    let mut block = Zeroizing::new([0; 64]);
+fn hmac<D: EagerHash + Digest>(key: &[u8], data: &[&[u8]]) -> Output<Hmac<D>> {
+    let mut block = Zeroizing::new(Key::<Hmac<D>>::default());
     if key.len() <= block.len() {
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     } else {
-        block.iter_mut().zip(Sha256::digest(key)).for_each(|(to, from)| *to = from);
+        block.iter_mut().zip(D::digest(key)).for_each(|(to, from)| *to = from);
     }
-    let mut mac = Hmac::<Sha256>::new((&*block).into());
+    let mut mac = Hmac::<D>::new(&block);
     for piece in data {
         Mac::update(&mut mac, piece);
     }
-    PrfOutput::from(<[u8; 32]>::from(mac.finalize().into_bytes()))
+    mac.finalize().into_bytes()
 }
 
 fn digest<D: Digest>(mut digest: D, data: &[&[u8]]) -> D {

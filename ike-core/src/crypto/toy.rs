@@ -22,8 +22,9 @@ impl<const LENIENT: bool> Crypto for Toy<LENIENT> {
     type KeyExchange = ToyExchange;
     type Signer = ToySigner;
 
-    fn prf(&self, _: Prf, key: &[u8], data: &[&[u8]]) -> PrfOutput {
-        PrfOutput::from(Checksum::of(b"prf").length(key.len()).update(key).pieces(data).octets::<32>())
+    fn prf(&self, prf: Prf, key: &[u8], data: &[&[u8]]) -> PrfOutput {
+        let sum = Checksum::of(b"prf").update(&prf.id().to_be_bytes()).length(key.len()).update(key);
+        PrfOutput::derive(prf, |octets| sum.pieces(data).fill(octets))
     }
 
     fn sha1(&self, data: &[&[u8]]) -> [u8; 20] {
@@ -190,10 +191,16 @@ impl Checksum {
     }
 
     fn octets<const N: usize>(self) -> [u8; N] {
+        let mut octets = [0; N];
+        self.fill(&mut octets);
+        octets
+    }
+
+    fn fill(self, octets: &mut [u8]) {
         let mut sum = self;
-        core::array::from_fn(|_| {
+        for octet in octets {
             sum = sum.update(&[0x5c]);
-            (sum.0 >> 32) as u8
-        })
+            *octet = (sum.0 >> 32) as u8;
+        }
     }
 }

@@ -19,7 +19,6 @@ use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{Established, IkeSa, State, cipher_keys};
 use crate::output::{self, Event};
 use crate::pad::{Authentication, OwnedIdentity, PadEntry};
-use crate::proposal::PRF;
 use crate::resources::BufferId;
 use crate::wire::NoSpace;
 use crate::wire::cert::CertView;
@@ -104,7 +103,7 @@ fn signed_octets<'a, C: Crypto, R>(
     };
     let nonce: &[u8] = if side == Side::Own { &agreed.peer_nonce } else { &agreed.own_nonce };
     let message = endpoint.buffers.message(message).ok_or(FailReason::Internal)?;
-    Ok(SignedOctets::new(&endpoint.crypto, PRF, sk_p, message, nonce, identity))
+    Ok(SignedOctets::new(&endpoint.crypto, agreed.suite.prf, sk_p, message, nonce, identity))
 }
 
 /// Both ends are authenticated: the handshake's slot is free again and the IKE SA stands.
@@ -137,6 +136,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         since: now,
         heard: now,
         replaced: false,
+        prf: agreed.suite.prf,
         sk_d: agreed.keys.sk_d.clone(),
         wanted: None,
         is_full: false,

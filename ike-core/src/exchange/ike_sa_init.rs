@@ -9,7 +9,6 @@ use crate::auth::{HashAlgorithms, SignatureHashes};
 use crate::config::Suite;
 use crate::crypto::{Crypto, SharedSecret};
 use crate::ike_sa::keys::{self, IkeKeys, IkeSpis, Nonces};
-use crate::proposal::PRF;
 use crate::wire::NoSpace;
 use crate::wire::code_point::CertEncoding;
 use crate::wire::ke::KeView;
@@ -55,5 +54,5 @@ fn derive<C: Crypto>(
     nonces: Nonces<'_>,
     spis: IkeSpis,
 ) -> IkeKeys {
-    IkeKeys::initial(crypto, keys::Suite { prf: PRF, cipher: suite.ike }, secret, nonces, spis)
+    IkeKeys::initial(crypto, keys::Suite { prf: suite.prf, cipher: suite.ike }, secret, nonces, spis)
 }

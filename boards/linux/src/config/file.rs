@@ -4,7 +4,7 @@ use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
 use firmware::config::{Role, Start, Suite, Timing};
-use ike_core::crypto::Group;
+use ike_core::crypto::{Group, Prf};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -177,7 +177,7 @@ words!(LevelWord is Level {
     "pinned" => Level::Pinned,
 });
 
-/// A named suite, or the cipher of one's choice with a group after it.
+/// A named suite, or a cipher, a PRF unless it is HMAC-SHA2-256, and a group.
 #[derive(Copy, Clone)]
 pub struct SuiteWord(pub Suite);
 
@@ -192,24 +192,32 @@ impl<'de> Deserialize<'de> for SuiteWord {
         named.map(Self).ok_or_else(|| {
             serde::de::Error::custom(format_args!(
                 "\"{word}\" is not a suite: write fast-software, hardware-aes, or a cipher (aes128gcm16, \
-                 aes256gcm16, chacha20poly1305) and a group (curve25519, p256) such as aes256gcm16-p256"
+                 aes256gcm16, chacha20poly1305), a PRF (prfsha256, prfsha384, prfsha512; left out it is \
+                 prfsha256) and a group (curve25519, p256) such as aes256gcm16-prfsha384-p256"
             ))
         })
     }
 }
 
 fn custom_suite(word: &str) -> Option<Suite> {
-    let (cipher, group) = word.split_once('-')?;
+    let (cipher, rest) = word.split_once('-')?;
     let cipher = match cipher {
         "aes128gcm16" => Algorithm::Aes128Gcm16,
         "aes256gcm16" => Algorithm::Aes256Gcm16,
         "chacha20poly1305" => Algorithm::ChaCha20Poly1305,
         _ => return None,
     };
+    let (prf, group) = match rest.split_once('-') {
+        None => (Prf::HmacSha256, rest),
+        Some(("prfsha256", group)) => (Prf::HmacSha256, group),
+        Some(("prfsha384", group)) => (Prf::HmacSha384, group),
+        Some(("prfsha512", group)) => (Prf::HmacSha512, group),
+        Some(_) => return None,
+    };
     let group = match group {
         "curve25519" => Group::Curve25519,
         "p256" => Group::P256,
         _ => return None,
     };
-    Some(Suite::Custom { ike: cipher, group, esp: cipher })
+    Some(Suite::Custom { ike: cipher, prf, group, esp: cipher })
 }

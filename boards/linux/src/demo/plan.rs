@@ -9,7 +9,7 @@ use firmware::config::{
     Action, Authentication, Config, Identity, Interface, Peer, Policy, Ports, Prefix, PrivateKey, Role,
     Start, Suite, Timing,
 };
-use ike_core::crypto::Group;
+use ike_core::crypto::{Group, Prf};
 
 use crate::{bgp, key};
 
@@ -105,7 +105,7 @@ impl Plan {
         let port = Prefix { address: address(self.number).into(), length: 24 };
         // AES-GCM, because tshark decrypts that.
         let gcm = Algorithm::Aes128Gcm16;
-        let suite = Suite::Custom { ike: gcm, group: Group::Curve25519, esp: gcm };
+        let suite = Suite::Custom { ike: gcm, prf: Prf::HmacSha256, group: Group::Curve25519, esp: gcm };
         Config {
             role: Role::Host,
             identity: Identity::Fqdn(text(self.identity)),

@@ -225,6 +225,7 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
     let is_redundant = creating.rival.as_ref().is_some_and(|rival| is_lower(lowest, &rival.lowest));
     let making = Making {
         role: Role::Initiator,
+        prf: established.prf,
         sk_d: &established.sk_d,
         secret: None,
         nonces: Nonces { initiator: own_nonce, responder: peer_nonce },

@@ -150,6 +150,7 @@ fn answer<C: Crypto, R: TryCryptoRng>(
     };
     let making = Making {
         role: Role::Responder,
+        prf: established.prf,
         sk_d: &established.sk_d,
         secret: fresh.as_ref().map(|fresh| &fresh.secret),
         nonces: Nonces { initiator: nonce.data(), responder: &own_nonce },

@@ -11,14 +11,14 @@ use rand_core::{TryCryptoRng, TryRng};
 use super::peer::Proven;
 use crate::child_sa::{Child, Stage};
 use crate::config::IkePolicy;
-use crate::crypto::{Crypto, PrfOutput, SharedSecret};
+use crate::crypto::{Crypto, Prf, PrfOutput, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::keys::{ChildKeys, Nonces, Role};
 use crate::ike_sa::nat::Nat;
 use crate::output::{ChildEstablished, Event};
-use crate::proposal::{EspChoice, PRF};
+use crate::proposal::EspChoice;
 use crate::wire::notify::NotifyType;
 
 pub(crate) mod answer;
@@ -94,6 +94,7 @@ pub(crate) fn reserve<C: Crypto, R: TryCryptoRng>(
 pub(crate) struct Making<'a> {
     /// Ours in the exchange that makes it.
     pub(crate) role: Role,
+    pub(crate) prf: Prf,
     pub(crate) sk_d: &'a PrfOutput,
     pub(crate) secret: Option<&'a SharedSecret>,
     pub(crate) nonces: Nonces<'a>,
@@ -112,8 +113,8 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
     agreement: Agreement,
 ) {
     let Agreement { policy, mode, choice, inbound, local_ts, remote_ts, .. } = agreement;
-    let Making { role, sk_d, secret, nonces, nat, may_send } = *making;
-    let keys = ChildKeys::new(&endpoint.crypto, PRF, sk_d, choice.algorithm, secret, nonces);
+    let Making { role, prf, sk_d, secret, nonces, nat, may_send } = *making;
+    let keys = ChildKeys::new(&endpoint.crypto, prf, sk_d, choice.algorithm, secret, nonces);
     let encapsulation = nat.encapsulation(&sa.path);
     // Without randomness there is no jitter, but there is still a limit.
     let random = endpoint.random.try_next_u32().unwrap_or(0);
