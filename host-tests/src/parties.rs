@@ -98,6 +98,20 @@ pub fn config(
     }
 }
 
+/// Gives a party, in place of its policy, one for each of these protocols.
+pub fn by_protocol(config: &mut Config<'static>, protocols: &[u8]) {
+    let policy = config.policies[0];
+    let only = |selectors: &[TrafficSelector], protocol| {
+        leak_all(selectors.iter().map(|ts| TrafficSelector { protocol, ..*ts }).collect())
+    };
+    let narrowed = |protocol: &u8| IkePolicy {
+        local: only(policy.local, *protocol),
+        remote: only(policy.remote, *protocol),
+        ..policy
+    };
+    config.policies = leak_all(protocols.iter().map(narrowed).collect());
+}
+
 /// A and B as strangers: each has the wildcard only, and a policy that takes anybody.
 pub fn strangers() -> (Config<'static>, Config<'static>) {
     let stranger = |mut config: Config<'static>, own, peer| {

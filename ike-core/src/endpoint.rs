@@ -22,6 +22,7 @@ use crate::pad::{Authentication, PeerId};
 use crate::random::Random;
 use crate::resources::{Buffers, Resources};
 use crate::setback::Setbacks;
+use crate::wants::Wants;
 
 mod begin;
 mod children;
@@ -46,6 +47,7 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) cookies: Cookies,
     pub(crate) counters: Counters,
     pub(crate) setbacks: Setbacks,
+    pub(crate) wants: Wants,
     /// The Child SA whose successor a timer asks for.
     pub(crate) due: Option<Spi>,
     /// What is to be begun when the present input is dealt with.
@@ -101,6 +103,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             cookies: Cookies::default(),
             counters: Counters::default(),
             setbacks: Setbacks::default(),
+            wants: Wants::default(),
             due: None,
             again: None,
             shutting_down: false,

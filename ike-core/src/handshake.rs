@@ -10,12 +10,12 @@ use crate::child_sa::Child;
 use crate::config::Suite;
 use crate::crypto::{Crypto, Group};
 use crate::exchange::ike_auth::child::Making;
-use crate::ike_sa::Wanted;
 use crate::ike_sa::keys::{IkeKeys, Nonces, Role};
 use crate::ike_sa::nat::Nat;
 use crate::output::Path;
 use crate::pad::PeerId;
 use crate::resources::BufferId;
+use crate::wants::Wanted;
 use crate::wire::nonce::MAX_NONCE;
 
 /// Octets of our nonces: half the key size of the PRF and more (RFC 7296 §2.10).

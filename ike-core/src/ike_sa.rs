@@ -13,8 +13,7 @@ use core::mem::size_of;
 
 use esp_engine::crypto::RawKey;
 use esp_engine::sa::{KeyPair, PeerKey};
-use esp_engine::selector::Selectors;
-use esp_engine::spd::{Level, PolicyId};
+use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 
 use crate::crypto::{Prf, PrfOutput};
@@ -92,19 +91,8 @@ pub(crate) struct Established {
     /// Derives keys of later Child SAs and of a successor from SK_d.
     pub(crate) prf: Prf,
     pub(crate) sk_d: PrfOutput,
-    /// A Child SA that is to be asked for as soon as no other request waits for its answer.
-    pub(crate) wanted: Option<Wanted>,
     /// The peer makes no more Child SAs on this IKE SA (NO_ADDITIONAL_SAS).
     pub(crate) is_full: bool,
-}
-
-/// A Child SA that is wanted beside those that stand.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Wanted {
-    /// The policy that it serves.
-    pub(crate) policy: PolicyId,
-    /// The packet that asked for it.
-    pub(crate) packet: Option<Selectors>,
 }
 
 impl IkeSa {

@@ -24,7 +24,7 @@
 //! | [`config`], [`pad`] | what an endpoint is told |
 //! | [`output`], [`error`], [`counters`] | what it says |
 //! | `exchange` | one file per exchange and role |
-//! | [`ike_sa`], `child_sa`, `handshake` | state |
+//! | [`ike_sa`], `child_sa`, `handshake`, `wants` | state |
 //! | `proposal`, `narrow`, [`auth`] | negotiation, selectors, proof |
 //! | [`wire`] | messages and payloads |
 //! | [`crypto`] | the seam to algorithms |
@@ -52,4 +52,5 @@ mod proposal;
 mod random;
 pub mod resources;
 mod setback;
+mod wants;
 pub mod wire;

@@ -14,9 +14,10 @@ use crate::crypto::Crypto;
 use crate::error::{AcquireError, CloseReason};
 use crate::exchange::ike_sa_init;
 use crate::handshake::{Handshake, Want};
-use crate::ike_sa::{State, Wanted};
+use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
 use crate::pad::{Authentication, Matcher, PeerId};
+use crate::wants::Wanted;
 
 /// The port that every negotiation begins on (RFC 7296 §2).
 const IKE: u16 = 500;
@@ -59,7 +60,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             return Err(AcquireError::TooSoon);
         }
         if let Some(owner) = self.usable_for(entry, wanted.is_some(), policy, &path) {
-            return self.add(now, owner, Wanted { policy, packet });
+            return self.add(now, owner, Wanted { policy, packet, like: None });
+        }
+        if let Some(owner) = self.negotiating_with(entry, policy, &path) {
+            return self.wants.note(owner, Wanted { policy, packet, like: None });
         }
         let want = Want {
             policy,
@@ -109,6 +113,21 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             sa.is_some_and(|sa| matches!(&sa.state, State::Established(e) if e.peer == peer && !e.replaced))
         };
         self.children.standing().find(|child| is_with(child.owner)).map(|child| child.inbound)
+    }
+
+    /// The IKE SA on its way to this peer, for another policy, on which the Child SA can be made once it
+    /// stands.
+    fn negotiating_with(&self, entry: PeerId, policy: PolicyId, path: &Path) -> Option<u16> {
+        let fits = |sa: &IkeSa| {
+            let want = match self.handshake_of(sa) {
+                Some(Handshake::InitSent(init)) => &init.want,
+                Some(Handshake::AuthSent(_, want)) => want,
+                _ => return false,
+            };
+            want.entry == entry && want.policy != policy && want.path == *path
+        };
+        let slot = self.sas.iter().position(|sa| sa.as_ref().is_some_and(fits))?;
+        u16::try_from(slot).ok()
     }
 
     /// Begins what was put off until the IKE SA before it had its slot back.

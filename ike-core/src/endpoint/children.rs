@@ -14,9 +14,10 @@ use crate::exchange::create_child_sa;
 use crate::handshake::Handshake;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
-use crate::ike_sa::{IkeSa, State, Wanted};
+use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
 use crate::pad::PeerId;
+use crate::wants::Wanted;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// The IKE SA that another Child SA for this policy can be made on: that with the same peer, between
@@ -49,15 +50,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Asks for another Child SA on this IKE SA, as soon as no other request waits for its answer.
     pub(super) fn add(&mut self, now: Instant, owner: u16, wanted: Wanted) -> Result<(), AcquireError> {
+        let sa = self.sas.get(usize::from(owner)).and_then(Option::as_ref);
+        if sa.is_some_and(|sa| self.is_asked(sa, wanted.policy)) {
+            return Ok(());
+        }
+        self.wants.note(owner, wanted)?;
         let _ = self.with_sa(owner, |endpoint, sa| {
-            let is_asked = endpoint.is_asked(sa, wanted.policy);
-            if let State::Established(established) = &mut sa.state
-                && !is_asked
-                && established.wanted.is_none()
-            {
-                established.wanted = Some(wanted);
-                create_child_sa::resume(endpoint, owner, sa, now);
-            }
+            create_child_sa::resume(endpoint, owner, sa, now);
             Ok(())
         });
         Ok(())

@@ -165,6 +165,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             self.sas.get_mut(usize::from(slot)).and_then(Option::take).ok_or(Discarded::UnknownSpi)?;
         let result = exchange(self, &mut sa);
         if matches!(sa.state, State::Gone) {
+            self.wants.forget(slot);
             self.free(slot, sa);
         } else if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
             *entry = Some(sa);

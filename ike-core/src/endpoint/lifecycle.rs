@@ -31,6 +31,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             }
         };
         self.children.remove_all(slot);
+        self.wants.forget(slot);
         sa.timers.stop(Timer::Expire);
         sa.timers.stop(Timer::Liveness);
         sa.timers.stop(Timer::Keepalive);
@@ -44,6 +45,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Ends an IKE SA here and now; the peer knows, or is silent.
     pub(crate) fn end(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason) {
         self.children.remove_all(slot);
+        self.wants.forget(slot);
         self.give_up_request(sa);
         sa.timers.stop_all();
         if let Some(peer) = sa.established().map(|established| established.peer) {

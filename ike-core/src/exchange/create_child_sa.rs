@@ -36,10 +36,8 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) {
     informational::delete_children(endpoint, slot, sa, now);
-    let State::Established(established) = &mut sa.state else {
-        return;
-    };
-    if sa.window.next_request().is_none() || sa.timers.is_set(Timer::Resume) {
+    let is_established = matches!(sa.state, State::Established(_));
+    if !is_established || sa.window.next_request().is_none() || sa.timers.is_set(Timer::Resume) {
         return;
     }
     let due = endpoint.children.of(slot).find(|child| child.renewal_owed && child.stage == Stage::Live);
@@ -48,31 +46,32 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
             child.renewal_owed = false;
             Aim::successor(child)
         }
-        None => match established.wanted.take() {
+        None => match endpoint.wants.take(slot) {
             Some(wanted) => Aim::New(wanted),
             None => return,
         },
     };
     if initiator::begin(endpoint, slot, sa, aim.clone(), now).is_none() {
-        put_off(endpoint, sa, aim, now);
+        put_off(endpoint, slot, sa, aim, now);
     }
 }
 
 /// Tries it again later.
 fn put_off<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
     sa: &mut IkeSa,
     aim: Aim,
     now: Instant,
 ) {
-    match (aim, &mut sa.state) {
-        (Aim::Successor { of, .. }, _) => {
+    match aim {
+        Aim::Successor { of, .. } => {
             if let Some(child) = endpoint.children.find(of) {
                 child.renewal_owed = true;
             }
         }
-        (Aim::New(wanted), State::Established(established)) => established.wanted = Some(wanted),
-        (Aim::New(_), _) => {}
+        // When there is no room, the packet that asked for it asks again.
+        Aim::New(wanted) => _ = endpoint.wants.note(slot, wanted),
     }
     // Without randomness there is no jitter, but there is still another try.
     let random = endpoint.random.try_next_u32().unwrap_or(0);

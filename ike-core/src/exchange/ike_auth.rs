@@ -138,7 +138,6 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         replaced: false,
         prf: agreed.suite.prf,
         sk_d: agreed.keys.sk_d.clone(),
-        wanted: None,
         is_full: false,
     });
     endpoint.counters.established = endpoint.counters.established.saturating_add(1);

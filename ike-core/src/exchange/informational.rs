@@ -66,7 +66,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint.children.advance(slot, &paired, Stage::Removed);
     if let Some(reason) = ending {
         conclude(endpoint, slot, sa, reason, now);
-    } else if !paired.is_empty() && is_idle(endpoint, slot, sa) {
+    } else if !paired.is_empty() && is_idle(endpoint, slot) {
         endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     } else if sa.window.is_used_up() {
         endpoint.end(slot, sa, CloseReason::Expired);
@@ -109,9 +109,8 @@ fn named<C: Crypto, R>(
 }
 
 /// Whether an IKE SA has no Child SA and is not about to get one.
-fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16, sa: &IkeSa) -> bool {
-    let wanted = sa.established().is_some_and(|established| established.wanted.is_some());
-    !wanted && !endpoint.children.has_any(slot)
+pub(super) fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16) -> bool {
+    !endpoint.wants.has_any(slot) && !endpoint.children.has_any(slot)
 }
 
 /// The peer ended the IKE SA and has our answer; it stays a while only to repeat it.

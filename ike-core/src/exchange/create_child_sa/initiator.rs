@@ -23,6 +23,7 @@ use crate::ike_sa::{IkeSa, State};
 use crate::narrow::is_subset;
 use crate::proposal;
 use crate::resources::free_slot;
+use crate::wants::Wanted;
 use crate::wire::code_point::{ExchangeType, PayloadType, Protocol};
 use crate::wire::nonce::NonceView;
 use crate::wire::notify::{NotifyType, NotifyView};
@@ -128,12 +129,12 @@ fn settle<C: Crypto, R: TryCryptoRng>(
     sa: &mut IkeSa,
     now: Instant,
 ) {
-    let State::Established(established) = &sa.state else {
+    if !matches!(sa.state, State::Established(_)) {
         return;
-    };
+    }
     if sa.window.is_used_up() {
         endpoint.end(slot, sa, CloseReason::Expired);
-    } else if established.wanted.is_none() && !endpoint.children.has_any(slot) {
+    } else if informational::is_idle(endpoint, slot) {
         endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     } else {
         resume(endpoint, slot, sa, now);
@@ -269,13 +270,12 @@ fn refused<C: Crypto, R: TryCryptoRng>(
         Aim::Successor { of, .. } if creating.rival.is_some() => supersede(endpoint, *of, Stage::Replaced),
         // The peer's Delete or its own successor overtook the answer.
         Aim::Successor { of, .. } if endpoint.children.find(*of).is_none_or(|c| c.stage != Stage::Live) => {}
-        _ if kind == NotifyType::TEMPORARY_FAILURE => put_off(endpoint, sa, creating.aim, now),
+        _ if kind == NotifyType::TEMPORARY_FAILURE => put_off(endpoint, slot, sa, creating.aim, now),
         Aim::Successor { of, policy, .. } if kind == NotifyType::CHILD_SA_NOT_FOUND => {
             endpoint.children.advance(slot, &[of.get()], Stage::Removed);
-            if let State::Established(established) = &mut sa.state {
-                let wanted = crate::ike_sa::Wanted { policy: *policy, packet: None };
-                established.wanted = established.wanted.or(Some(wanted));
-            }
+            let wanted = Wanted { policy: *policy, packet: None, like: None };
+            // When there is no room, the next packet asks for it.
+            let _ = endpoint.wants.note(slot, wanted);
         }
         Aim::Successor { of, .. } => {
             endpoint.fail(sa, None, reason);

@@ -10,7 +10,7 @@ use crate::config::IkePolicy;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
-use crate::exchange::{self, Received, informational};
+use crate::exchange::{self, Received, create_child_sa, informational};
 use crate::handshake::{Agreed, Handshake, Want};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, cipher_keys};
@@ -130,6 +130,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
             finish_child(endpoint, slot, sa, &agreed, &want, &proven, payloads, now);
             put_back(endpoint, index, Handshake::AuthSent(agreed, want));
             endpoint.free_handshake(index);
+            create_child_sa::resume(endpoint, slot, sa, now);
         }
         (judged, _) => {
             let reason = judged.err().unwrap_or(FailReason::BadMessage);
