@@ -1,9 +1,10 @@
 //! Harness of the tests: two endpoints in virtual time ([`pair::Pair`]) over a seeded link that loses,
-//! doubles, delays and spoils datagrams ([`link::Link`]); an attacker's workshop ([`forge`]) and the
+//! doubles, delays and spoils datagrams ([`link::Link`]), with NATs in front of either ([`nat_box`]); an attacker's workshop ([`forge`]) and the
 //! scenes that it begins with ([`stage`]).
 
 pub mod forge;
 pub mod link;
+pub mod nat_box;
 pub mod pair;
 pub mod parties;
 pub mod stage;

@@ -2,13 +2,14 @@
 //! or drawn from a seed; the same seed gives the same faults.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use esp_engine::time::Instant;
 use ike_core::output::Path;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+
+use crate::nat_box::NatBox;
 
 /// What may happen to a datagram.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -77,8 +78,10 @@ pub struct Link {
     pub odds: Odds,
     /// Faults by the number of the datagram, counted from 0 over both directions.
     pub script: Vec<(usize, Fault)>,
-    /// A translator in front of A: the address that B sees instead of A's.
-    pub nat: Option<IpAddr>,
+    /// A NAT in front of A.
+    pub nat_of_a: Option<NatBox>,
+    /// A NAT in front of B.
+    pub nat_of_b: Option<NatBox>,
     /// Nothing passes.
     pub cut: bool,
     rng: ChaCha8Rng,
@@ -87,9 +90,6 @@ pub struct Link {
     in_flight: BTreeMap<(Instant, u64), Arrival>,
 }
 
-/// What a translator adds to A's ports.
-const NAT_PORTS: u16 = 20_000;
-
 impl Link {
     /// A cable without faults.
     pub fn new(seed: u64) -> Self {
@@ -97,7 +97,8 @@ impl Link {
             latency: Duration::from_millis(10),
             odds: Odds::default(),
             script: Vec::new(),
-            nat: None,
+            nat_of_a: None,
+            nat_of_b: None,
             cut: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
             sent: 0,
@@ -118,7 +119,9 @@ impl Link {
         let scripted = self.script.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
         let fault = if self.cut { Some(Fault::Drop) } else { scripted.or_else(|| self.draw()) };
         let mut datagram = datagram.to_vec();
-        let path = self.translate(direction, path);
+        let Some(path) = self.translate(now, direction, path) else {
+            return Some(Fault::Drop);
+        };
         let at = now + self.latency;
         match fault {
             None => self.fly(at, direction, path, datagram),
@@ -166,22 +169,18 @@ impl Link {
         }
     }
 
-    /// The path as the receiver sees it.
-    fn translate(&self, direction: Direction, path: Path) -> Path {
-        let (mut local, mut remote) = (path.remote, path.local);
-        if let Some(public) = self.nat {
-            match direction {
-                Direction::AtoB => {
-                    remote.set_ip(public);
-                    remote.set_port(remote.port() + NAT_PORTS);
-                }
-                Direction::BtoA => {
-                    local.set_ip(crate::parties::A);
-                    local.set_port(local.port() - NAT_PORTS);
-                }
-            }
-        }
-        Path { interface: path.interface, local, remote }
+    /// The path as the receiver sees it; `None` when a NAT knows of no receiver.
+    pub fn translate(&mut self, now: Instant, direction: Direction, path: Path) -> Option<Path> {
+        let (near, far) = match direction {
+            Direction::AtoB => (&mut self.nat_of_a, &mut self.nat_of_b),
+            Direction::BtoA => (&mut self.nat_of_b, &mut self.nat_of_a),
+        };
+        let remote = near.as_mut().map_or(path.local, |nat| nat.leave(now, path.local));
+        let local = match far {
+            Some(nat) => nat.enter(now, path.remote)?,
+            None => path.remote,
+        };
+        Some(Path { interface: path.interface, local, remote })
     }
 
     /// When the next datagram arrives.

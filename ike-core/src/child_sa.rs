@@ -33,6 +33,8 @@ pub struct Child {
     pub(crate) stage: Stage,
     /// A successor is to be asked for as soon as no other request waits for its answer.
     pub(crate) renewal_owed: bool,
+    /// The data plane has to be told that its outer addresses are others.
+    pub(crate) update_owed: bool,
 }
 
 /// How far a pair of Child SAs has come. Whatever is no longer [`Stage::Live`] still receives until the
@@ -161,6 +163,20 @@ impl<'r> Children<'r> {
         for child in self.slots.iter_mut().flatten().filter(|child| child.owner == owner) {
             child.stage = Stage::Removed;
         }
+    }
+
+    /// Takes note that those of one IKE SA have other outer addresses.
+    pub(crate) fn relocate(&mut self, owner: u16) {
+        for child in self.of(owner).filter(|child| child.outbound.is_some()) {
+            child.update_owed = true;
+        }
+    }
+
+    /// The next one whose outer addresses are others, of which the data plane is told now.
+    pub(crate) fn take_relocated(&mut self) -> Option<&Child> {
+        let child = self.slots.iter_mut().flatten().find(|child| child.update_owed)?;
+        child.update_owed = false;
+        Some(child)
     }
 
     /// Whether an IKE SA has any that stands or may come to stand.

@@ -1,7 +1,7 @@
 //! The endpoint: it finds the IKE SA that a datagram is for, keeps the gate for strangers, runs the
 //! timers, and hands everything else to the exchanges (RFC 7296 §2.1, §2.6).
 
-use esp_engine::sa::{SaReport, SaUpdate, Spi};
+use esp_engine::sa::{SaReport, Spi};
 use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
@@ -28,6 +28,7 @@ mod begin;
 mod children;
 mod demultiplex;
 mod lifecycle;
+pub(crate) mod relocate;
 mod slots;
 mod status;
 mod timers;
@@ -148,31 +149,11 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
                     self.child_ended(owner, now);
                 }
             }
-            SaReport::PeerMoved { spi, remote } => self.move_child(spi, remote),
+            SaReport::PeerMoved { spi, remote } => self.peer_moved(spi, remote),
             SaReport::UnknownSpi { remote, .. } => self.probe(remote, now),
             SaReport::SoftExpired(spi) => self.renew(now, spi),
             SaReport::FirstInbound(_) => {}
         }
-    }
-
-    fn move_child(&mut self, spi: Spi, remote: core::net::SocketAddr) {
-        let Some((owner, inbound)) = self.children.find(spi).map(|child| (child.owner, child.inbound)) else {
-            return;
-        };
-        let Some(sa) = self.sas.get_mut(usize::from(owner)).and_then(Option::as_mut) else {
-            return;
-        };
-        // Behind a NAT ourselves we cannot tell a move of the peer from a trick (RFC 7296 §2.23).
-        let Some(nat) = sa.established().map(|e| e.nat).filter(|nat| nat.remote && !nat.local) else {
-            return;
-        };
-        if !self.outbox.has_room() {
-            return;
-        }
-        sa.path.remote = remote;
-        let encapsulation = nat.encapsulation(&sa.path);
-        let update = SaUpdate { inbound, local: sa.path.local.ip(), remote: remote.ip(), encapsulation };
-        self.outbox.event(Event::Update(update));
     }
 
     /// A packet needs an SA for this policy. Its selectors go in front of the policy's, so that the
@@ -234,6 +215,9 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         }
         if let Some(spi) = self.children.sweep() {
             return Output::Event(Event::Remove(spi));
+        }
+        if let Some(update) = self.next_update() {
+            return Output::Event(Event::Update(update));
         }
         if let Some(event) = self.sweep() {
             return Output::Event(event);

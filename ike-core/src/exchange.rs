@@ -8,8 +8,10 @@ use rand_core::TryCryptoRng;
 
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
+use crate::endpoint::relocate::followed;
 use crate::error::Discarded;
 use crate::handshake::Handshake;
+use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::{Fingerprint, Purpose};
 use crate::ike_sa::{IkeSa, State, cipher_keys};
 use crate::output::Path;
@@ -65,7 +67,28 @@ pub(crate) fn handle_protected<C: Crypto, R: TryCryptoRng>(
         established.heard = now;
     }
     let received = Received { path, header, fingerprint, payloads };
-    match (header.exchange, header.flags.response) {
+    let Some(moved) = followed(sa, &path) else {
+        return dispatch(endpoint, slot, sa, now, received);
+    };
+    let before = core::mem::replace(&mut sa.path, moved);
+    let result = dispatch(endpoint, slot, sa, now, received);
+    match result {
+        Ok(()) => endpoint.children.relocate(slot),
+        // It counts as unseen, and may come again from anywhere.
+        Err(_) => sa.path = before,
+    }
+    result
+}
+
+/// To the exchange that it belongs to.
+fn dispatch<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: Received<'_>,
+) -> Result<(), Discarded> {
+    match (received.header.exchange, received.header.flags.response) {
         (ExchangeType::IKE_AUTH, false) => {
             ike_auth::responder::handle_request(endpoint, slot, sa, now, received)
         }
@@ -192,6 +215,14 @@ pub(crate) fn send_request<C: Crypto, R: TryCryptoRng>(
     sa.window.send(buffer, purpose);
     endpoint.outbox.message(sa.path, buffer);
     endpoint.await_answer(sa, now);
+    remind_later(endpoint, sa, now);
+}
+
+/// A message has just shown the NAT that its mapping is needed (RFC 3948 §4).
+fn remind_later<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &mut IkeSa, now: Instant) {
+    if sa.timers.is_set(Timer::Keepalive) {
+        sa.timers.set(Timer::Keepalive, now + endpoint.config.timing.keepalive);
+    }
 }
 
 /// Sends the response to the request with this fingerprint, by the way the request came.
@@ -208,6 +239,7 @@ pub(crate) fn send_response<C: Crypto, R>(
     }
     endpoint.buffers.keep(response, now);
     endpoint.outbox.message(path, response);
+    remind_later(endpoint, sa, now);
 }
 
 /// Refuses a protected request with one notification.

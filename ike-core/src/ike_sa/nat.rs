@@ -1,5 +1,7 @@
 //! NAT detection (RFC 7296 §2.23): each end says, hashed, which addresses it sees; where they differ a
 //! NAT lies between. The claim may be false on purpose, to have ESP travel in UDP, and is then as good.
+//! What follows from it is decided here: whether ESP travels in UDP, who reminds the NAT of the mapping,
+//! and whether a peer that shows up elsewhere is followed.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -21,13 +23,22 @@ pub(crate) const ENCAPSULATED: u16 = 4500;
 pub(crate) struct Nat {
     /// We are, so the NAT wants to be reminded.
     pub(crate) local: bool,
-    /// The peer is.
+    /// The peer is, or says so to have ESP travel in UDP.
     pub(crate) remote: bool,
+    /// We say so ourselves, to have ESP travel in UDP.
+    pub(crate) pretended: bool,
 }
 
 impl Nat {
-    /// What the peer's notifications say about a message that took this path under these SPIs.
-    pub(crate) fn detect<C: Crypto>(crypto: &C, payloads: &Payloads<'_>, spis: IkeSpis, path: &Path) -> Self {
+    /// What the peer's notifications say about a message that took this path under these SPIs. Behind a
+    /// NAT is whoever none of them matches; one of another length is none.
+    pub(crate) fn detect<C: Crypto>(
+        crypto: &C,
+        payloads: &Payloads<'_>,
+        spis: IkeSpis,
+        path: &Path,
+        pretended: bool,
+    ) -> Self {
         let seen = |kind, address| {
             let digest = digest(crypto, spis, address);
             let mut claims = payloads.notifies().filter(|n| n.kind == kind).filter_map(|n| n.nat_detection());
@@ -37,13 +48,33 @@ impl Nat {
         Self {
             local: !seen(NotifyType::NAT_DETECTION_DESTINATION_IP, path.local),
             remote: !seen(NotifyType::NAT_DETECTION_SOURCE_IP, path.remote),
+            pretended,
         }
     }
 
-    /// UDP around ESP on this path, if anybody is behind a NAT.
+    /// Whether IKE and ESP move to port 4500.
+    pub(crate) const fn wants_encapsulation(self) -> bool {
+        self.local || self.remote || self.pretended
+    }
+
+    /// UDP around ESP on this path, if anybody is behind a NAT. There is none on port 500: an initiator
+    /// that stays there has not seen the NAT.
     pub(crate) fn encapsulation(self, path: &Path) -> Option<Encapsulation> {
         let (local_port, remote_port) = (path.local.port(), path.remote.port());
-        (self.local || self.remote).then_some(Encapsulation { local_port, remote_port })
+        let wanted = self.wants_encapsulation() && local_port == ENCAPSULATED;
+        wanted.then_some(Encapsulation { local_port, remote_port })
+    }
+
+    /// Where the peer is from now on. It was known on one path, and a message or packet came on another
+    /// that proved genuine and new: an old one says nothing, for anybody can send it again from anywhere.
+    ///
+    /// Only a peer behind a NAT is followed, because its NAT may have forgotten it. Behind a NAT
+    /// ourselves we do not follow, because whoever carries one packet from elsewhere would part us from
+    /// the peer.
+    pub(crate) fn follow(self, known: &Path, seen: &Path) -> Option<Path> {
+        let may_move = self.remote && !self.local;
+        let is_moved = seen.local == known.local && seen.remote != known.remote;
+        (may_move && is_moved).then_some(*seen)
     }
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn reserve<C: Crypto, R: TryCryptoRng>(
         remote_ts: TrafficSelectors::new(),
         stage: Stage::Reserved,
         renewal_owed: false,
+        update_owed: false,
     });
     Ok(inbound)
 }
@@ -128,6 +129,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         remote_ts: remote_ts.clone(),
         stage: Stage::Live,
         renewal_owed: false,
+        update_owed: false,
     });
     endpoint.outbox.event(Event::Install(ChildSa {
         policy,

@@ -211,8 +211,8 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     let spis = IkeSpis { responder: responder.0, ..sa.spis };
     let nonces = Nonces { initiator: &init.nonce, responder: nonce.data() };
     let keys = derive(&endpoint.crypto, &suite, &secret, nonces, spis);
-    let mut nat = Nat::detect(&endpoint.crypto, payloads, spis, &path);
-    nat.local |= endpoint.config.force_encapsulation;
+    let pretended = endpoint.config.force_encapsulation;
+    let nat = Nat::detect(&endpoint.crypto, payloads, spis, &path, pretended);
     let request = sa.window.outstanding().ok_or(Discarded::Unsolicited)?.buffer;
     let response = endpoint.buffers.store(message.octets()).ok_or(Discarded::NoBuffer)?;
     let agreed = Agreed {
@@ -229,7 +229,7 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     };
     let before = (sa.spis, sa.path);
     sa.spis = spis;
-    if nat.local || nat.remote {
+    if nat.wants_encapsulation() {
         sa.path.local.set_port(ENCAPSULATED);
         sa.path.remote.set_port(ENCAPSULATED);
     }

@@ -206,8 +206,8 @@ fn agreed<C: Crypto, R>(
 ) -> Agreed {
     let nonces = Nonces { initiator: nonce.data(), responder: &answer.nonce };
     let asked = IkeSpis { responder: 0, ..answer.spis };
-    let mut nat = Nat::detect(&endpoint.crypto, payloads, asked, path);
-    nat.local |= endpoint.config.force_encapsulation;
+    let pretended = endpoint.config.force_encapsulation;
+    let nat = Nat::detect(&endpoint.crypto, payloads, asked, path, pretended);
     Agreed {
         role: Role::Responder,
         suite,
