@@ -1,11 +1,12 @@
 //! Time as the cores see it: an argument, never a clock of their own.
 
+use core::hash::{Hash, Hasher};
 use core::ops::Add;
 use core::time::Duration;
 
 /// A moment, in milliseconds since an epoch of the caller's choosing. It need not be the time of
 /// day; it must not go backwards.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Instant(u64);
 
 impl Instant {
@@ -34,5 +35,13 @@ impl Add<Duration> for Instant {
     fn add(self, duration: Duration) -> Self {
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(ms))
+    }
+}
+
+impl Hash for Instant {
+    /// As a signed number, so that a hasher that means to can tell moments from other numbers: two states
+    /// are the same whenever they are reached if they agree on what is how far ahead.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i64(self.0.cast_signed());
     }
 }

@@ -18,7 +18,7 @@ use crate::resources::free_slot;
 pub const CHILD_SA: usize = size_of::<Option<Child>>();
 
 /// A pair of Child SAs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Child {
     /// The slot of its IKE SA.
     pub(crate) owner: u16,

@@ -16,13 +16,23 @@ use crate::random::Random;
 pub(crate) const COOKIE: usize = 1 + 32;
 
 /// The secrets that cookies are made with: the present one, and the one before it.
-#[derive(Zeroize, ZeroizeOnDrop, Default)]
+#[derive(Zeroize, ZeroizeOnDrop)]
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct Cookies {
     present: Option<[u8; 32]>,
     previous: Option<[u8; 32]>,
     version: u8,
     #[zeroize(skip)]
     since: Instant,
+}
+
+impl core::fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Cookies")
+            .field("version", &self.version)
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a cookie is bound to.
@@ -34,6 +44,10 @@ pub(crate) struct Request<'a> {
 }
 
 impl Cookies {
+    pub(crate) const fn new() -> Self {
+        Self { present: None, previous: None, version: 0, since: Instant::ZERO }
+    }
+
     /// The cookie for this request.
     pub(crate) fn make<C: Crypto, R: TryCryptoRng>(
         &mut self,

@@ -26,6 +26,20 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(crate) const fn new() -> Self {
+        Self {
+            discarded: [0; Discarded::ALL.len()],
+            malformed: 0,
+            accepted: 0,
+            retransmitted: 0,
+            replayed: 0,
+            established: 0,
+            failed: 0,
+            authentication_failed: 0,
+            key_exchanges: 0,
+        }
+    }
+
     /// Datagrams dropped for this reason.
     pub fn discarded(&self, reason: Discarded) -> u32 {
         match Self::index(reason) {

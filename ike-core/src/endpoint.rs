@@ -1,7 +1,7 @@
 //! The endpoint: it finds the IKE SA that a datagram is for, keeps the gate for strangers, runs the
 //! timers, and hands everything else to the exchanges (RFC 7296 §2.1, §2.6).
 
-use esp_engine::sa::{SaReport, Spi};
+use esp_engine::sa::SaReport;
 use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
@@ -9,20 +9,17 @@ use rand_core::TryCryptoRng;
 
 use crate::child_sa::{Children, Stage};
 use crate::config::{Config, ConfigError};
-use crate::cookie::Cookies;
 use crate::counters::Counters;
 use crate::crypto::{Crypto, PublicKey, Signer};
 use crate::error::{AcquireError, CloseReason, Discarded};
-use crate::handshake::{Handshake, Want};
+use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::nat::ENCAPSULATED;
 use crate::outbox::{Outbox, Queued};
 use crate::output::{Event, Output, Path, SaStatus};
 use crate::pad::{Authentication, PeerId};
 use crate::random::Random;
-use crate::resources::{Buffers, Resources};
-use crate::setback::Setbacks;
-use crate::wants::Wants;
+use crate::resources::{Buffers, Desk, Resources};
 
 mod begin;
 mod children;
@@ -44,16 +41,8 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) handshakes: &'r mut [Option<Handshake<C>>],
     pub(crate) children: Children<'r>,
     pub(crate) buffers: Buffers<'r>,
-    pub(crate) outbox: Outbox<'r>,
-    pub(crate) cookies: Cookies,
-    pub(crate) counters: Counters,
-    pub(crate) setbacks: Setbacks,
-    pub(crate) wants: Wants,
-    /// The Child SA whose successor a timer asks for.
-    pub(crate) due: Option<Spi>,
-    /// What is to be begun when the present input is dealt with.
-    pub(crate) again: Option<Want>,
-    shutting_down: bool,
+    pub(crate) outbox: &'r mut Outbox,
+    pub(crate) desk: &'r mut Desk,
 }
 
 impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
@@ -67,6 +56,35 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const CHILD_SAS: usize,
         const BUFFERS: usize,
     >(
+        config: &'r Config<'r>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
+        crypto: C,
+        rng: R,
+    ) -> Result<Self, ConfigError> {
+        resources.clear();
+        Self::over(config, resources, crypto, rng)
+    }
+
+    /// An endpoint that goes on with what it left in `resources`, or in a copy of them.
+    ///
+    /// # Errors
+    /// [`ConfigError`], the first reason why it could not work.
+    #[cfg(feature = "explore")]
+    pub fn attach<
+        const IKE_SAS: usize,
+        const HANDSHAKES: usize,
+        const CHILD_SAS: usize,
+        const BUFFERS: usize,
+    >(
+        config: &'r Config<'r>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
+        crypto: C,
+        rng: R,
+    ) -> Result<Self, ConfigError> {
+        Self::over(config, resources, crypto, rng)
+    }
+
+    fn over<const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>(
         config: &'r Config<'r>,
         resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
         crypto: C,
@@ -89,7 +107,6 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
                 return Err(ConfigError::OwnKeyPinned(id));
             }
         }
-        resources.clear();
         Ok(Self {
             config,
             crypto,
@@ -100,14 +117,8 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             handshakes: &mut resources.handshakes,
             children: Children::new(&mut resources.children),
             buffers: Buffers::new(&mut resources.buffers),
-            outbox: Outbox::new(&mut resources.queue),
-            cookies: Cookies::default(),
-            counters: Counters::default(),
-            setbacks: Setbacks::default(),
-            wants: Wants::default(),
-            due: None,
-            again: None,
-            shutting_down: false,
+            outbox: &mut resources.outbox,
+            desk: &mut resources.desk,
         })
     }
 
@@ -126,8 +137,8 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             if self.outbox.has_room() { self.demultiplex(now, path, datagram) } else { Err(Discarded::Busy) };
         self.begin_again(now);
         match result {
-            Ok(()) => self.counters.accepted = self.counters.accepted.saturating_add(1),
-            Err(reason) => self.counters.count(reason),
+            Ok(()) => self.desk.counters.accepted = self.desk.counters.accepted.saturating_add(1),
+            Err(reason) => self.desk.counters.count(reason),
         }
         result
     }
@@ -197,7 +208,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// Ends everything and begins nothing new.
     pub fn shutdown(&mut self, now: Instant) {
-        self.shutting_down = true;
+        self.desk.shutting_down = true;
         self.close_where(now, CloseReason::Requested, |_| true);
     }
 
@@ -230,7 +241,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// What happened how often.
     pub const fn counters(&self) -> &Counters {
-        &self.counters
+        &self.desk.counters
     }
 
     /// Each IKE SA, those under way included.
@@ -243,7 +254,7 @@ impl<C: Crypto, R> core::fmt::Debug for Endpoint<'_, C, R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Endpoint")
             .field("sas", &self.sas)
-            .field("counters", &self.counters)
+            .field("counters", &self.desk.counters)
             .finish_non_exhaustive()
     }
 }

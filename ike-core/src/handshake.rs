@@ -32,6 +32,7 @@ pub(crate) const MAX_RESTARTS: u8 = 2;
 pub(crate) const TRIES_BEFORE_RESTART: u8 = 3;
 
 /// A handshake under way.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) enum Handshake<C: Crypto> {
     /// Initiator: IKE_SA_INIT was sent.
     InitSent(InitSent<C::KeyExchange>),
@@ -55,7 +56,7 @@ impl<C: Crypto> core::fmt::Debug for Handshake<C> {
 }
 
 /// What an initiator is after.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Want {
     /// The policy that the first Child SA serves.
     pub(crate) policy: PolicyId,
@@ -76,6 +77,7 @@ pub(crate) struct Want {
 }
 
 /// IKE_SA_INIT was sent and no good answer has come.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct InitSent<K> {
     pub(crate) want: Want,
     pub(crate) exchange: K,
@@ -88,6 +90,7 @@ pub(crate) struct InitSent<K> {
 }
 
 /// What IKE_SA_INIT agreed on.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct Agreed {
     pub(crate) role: Role,
     pub(crate) suite: Suite,
@@ -105,6 +108,7 @@ pub(crate) struct Agreed {
 }
 
 /// A Child SA that the peer was asked for.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct Creating {
     pub(crate) aim: Aim,
     /// The SPI that we offered.
@@ -115,7 +119,7 @@ pub(crate) struct Creating {
 }
 
 /// What a Child SA is asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Aim {
     /// To stand beside the others.
     New(Wanted),
@@ -143,6 +147,7 @@ impl Aim {
 }
 
 /// A successor that the peer made of the Child SA whose successor we were asking for.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct Rival {
     /// The lower of its two nonces.
     pub(crate) lowest: heapless::Vec<u8, MAX_NONCE>,

@@ -40,6 +40,7 @@ pub const IKE_SA: usize = size_of::<Option<IkeSa>>();
 
 /// One IKE SA.
 #[derive(Debug)]
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub struct IkeSa {
     pub(crate) spis: IkeSpis,
     pub(crate) role: Role,
@@ -55,6 +56,7 @@ pub struct IkeSa {
 
 /// How far it has come.
 #[derive(Debug)]
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) enum State {
     /// The slot in the pool of handshakes.
     Handshake(u8),
@@ -74,6 +76,7 @@ pub(crate) enum State {
 
 /// What stays of a handshake.
 #[derive(Debug)]
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct Established {
     /// Of the SK payload.
     pub(crate) keys: KeyPair<RawKey>,

@@ -15,11 +15,8 @@ const ROOM: usize = 6;
 /// Octets of the longest answer without IKE SA: a cookie.
 const REPLY: usize = 80;
 
-/// The queue itself, part of the resources.
-pub(crate) type Queue = heapless::Deque<Queued, CAPACITY>;
-
 /// One entry.
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 #[expect(clippy::large_enum_variant, reason = "events are moved once, straight out of the endpoint")]
 pub(crate) enum Queued {
     Event(Event),
@@ -30,16 +27,16 @@ pub(crate) enum Queued {
 }
 
 /// The queue and the answer.
-#[derive(Debug)]
-pub(crate) struct Outbox<'r> {
-    queue: &'r mut Queue,
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    queue: heapless::Deque<Queued, CAPACITY>,
     reply: Option<Path>,
     octets: heapless::Vec<u8, REPLY>,
 }
 
-impl<'r> Outbox<'r> {
-    pub(crate) fn new(queue: &'r mut Queue) -> Self {
-        Self { queue, reply: None, octets: heapless::Vec::new() }
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Self { queue: heapless::Deque::new(), reply: None, octets: heapless::Vec::new() }
     }
 
     /// Whether another input may be taken.
@@ -86,5 +83,13 @@ impl<'r> Outbox<'r> {
     /// The answer that left last.
     pub(crate) fn reply_octets(&self) -> &[u8] {
         &self.octets
+    }
+}
+
+#[cfg(feature = "explore")]
+impl core::hash::Hash for Outbox {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.queue.iter().for_each(|queued| queued.hash(state));
+        self.reply.map(|path| (path, &self.octets)).hash(state);
     }
 }

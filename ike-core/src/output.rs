@@ -43,7 +43,7 @@ pub enum Output<'a> {
 }
 
 /// What key management asks of the data plane, and what it reports. Which there are depends on features.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// Install this pair of SAs, both or neither.
@@ -190,7 +190,7 @@ pub enum Phase {
 
 /// The keys of an IKE SA.
 #[cfg(feature = "keylog")]
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct IkeKeys {
     /// Its SPIs.
     pub spis: IkeSpis,

@@ -5,11 +5,15 @@ use crate::child_sa::Child;
 use crate::crypto::Crypto;
 use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
-use crate::outbox::Queue;
+use crate::outbox::Outbox;
 
 pub(crate) use buffers::{Buffer, BufferId, Buffers};
+pub(crate) use desk::Desk;
 
 mod buffers;
+mod desk;
+#[cfg(feature = "explore")]
+mod explore;
 
 /// Octets of the longest message that is kept: an Ethernet frame's worth (RFC 7296 §2 wants 1,280).
 pub const MESSAGE: usize = 1472;
@@ -19,6 +23,7 @@ pub const MESSAGE: usize = 1472;
 /// `CHILD_SAS` must be the number of places in the data plane's SA table, because the SPIs that we
 /// choose carry the slot. Three buffers serve one handshake.
 #[derive(Debug)]
+#[cfg_attr(feature = "explore", derive(Clone))]
 pub struct Resources<
     C: Crypto,
     const IKE_SAS: usize,
@@ -30,7 +35,8 @@ pub struct Resources<
     pub(crate) handshakes: [Option<Handshake<C>>; HANDSHAKES],
     pub(crate) children: [Option<Child>; CHILD_SAS],
     pub(crate) buffers: [Buffer; BUFFERS],
-    pub(crate) queue: Queue,
+    pub(crate) outbox: Outbox,
+    pub(crate) desk: Desk,
 }
 
 impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
@@ -43,7 +49,8 @@ impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: 
             handshakes: [const { None }; HANDSHAKES],
             children: [const { None }; CHILD_SAS],
             buffers: [const { Buffer::new() }; BUFFERS],
-            queue: Queue::new(),
+            outbox: Outbox::new(),
+            desk: Desk::new(),
         }
     }
 
@@ -53,7 +60,8 @@ impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: 
         self.handshakes.iter_mut().for_each(|entry| *entry = None);
         self.children.iter_mut().for_each(|entry| *entry = None);
         self.buffers.iter_mut().for_each(|buffer| *buffer = Buffer::new());
-        self.queue.clear();
+        self.outbox = Outbox::new();
+        self.desk = Desk::new();
     }
 }
 

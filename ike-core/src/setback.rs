@@ -17,10 +17,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u8 = 6;
 
 /// What failed of late.
-#[derive(Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 pub(crate) struct Setbacks(heapless::Vec<Setback, CAPACITY>);
 
-#[derive(Debug)]
+#[derive(Clone, Hash, Debug)]
 struct Setback {
     policy: PolicyId,
     remote: IpAddr,
@@ -29,6 +29,10 @@ struct Setback {
 }
 
 impl Setbacks {
+    pub(crate) const fn new() -> Self {
+        Self(heapless::Vec::new())
+    }
+
     /// Whether packets for this policy and address have to wait.
     pub(crate) fn is_waiting(&self, policy: PolicyId, remote: IpAddr, now: Instant) -> bool {
         self.0.iter().any(|s| s.policy == policy && s.remote == remote && now < s.until)

@@ -12,7 +12,7 @@ use crate::error::AcquireError;
 const CAPACITY: usize = 8;
 
 /// A Child SA that is wanted.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Wanted {
     /// The policy that it serves.
     pub(crate) policy: PolicyId,
@@ -23,10 +23,14 @@ pub(crate) struct Wanted {
 }
 
 /// What waits, with the slot of the IKE SA that it waits for.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Wants(heapless::Vec<(u16, Wanted), CAPACITY>);
 
 impl Wants {
+    pub(crate) const fn new() -> Self {
+        Self(heapless::Vec::new())
+    }
+
     /// Puts one at the end, unless its like waits already.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         peer: Option<PeerId>,
         packet: Option<Selectors>,
     ) -> Result<(), AcquireError> {
-        if self.shutting_down {
+        if self.desk.shutting_down {
             return Err(AcquireError::ShuttingDown);
         }
         if !self.outbox.has_room() {
@@ -56,14 +56,14 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if is_served {
             return Ok(());
         }
-        if packet.is_some() && self.setbacks.is_waiting(policy, path.remote.ip(), now) {
+        if packet.is_some() && self.desk.setbacks.is_waiting(policy, path.remote.ip(), now) {
             return Err(AcquireError::TooSoon);
         }
         if let Some(owner) = self.usable_for(entry, wanted.is_some(), policy, &path) {
             return self.add(now, owner, Wanted { policy, packet, like: None });
         }
         if let Some(owner) = self.negotiating_with(entry, policy, &path) {
-            return self.wants.note(owner, Wanted { policy, packet, like: None });
+            return self.desk.wants.note(owner, Wanted { policy, packet, like: None });
         }
         let want = Want {
             policy,
@@ -132,17 +132,17 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Begins what was put off until the IKE SA before it had its slot back.
     pub(super) fn begin_again(&mut self, now: Instant) {
-        if let Some(want) = self.again.take() {
+        if let Some(want) = self.desk.again.take() {
             let _ = self.start(now, want);
         }
-        if let Some(spi) = self.due.take() {
+        if let Some(spi) = self.desk.due.take() {
             // When there is no room for it now, the old one lives on to its end.
             let _ = self.succeed(now, spi);
         }
     }
 
     fn start(&mut self, now: Instant, want: Want) -> Result<(), AcquireError> {
-        if self.shutting_down {
+        if self.desk.shutting_down {
             return Err(AcquireError::ShuttingDown);
         }
         if !self.outbox.has_room() {

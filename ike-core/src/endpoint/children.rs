@@ -54,7 +54,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if sa.is_some_and(|sa| self.is_asked(sa, wanted.policy)) {
             return Ok(());
         }
-        self.wants.note(owner, wanted)?;
+        self.desk.wants.note(owner, wanted)?;
         let _ = self.with_sa(owner, |endpoint, sa| {
             create_child_sa::resume(endpoint, owner, sa, now);
             Ok(())

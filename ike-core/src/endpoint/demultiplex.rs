@@ -165,7 +165,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             self.sas.get_mut(usize::from(slot)).and_then(Option::take).ok_or(Discarded::UnknownSpi)?;
         let result = exchange(self, &mut sa);
         if matches!(sa.state, State::Gone) {
-            self.wants.forget(slot);
+            self.desk.wants.forget(slot);
             self.free(slot, sa);
         } else if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
             *entry = Some(sa);
@@ -185,7 +185,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if !sa.window.replay(now, length > request) {
             return Err(Discarded::RetransmissionLimit);
         }
-        self.counters.replayed = self.counters.replayed.saturating_add(1);
+        self.desk.counters.replayed = self.desk.counters.replayed.saturating_add(1);
         self.outbox.message(path, response);
         Ok(())
     }

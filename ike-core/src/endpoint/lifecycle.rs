@@ -31,7 +31,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             }
         };
         self.children.remove_all(slot);
-        self.wants.forget(slot);
+        self.desk.wants.forget(slot);
         sa.timers.stop(Timer::Expire);
         sa.timers.stop(Timer::Liveness);
         sa.timers.stop(Timer::Keepalive);
@@ -45,7 +45,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Ends an IKE SA here and now; the peer knows, or is silent.
     pub(crate) fn end(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason) {
         self.children.remove_all(slot);
-        self.wants.forget(slot);
+        self.desk.wants.forget(slot);
         self.give_up_request(sa);
         sa.timers.stop_all();
         if let Some(peer) = sa.established().map(|established| established.peer) {
@@ -149,7 +149,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Some(Handshake::AuthSent(_, want)) => *want,
             _ => return,
         };
-        self.setbacks.failed(want.policy, want.path.remote.ip(), now);
+        self.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
     }
 
     /// The IKE SA of this Child SA has a successor: it goes when packets on their way have arrived.
@@ -180,9 +180,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         identity: Option<crate::pad::OwnedIdentity>,
         reason: FailReason,
     ) {
-        self.counters.failed = self.counters.failed.saturating_add(1);
+        self.desk.counters.failed = self.desk.counters.failed.saturating_add(1);
         if reason.is_authentication() {
-            self.counters.authentication_failed = self.counters.authentication_failed.saturating_add(1);
+            self.desk.counters.authentication_failed =
+                self.desk.counters.authentication_failed.saturating_add(1);
         }
         let peer = match (sa.established(), self.handshake_of(sa)) {
             (Some(established), _) => Some(established.peer),

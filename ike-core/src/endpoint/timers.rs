@@ -43,7 +43,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Timer::Liveness => self.check_liveness(sa, now),
             Timer::Resume => create_child_sa::resume(self, slot, sa, now),
             // Its slot is taken out while a timer fires, so the successor waits for that.
-            Timer::Renew => self.due = self.children.of(slot).map(|child| child.inbound).next(),
+            Timer::Renew => self.desk.due = self.children.of(slot).map(|child| child.inbound).next(),
             Timer::Keepalive => {
                 self.outbox.keepalive(sa.path);
                 sa.timers.set(Timer::Keepalive, now + self.config.timing.keepalive);
@@ -68,7 +68,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
         if outstanding.tries < self.config.timing.tries {
             sa.window.send_again();
-            self.counters.retransmitted = self.counters.retransmitted.saturating_add(1);
+            self.desk.counters.retransmitted = self.desk.counters.retransmitted.saturating_add(1);
             self.outbox.message(sa.path, outstanding.buffer);
             self.await_answer(sa, now);
             return;

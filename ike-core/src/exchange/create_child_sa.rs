@@ -46,7 +46,7 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
             child.renewal_owed = false;
             Aim::successor(child)
         }
-        None => match endpoint.wants.take(slot) {
+        None => match endpoint.desk.wants.take(slot) {
             Some(wanted) => Aim::New(wanted),
             None => return,
         },
@@ -71,7 +71,7 @@ fn put_off<C: Crypto, R: TryCryptoRng>(
             }
         }
         // When there is no room, the packet that asked for it asks again.
-        Aim::New(wanted) => _ = endpoint.wants.note(slot, wanted),
+        Aim::New(wanted) => _ = endpoint.desk.wants.note(slot, wanted),
     }
     // Without randomness there is no jitter, but there is still another try.
     let random = endpoint.random.try_next_u32().unwrap_or(0);

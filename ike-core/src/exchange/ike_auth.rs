@@ -140,7 +140,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         sk_d: agreed.keys.sk_d.clone(),
         is_full: false,
     });
-    endpoint.counters.established = endpoint.counters.established.saturating_add(1);
+    endpoint.desk.counters.established = endpoint.desk.counters.established.saturating_add(1);
     endpoint.outbox.event(Event::Established(output::Established {
         spis: sa.spis,
         role: sa.role,

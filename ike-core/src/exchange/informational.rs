@@ -110,7 +110,7 @@ fn named<C: Crypto, R>(
 
 /// Whether an IKE SA has no Child SA and is not about to get one.
 pub(super) fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16) -> bool {
-    !endpoint.wants.has_any(slot) && !endpoint.children.has_any(slot)
+    !endpoint.desk.wants.has_any(slot) && !endpoint.children.has_any(slot)
 }
 
 /// The peer ended the IKE SA and has our answer; it stays a while only to repeat it.

@@ -15,7 +15,7 @@ const REPLAY: Duration = Duration::from_secs(1);
 const LAST: u32 = u32::MAX - 1;
 
 /// Both directions of one IKE SA.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Window {
     next_request: u32,
     outstanding: Option<Outstanding>,
@@ -24,7 +24,7 @@ pub(crate) struct Window {
 }
 
 /// Our request that waits for its answer.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Outstanding {
     /// Its Message ID.
     pub(crate) id: u32,
@@ -37,7 +37,7 @@ pub(crate) struct Outstanding {
 }
 
 /// What a request of ours asks.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Purpose {
     /// IKE_SA_INIT or IKE_AUTH, as the state says.
     Handshake,
@@ -52,7 +52,7 @@ pub(crate) enum Purpose {
 }
 
 /// The peer's last request and what we said to it.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 struct Answered {
     fingerprint: Fingerprint,
     response: BufferId,
@@ -60,7 +60,7 @@ struct Answered {
 }
 
 /// What tells a retransmission from another message: the end of the datagram, its ICV.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Fingerprint {
     length: usize,
     end: [u8; 16],

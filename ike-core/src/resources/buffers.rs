@@ -1,6 +1,7 @@
 //! A pool of message buffers. A buffer is in use, free, or merely kept: its message was sent and may
 //! be asked for again, until somebody else needs the room; the longest kept goes first.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use esp_engine::time::Instant;
@@ -11,14 +12,19 @@ use super::MESSAGE;
 const MARKER: usize = 4;
 
 /// Names a buffer until it is released or reclaimed; afterwards it names nothing.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct BufferId {
     index: u8,
     generation: u16,
 }
 
+impl Hash for BufferId {
+    /// Which buffer a message lies in says nothing; what is in them is compared as a whole.
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// Room for one message behind a marker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Buffer {
     octets: [u8; MARKER + MESSAGE],
     length: u16,
@@ -26,8 +32,8 @@ pub(crate) struct Buffer {
     usage: Usage,
 }
 
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Usage {
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Usage {
     Free,
     InUse,
     Kept(Instant),
@@ -36,6 +42,13 @@ enum Usage {
 impl Buffer {
     pub(crate) const fn new() -> Self {
         Self { octets: [0; MARKER + MESSAGE], length: 0, generation: 0, usage: Usage::Free }
+    }
+
+    /// What lies in it for whom; a free one holds nothing.
+    #[cfg(feature = "explore")]
+    pub(super) fn content(&self) -> (Usage, &[u8]) {
+        let length = if self.usage == Usage::Free { 0 } else { usize::from(self.length) };
+        (self.usage, self.octets.get(MARKER..).and_then(|octets| octets.get(..length)).unwrap_or_default())
     }
 }
 

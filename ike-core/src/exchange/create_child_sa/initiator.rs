@@ -172,7 +172,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
             // The peer has installed what we refuse.
             endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
             if let Aim::New(wanted) = creating.aim {
-                endpoint.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
+                endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
             }
             endpoint.fail(sa, None, reason);
         }
@@ -235,7 +235,7 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
     };
     child::install(endpoint, slot, sa, &making, &proven(established), agreement);
     match creating.aim {
-        Aim::New(wanted) => endpoint.setbacks.succeeded(wanted.policy, sa.path.remote.ip()),
+        Aim::New(wanted) => endpoint.desk.setbacks.succeeded(wanted.policy, sa.path.remote.ip()),
         Aim::Successor { of, .. } if is_redundant => {
             endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
             supersede(endpoint, of, Stage::Replaced);
@@ -275,12 +275,12 @@ fn refused<C: Crypto, R: TryCryptoRng>(
             endpoint.children.advance(slot, &[of.get()], Stage::Removed);
             let wanted = Wanted { policy: *policy, packet: None, like: None };
             // When there is no room, the next packet asks for it.
-            let _ = endpoint.wants.note(slot, wanted);
+            let _ = endpoint.desk.wants.note(slot, wanted);
         }
         Aim::Successor { of, .. } => {
             endpoint.fail(sa, None, reason);
             // What this IKE SA cannot bring, another one may (RFC 7296 §2.8.3).
-            endpoint.due = Some(*of);
+            endpoint.desk.due = Some(*of);
         }
         Aim::New(wanted) => {
             if kind == NotifyType::NO_ADDITIONAL_SAS
@@ -288,7 +288,7 @@ fn refused<C: Crypto, R: TryCryptoRng>(
             {
                 established.is_full = true;
             } else {
-                endpoint.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
+                endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
             }
             endpoint.fail(sa, None, reason);
         }

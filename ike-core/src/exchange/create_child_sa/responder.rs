@@ -210,7 +210,7 @@ fn exchange_keys<C: Crypto, R: TryCryptoRng>(
     group: Group,
     ke: &KeView<'_>,
 ) -> Result<Fresh, Refusal> {
-    endpoint.counters.key_exchanges = endpoint.counters.key_exchanges.saturating_add(1);
+    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
     let exchange = endpoint
         .crypto
         .generate(group, &mut endpoint.random)

@@ -207,7 +207,7 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
             {
                 Ok(agreement) => {
                     child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
-                    endpoint.setbacks.succeeded(want.policy, want.path.remote.ip());
+                    endpoint.desk.setbacks.succeeded(want.policy, want.path.remote.ip());
                     if let Some(replaced) = want.replaces {
                         endpoint.retire(replaced, now);
                     }
@@ -223,10 +223,10 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     };
     if reason == SINGLE_PAIR && want.packet.is_some() && !want.single_pair {
         endpoint.children.withdraw(inbound);
-        endpoint.again = Some(Want { single_pair: true, ..*want });
+        endpoint.desk.again = Some(Want { single_pair: true, ..*want });
         return;
     }
-    endpoint.setbacks.failed(want.policy, want.path.remote.ip(), now);
+    endpoint.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
     endpoint.fail(sa, Some(proven.identity.clone()), reason);
     if is_made {
         // The peer has installed what we refuse.

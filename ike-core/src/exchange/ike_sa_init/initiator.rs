@@ -206,7 +206,7 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         return Err(Discarded::BadNonce);
     }
     let peer_nonce = heapless::Vec::from_slice(nonce.data()).map_err(|_| Discarded::BadNonce)?;
-    endpoint.counters.key_exchanges = endpoint.counters.key_exchanges.saturating_add(1);
+    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
     let secret = init.exchange.clone().agree(ke.data).map_err(|_| Discarded::BadKeyExchange)?;
     let spis = IkeSpis { responder: responder.0, ..sa.spis };
     let nonces = Nonces { initiator: &init.nonce, responder: nonce.data() };

@@ -137,10 +137,11 @@ fn check_cookie<C: Crypto, R: TryCryptoRng>(
         Request { nonce: nonce.data(), source: path.remote.ip(), spi: message.header.initiator_spi.0 };
     let timing = &endpoint.config.timing;
     let shown = payloads.notify(NotifyType::COOKIE).map(|notify| notify.data);
-    if shown.is_some_and(|shown| endpoint.cookies.check(&endpoint.crypto, timing, now, request, shown)) {
+    if shown.is_some_and(|shown| endpoint.desk.cookies.check(&endpoint.crypto, timing, now, request, shown)) {
         return Ok(());
     }
     let cookie = endpoint
+        .desk
         .cookies
         .make(&endpoint.crypto, &mut endpoint.random, timing, now, request)
         .map_err(|_| Discarded::NoRandom)?;
@@ -166,7 +167,7 @@ fn compute<C: Crypto, R: TryCryptoRng>(
     if ke.data.len() != suite.group.public_length() {
         return Err(Discarded::BadKeyExchange);
     }
-    endpoint.counters.key_exchanges = endpoint.counters.key_exchanges.saturating_add(1);
+    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
     let exchange =
         endpoint.crypto.generate(suite.group, &mut endpoint.random).map_err(|_| Discarded::NoRandom)?;
     let secret = exchange.clone().agree(ke.data).map_err(|_| Discarded::BadKeyExchange)?;

@@ -1,0 +1,39 @@
+//! What belongs to no IKE SA.
+
+use esp_engine::sa::Spi;
+
+use crate::cookie::Cookies;
+use crate::counters::Counters;
+use crate::handshake::Want;
+use crate::setback::Setbacks;
+use crate::wants::Wants;
+
+/// State of the endpoint as a whole.
+#[derive(Debug)]
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
+pub(crate) struct Desk {
+    pub(crate) cookies: Cookies,
+    pub(crate) counters: Counters,
+    pub(crate) setbacks: Setbacks,
+    pub(crate) wants: Wants,
+    /// The Child SA whose successor a timer asks for.
+    pub(crate) due: Option<Spi>,
+    /// What is to be begun when the present input is dealt with.
+    pub(crate) again: Option<Want>,
+    /// Nothing new begins any more.
+    pub(crate) shutting_down: bool,
+}
+
+impl Desk {
+    pub(crate) const fn new() -> Self {
+        Self {
+            cookies: Cookies::new(),
+            counters: Counters::new(),
+            setbacks: Setbacks::new(),
+            wants: Wants::new(),
+            due: None,
+            again: None,
+            shutting_down: false,
+        }
+    }
+}
