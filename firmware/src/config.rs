@@ -355,6 +355,7 @@ enum PrfWords {
 enum GroupWords {
     Curve25519,
     P256,
+    Modp2048,
 }
 
 /// Durations, in milliseconds or seconds as named.

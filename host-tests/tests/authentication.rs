@@ -10,7 +10,7 @@ use esp_engine::spd::{Action, Level};
 use host_tests::pair::Pair;
 use host_tests::parties::{self, A, A_KEY, B, B_KEY, BTNS, leak_all};
 use ike_core::config::{Config, IkePolicy, Peer, Suite};
-use ike_core::crypto::{Prf, PrivateKey};
+use ike_core::crypto::{Group, Prf, PrivateKey};
 use ike_core::error::{FailReason, Mismatch, Transform};
 use ike_core::output::Method;
 use ike_core::pad::{Authentication, Claim, Identity, Matcher, PeerId};
@@ -84,6 +84,22 @@ fn every_prf_makes_an_sa() {
         let pair = run(a, b);
         assert_stands(&pair, Level::Shared, Method::SharedKey);
         assert_eq!(pair.a.established()[0].suite, with(prf));
+    }
+}
+
+/// RFC 3526 §3: the group that RFC 8247 §2.4 wants of everybody, also when the responder asks for it
+/// (RFC 7296 §1.2).
+#[test]
+fn modp_2048_makes_an_sa() {
+    const MODP: Suite = Suite { group: Group::Modp2048, ..Suite::FAST_SOFTWARE };
+    for (offered, datagrams) in [(&[MODP][..], 4), (&[Suite::HARDWARE_AES, MODP], 6)] {
+        let (mut a, mut b) = (parties::a(), parties::b());
+        a.suites = offered;
+        b.suites = &[MODP];
+        let pair = run(a, b);
+        assert_stands(&pair, Level::Pinned, Method::Ed25519);
+        assert_eq!(pair.a.established()[0].suite, MODP);
+        assert_eq!(pair.link.sent(), datagrams);
     }
 }
 

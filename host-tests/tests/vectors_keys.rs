@@ -16,7 +16,7 @@ fn octets(from: u8) -> [u8; 32] {
 }
 
 fn shared() -> SharedSecret {
-    SharedSecret::new(array("c74950607a12327f3204d94b6825bfb068b7f8319a9e3708ed3d43ce8130c950"))
+    SharedSecret::new(array::<32>("c74950607a12327f3204d94b6825bfb068b7f8319a9e3708ed3d43ce8130c950"))
 }
 
 fn raw(algorithm: Algorithm, text: &str) -> RawKey {
@@ -64,7 +64,7 @@ fn first_ike_sa_and_first_child_sa() {
 /// What a CREATE_CHILD_SA exchange brings: another secret, nonces of other lengths.
 fn create_child_sa() -> (SharedSecret, Vec<u8>, Vec<u8>) {
     let secret = "d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de";
-    (SharedSecret::new(array(secret)), (0x40..0x50).collect(), (0x60..0x90).collect())
+    (SharedSecret::new(array::<32>(secret)), (0x40..0x50).collect(), (0x60..0x90).collect())
 }
 
 /// RFC 7296 §2.18: SKEYSEED from the old SK_d, the rest from new nonces and new SPIs.

@@ -9,7 +9,7 @@ use core::hash::{Hash, Hasher};
 use esp_engine::crypto::Cipher;
 use rand_core::TryCryptoRng;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 mod key;
 #[cfg(feature = "software")]
@@ -23,10 +23,10 @@ pub use key::{KeyKind, PrivateKey, PublicKey};
 pub const MAX_PRF: usize = 64;
 
 /// Octets of the longest public value in a KE payload.
-pub const MAX_PUBLIC_VALUE: usize = 64;
+pub const MAX_PUBLIC_VALUE: usize = 256;
 
 /// Octets of the longest secret that a key exchange yields.
-pub const MAX_SHARED_SECRET: usize = 32;
+pub const MAX_SHARED_SECRET: usize = 256;
 
 /// Octets of a signature: `R | S` for Ed25519 (RFC 8032 §5.1.6), `r | s` for ECDSA P-256 (RFC 4754 §7).
 pub const SIGNATURE: usize = 64;
@@ -90,8 +90,9 @@ pub trait KeyExchange: Clone + ZeroizeOnDrop {
     /// The shared secret, as it enters SKEYSEED and KEYMAT.
     ///
     /// # Errors
-    /// [`BadPublicValue`] when `peer` has the wrong length or fails the tests of RFC 6989 §2.3 (P-256:
-    /// on the curve) or RFC 8031 §3.2 (Curve25519: the result must not be zero).
+    /// [`BadPublicValue`] when `peer` has the wrong length or fails the tests of RFC 6989 §2.1 (MODP:
+    /// 1 < r < p - 1) or §2.3 (P-256: on the curve), or RFC 8031 §3.2 (Curve25519: the result must not
+    /// be zero).
     fn agree(self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue>;
 }
 
@@ -149,6 +150,8 @@ impl Prf {
 /// Groups of the key exchange (RFC 7296 §3.3.2, transform type 4).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Group {
+    /// 2048-bit MODP group (RFC 3526 §3): values as long as the modulus.
+    Modp2048,
     /// 256-bit random ECP group, NIST P-256 (RFC 5903): public value `x | y`, secret `x`.
     P256,
     /// Curve25519 (RFC 8031).
@@ -159,6 +162,7 @@ impl Group {
     /// The group with this transform identifier; `None` when it is not known here.
     pub const fn from_id(id: u16) -> Option<Self> {
         match id {
+            14 => Some(Self::Modp2048),
             19 => Some(Self::P256),
             31 => Some(Self::Curve25519),
             _ => None,
@@ -168,6 +172,7 @@ impl Group {
     /// The transform identifier.
     pub const fn id(self) -> u16 {
         match self {
+            Self::Modp2048 => 14,
             Self::P256 => 19,
             Self::Curve25519 => 31,
         }
@@ -176,6 +181,7 @@ impl Group {
     /// Octets of its public values.
     pub const fn public_length(self) -> usize {
         match self {
+            Self::Modp2048 => 256,
             Self::P256 => 64,
             Self::Curve25519 => 32,
         }
@@ -253,17 +259,23 @@ impl fmt::Debug for PrfOutput {
 
 /// What a key exchange yields, `g^ir` of RFC 7296. Wipes itself when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SharedSecret([u8; MAX_SHARED_SECRET]);
+pub struct SharedSecret {
+    octets: [u8; MAX_SHARED_SECRET],
+    length: u16,
+}
 
 impl SharedSecret {
     /// Of a group whose secrets have this length, in network order.
-    pub const fn new(octets: [u8; MAX_SHARED_SECRET]) -> Self {
-        Self(octets)
+    pub fn new<const N: usize>(secret: [u8; N]) -> Self {
+        const { assert!(N <= MAX_SHARED_SECRET) };
+        let mut octets = [0; MAX_SHARED_SECRET];
+        octets.iter_mut().zip(Zeroizing::new(secret).iter()).for_each(|(to, from)| *to = *from);
+        Self { octets, length: N as u16 }
     }
 
     /// As it enters the key derivation.
-    pub const fn octets(&self) -> &[u8] {
-        &self.0
+    pub fn octets(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or(&self.octets)
     }
 }
 

@@ -58,6 +58,7 @@ fn of_established(established: &Established) -> Vec<String> {
         let group = match established.suite.group {
             Group::Curve25519 => "Curve25519",
             Group::P256 => "P-256",
+            Group::Modp2048 => "MODP-2048",
         };
         let Suite { ike, prf, .. } = established.suite;
         words.push(format!("IKE SA: {}, {}, {group}", of_algorithm(ike), of_prf(prf)));

@@ -155,12 +155,13 @@ mod tests {
         for kind in [KeyKind::Ed25519, KeyKind::EcdsaP256] {
             assert_eq!(PrivateKey::generate(&Software, kind, &mut Broken).err(), Some(RngFailure));
         }
-        for group in [Group::P256, Group::Curve25519] {
+        for group in [Group::Modp2048, Group::P256, Group::Curve25519] {
             assert_eq!(Software.generate(group, &mut Broken).err(), Some(RngFailure));
         }
     }
 
-    /// 0 and 2^256 - 1 are no scalars of P-256 (FIPS 186-5 §A.2); the search for one ends.
+    /// 0 and 2^256 - 1 are no scalars of P-256 (FIPS 186-5 §A.2); the search for one ends. 0 is no exponent
+    /// of a MODP group either.
     #[test]
     fn a_stuck_source_yields_no_p256_key() {
         use crate::crypto::Group;
@@ -169,5 +170,6 @@ mod tests {
             assert_eq!(key.err(), Some(RngFailure));
             assert_eq!(Software.generate(Group::P256, &mut Stuck(octet)).err(), Some(RngFailure));
         }
+        assert_eq!(Software.generate(Group::Modp2048, &mut Stuck(0)).err(), Some(RngFailure));
     }
 }

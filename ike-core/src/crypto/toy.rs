@@ -93,7 +93,7 @@ impl KeyExchange for ToyExchange {
             return Err(BadPublicValue);
         }
         let sum = self.secret.wrapping_add(counter);
-        Ok(SharedSecret::new(Checksum::of(b"shared").update(&sum.to_be_bytes()).octets()))
+        Ok(SharedSecret::new(Checksum::of(b"shared").update(&sum.to_be_bytes()).octets::<32>()))
     }
 }
 

@@ -1,0 +1,81 @@
+//! Key exchange (RFC 8031, RFC 5903, RFC 3526).
+
+use x25519_dalek::StaticSecret;
+use zeroize::ZeroizeOnDrop;
+
+use super::curve::{p256_octets, p256_point};
+use super::modp;
+use crate::crypto::{BadPublicValue, Group, KeyExchange, PublicValue, SharedSecret};
+
+/// Our half of a key exchange.
+#[derive(Clone)]
+pub enum SoftwareExchange {
+    /// Group 31.
+    Curve25519(StaticSecret),
+    /// Group 19.
+    P256(p256::SecretKey),
+    /// Group 14.
+    Modp2048(modp::Exponent),
+}
+
+impl SoftwareExchange {
+    /// With a chosen secret, for known answers; `None` when the octets are no scalar of the group.
+    pub fn new(group: Group, secret: &[u8; 32]) -> Option<Self> {
+        match group {
+            Group::Curve25519 => Some(Self::Curve25519(StaticSecret::from(*secret))),
+            Group::P256 => p256::SecretKey::from_slice(secret).ok().map(Self::P256),
+            Group::Modp2048 => modp::Exponent::new(secret).map(Self::Modp2048),
+        }
+    }
+}
+
+impl KeyExchange for SoftwareExchange {
+    fn group(&self) -> Group {
+        match self {
+            Self::Curve25519(_) => Group::Curve25519,
+            Self::P256(_) => Group::P256,
+            Self::Modp2048(_) => Group::Modp2048,
+        }
+    }
+
+    fn public(&self) -> PublicValue {
+        match self {
+            Self::Curve25519(secret) => {
+                x25519_dalek::PublicKey::from(secret).to_bytes().into_iter().collect()
+            }
+            Self::P256(secret) => p256_octets(&secret.public_key()).into_iter().collect(),
+            Self::Modp2048(exponent) => exponent.public(),
+        }
+    }
+
+    fn agree(self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue> {
+        match &self {
+            Self::Curve25519(secret) => {
+                let peer = <[u8; 32]>::try_from(peer).map_err(|_| BadPublicValue)?;
+                let shared = secret.diffie_hellman(&peer.into());
+                // A point of small order: the result would not depend on our secret.
+                if !shared.was_contributory() {
+                    return Err(BadPublicValue);
+                }
+                Ok(SharedSecret::new(shared.to_bytes()))
+            }
+            Self::P256(secret) => {
+                let octets = <&[u8; 64]>::try_from(peer).map_err(|_| BadPublicValue)?;
+                let peer = p256_point(octets).ok_or(BadPublicValue)?;
+                let shared = p256::ecdh::diffie_hellman(secret.to_nonzero_scalar(), peer.as_affine());
+                Ok(SharedSecret::new((*shared.raw_secret_bytes()).into()))
+            }
+            Self::Modp2048(exponent) => exponent.agree(peer),
+        }
+    }
+}
+
+impl ZeroizeOnDrop for SoftwareExchange {}
+
+/// That what is inside wipes itself, as it promises: it depends on features of the crates.
+const fn wipes_itself<T: ZeroizeOnDrop>() {}
+const _: () = {
+    wipes_itself::<StaticSecret>();
+    wipes_itself::<p256::SecretKey>();
+    wipes_itself::<modp::Exponent>();
+};
