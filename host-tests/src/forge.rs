@@ -89,6 +89,42 @@ pub fn sealed_text(keys: &IkeKeys, header: &Header, first: PayloadType, text: &[
     [&message[..], &iv, &body, &icv].concat()
 }
 
+/// One of the fragments of a message, by number and total; they may be impossible ones.
+pub fn fragment(
+    keys: &IkeKeys,
+    header: &Header,
+    first: PayloadType,
+    (number, total): (u16, u16),
+    text: &[u8],
+) -> Vec<u8> {
+    let length = 8 + 8 + text.len() + 1 + 16;
+    let all = u32::try_from(Header::LENGTH + length).expect("short");
+    let mut message = Header { next_payload: PayloadType::SKF, ..*header }.octets(all).to_vec();
+    message.extend([first.0, 0]);
+    message.extend(u16::try_from(length).expect("short").to_be_bytes());
+    message.extend(number.to_be_bytes());
+    message.extend(total.to_be_bytes());
+    let (mut iv, mut icv) = ([0; 8], [0; 16]);
+    let mut body = [text, &[0]].concat();
+    let cipher = SkCipher::new(key_of(keys, header)).expect("known");
+    let counter = COUNTER + (u64::from(total) << 16) + u64::from(number);
+    cipher.seal(counter, Associated::Message(&message), &mut iv, &mut body, &mut icv);
+    [&message[..], &iv, &body, &icv].concat()
+}
+
+/// A sealed message cut into this many fragments.
+pub fn cut(keys: &IkeKeys, datagram: &[u8], total: u16) -> Vec<Vec<u8>> {
+    let (header, first, text) = opened(keys, datagram);
+    let chunk = text.len().div_ceil(usize::from(total));
+    let pieces = (1..=total).map(|number| {
+        let start = (usize::from(number) - 1) * chunk;
+        let piece = &text[start.min(text.len())..(start + chunk).min(text.len())];
+        let first = if number == 1 { first } else { PayloadType::NONE };
+        fragment(keys, &header, first, (number, total), piece)
+    });
+    pieces.collect()
+}
+
 /// What a sealed message says: header, type of the first payload, payloads.
 pub fn opened(keys: &IkeKeys, datagram: &[u8]) -> (Header, PayloadType, Vec<u8>) {
     let mut octets = datagram.to_vec();

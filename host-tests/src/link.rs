@@ -82,6 +82,8 @@ pub struct Link {
     pub nat_of_a: Option<NatBox>,
     /// A NAT in front of B.
     pub nat_of_b: Option<NatBox>,
+    /// Longer IP datagrams are lost, and nobody is told.
+    pub mtu: usize,
     /// Nothing passes.
     pub cut: bool,
     rng: ChaCha8Rng,
@@ -99,6 +101,7 @@ impl Link {
             script: Vec::new(),
             nat_of_a: None,
             nat_of_b: None,
+            mtu: usize::MAX,
             cut: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
             sent: 0,
@@ -117,7 +120,12 @@ impl Link {
         let number = self.sent;
         self.sent += 1;
         let scripted = self.script.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
-        let fault = if self.cut { Some(Fault::Drop) } else { scripted.or_else(|| self.draw()) };
+        let ip = if path.remote.is_ipv4() { 20 } else { 40 };
+        let fault = if self.cut || datagram.len() + 8 + ip > self.mtu {
+            Some(Fault::Drop)
+        } else {
+            scripted.or_else(|| self.draw())
+        };
         let mut datagram = datagram.to_vec();
         let Some(path) = self.translate(now, direction, path) else {
             return Some(Fault::Drop);

@@ -109,20 +109,6 @@ fn empty_request_for_a_child_sa_ends_the_sa() {
     assert!(pair.b.installed.is_empty());
 }
 
-/// RFC 7383 §2.4: fragments are for those who negotiated them.
-#[test]
-fn fragments_are_dropped() {
-    let (mut pair, keys) = standing();
-    let header = forge::header(&keys, ExchangeType::INFORMATIONAL, FROM_A, 2);
-    let mut fragment = forge::sealed(&keys, &header, |_| Ok(()));
-    fragment[16] = PayloadType::SKF.0;
-    fragment[35] = 1;
-    fragment[33] = 1;
-    fragment[32] = 0;
-    fragment[34] = 0;
-    assert_eq!(give(&mut pair, to_b(), &fragment), Err(Discarded::UnexpectedExchange));
-}
-
 /// RFC 7296 §2.21.1: an error without protection ends nothing that stands.
 #[test]
 fn unprotected_message_for_a_standing_sa_is_a_hint() {

@@ -137,6 +137,9 @@ pub struct Timing {
     pub child: Lifetime,
     /// Interval of NAT keepalives (RFC 3948 §4); zero sends none.
     pub keepalive: Duration,
+    /// Octets of the longest IP datagram that a message leaves in whole; a longer one leaves in fragments, and
+    /// in smaller ones when they are not answered (RFC 7383 §2.5.1). Zero neither sends nor takes any.
+    pub datagram: u16,
 }
 
 impl Timing {
@@ -158,6 +161,7 @@ impl Timing {
             hard: Limits { time: Duration::from_secs(3600), octets: 0, packets: 1 << 48 },
         },
         keepalive: Duration::from_secs(20),
+        datagram: 1280,
     };
 }
 

@@ -4,7 +4,7 @@
 use crate::error::Discarded;
 
 /// How often each thing happened since the endpoint was made.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Counters {
     discarded: [u32; Discarded::ALL.len()],
     /// Datagrams that are no IKE message or whose payloads are none.
@@ -23,6 +23,12 @@ pub struct Counters {
     pub authentication_failed: u32,
     /// Shared secrets computed: what a flood makes us pay for.
     pub key_exchanges: u32,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Counters {

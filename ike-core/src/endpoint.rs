@@ -19,7 +19,7 @@ use crate::outbox::{Outbox, Queued};
 use crate::output::{Event, Output, Path, SaStatus};
 use crate::pad::{Authentication, PeerId};
 use crate::random::Random;
-use crate::resources::{Buffers, Desk, Resources};
+use crate::resources::{Buffers, Desk, Draft, Reassemblies, Resources};
 
 mod begin;
 mod children;
@@ -41,6 +41,8 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) handshakes: &'r mut [Option<Handshake<C>>],
     pub(crate) children: Children<'r>,
     pub(crate) buffers: Buffers<'r>,
+    pub(crate) reassemblies: Reassemblies<'r>,
+    pub(crate) draft: &'r mut Draft,
     pub(crate) outbox: &'r mut Outbox,
     pub(crate) desk: &'r mut Desk,
 }
@@ -55,9 +57,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const HANDSHAKES: usize,
         const CHILD_SAS: usize,
         const BUFFERS: usize,
+        const REASSEMBLIES: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
@@ -75,18 +78,25 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const HANDSHAKES: usize,
         const CHILD_SAS: usize,
         const BUFFERS: usize,
+        const REASSEMBLIES: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
         Self::over(config, resources, crypto, rng)
     }
 
-    fn over<const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>(
+    fn over<
+        const IKE_SAS: usize,
+        const HANDSHAKES: usize,
+        const CHILD_SAS: usize,
+        const BUFFERS: usize,
+        const REASSEMBLIES: usize,
+    >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
@@ -117,6 +127,8 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             handshakes: &mut resources.handshakes,
             children: Children::new(&mut resources.children),
             buffers: Buffers::new(&mut resources.buffers),
+            reassemblies: Reassemblies::new(&mut resources.reassemblies, config.timing.half_open),
+            draft: &mut resources.draft,
             outbox: &mut resources.outbox,
             desk: &mut resources.desk,
         })
@@ -216,9 +228,12 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     pub fn poll_output(&mut self) -> Output<'_> {
         match self.outbox.pop() {
             Some(Queued::Event(event)) => return Output::Event(event),
-            Some(Queued::Message(path, buffer)) => {
+            Some(Queued::Message(path, buffer, number)) => {
+                if self.buffers.fragment(buffer, number + 1).is_some() {
+                    self.outbox.first(Queued::Message(path, buffer, number + 1));
+                }
                 let marker = path.local.port() == ENCAPSULATED;
-                let datagram = self.buffers.datagram(buffer, marker).unwrap_or(&[]);
+                let datagram = self.buffers.datagram(buffer, number, marker).unwrap_or(&[]);
                 return Output::Transmit { path, datagram };
             }
             Some(Queued::Keepalive(path)) => return Output::Transmit { path, datagram: &[0xFF] },

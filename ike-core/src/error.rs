@@ -54,6 +54,12 @@ discarded! {
     RetransmissionLimit => "retransmitted too often",
     /// The integrity check of the SK payload failed.
     Forged => "integrity check failed",
+    /// A fragment although we did not agree on fragments (RFC 7383 §2.4).
+    FragmentNotNegotiated => "fragment without agreement on fragments",
+    /// A fragment that is there already, or of a set that a finer one took the place of (RFC 7383 §2.6).
+    FragmentAgain => "fragment that is there already",
+    /// More fragments, or more octets in them, than are put together.
+    TooManyFragments => "message in fragments is too long",
     /// An IKE_SA_INIT message longer than a message buffer.
     TooLong => "message longer than a buffer",
     /// No place for another IKE SA or handshake.

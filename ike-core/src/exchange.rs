@@ -17,7 +17,7 @@ use crate::ike_sa::{IkeSa, State, cipher_keys};
 use crate::output::Path;
 use crate::resources::BufferId;
 use crate::wire::code_point::ExchangeType;
-use crate::wire::encrypted::{Encrypted, EncryptedWriter, OpenError};
+use crate::wire::encrypted::{Encrypted, OpenError};
 use crate::wire::header::{Header, Message};
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
@@ -25,6 +25,7 @@ use crate::wire::writer::Writer;
 use crate::wire::{Malformed, NoSpace};
 
 pub(crate) mod create_child_sa;
+pub(crate) mod fragment;
 pub(crate) mod ike_auth;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
@@ -52,13 +53,26 @@ pub(crate) fn handle_protected<C: Crypto, R: TryCryptoRng>(
     let keys = keys(endpoint, sa).ok_or(Discarded::WrongState)?;
     check_exchange(endpoint, sa, header.exchange, header.flags.response)?;
     let encrypted = Encrypted::find(&message)?.ok_or(Discarded::Hint)?;
-    if encrypted.fragment.is_some() {
-        return Err(Discarded::UnexpectedExchange);
+    let cipher = C::Cipher::new(&keys.inbound).map_err(|_| Discarded::WrongState)?;
+    if let Some(fragment) = encrypted.fragment {
+        return fragment::gather(endpoint, slot, sa, now, path, octets, (encrypted, fragment), &cipher);
     }
     let fingerprint = Fingerprint::of(octets);
-    let cipher = C::Cipher::new(&keys.inbound).map_err(|_| Discarded::WrongState)?;
-    let payloads = match encrypted.open(octets, &cipher) {
-        Ok(text) => Payloads::parse(encrypted.chain(&header, text)),
+    let text = open(sa, now, &encrypted, octets, &cipher)?;
+    let payloads = text.and_then(|text| Payloads::parse(encrypted.chain(&header, text)));
+    take(endpoint, slot, sa, now, Received { path, header, fingerprint, payloads })
+}
+
+/// Opens what came from the peer, who is thereby heard; the inner error is its own mistake.
+fn open<'m, C: Cipher>(
+    sa: &mut IkeSa,
+    now: Instant,
+    encrypted: &Encrypted,
+    octets: &'m mut [u8],
+    cipher: &C,
+) -> Result<Result<&'m [u8], Malformed>, Discarded> {
+    let text = match encrypted.open(octets, cipher) {
+        Ok(text) => Ok(text),
         Err(OpenError::Padding) => Err(Malformed::Padding),
         Err(OpenError::Truncated) => return Err(Malformed::EncryptedTruncated.into()),
         Err(OpenError::Forged) => return Err(Discarded::Forged),
@@ -66,8 +80,19 @@ pub(crate) fn handle_protected<C: Crypto, R: TryCryptoRng>(
     if let State::Established(established) | State::Closing(established, _) = &mut sa.state {
         established.heard = now;
     }
-    let received = Received { path, header, fingerprint, payloads };
-    let Some(moved) = followed(sa, &path) else {
+    Ok(text)
+}
+
+/// A whole message that proved genuine goes to its exchange; a peer that moved is followed
+/// (RFC 7296 §2.23).
+fn take<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: Received<'_>,
+) -> Result<(), Discarded> {
+    let Some(moved) = followed(sa, &received.path) else {
         return dispatch(endpoint, slot, sa, now, received);
     };
     let before = core::mem::replace(&mut sa.path, moved);
@@ -176,15 +201,8 @@ pub(crate) fn seal_with<C: Crypto, R>(
     header: &Header,
     payloads: impl FnOnce(&mut Writer<'_>) -> Result<(), NoSpace>,
 ) -> Option<BufferId> {
-    let cipher = C::Cipher::new(key).ok()?;
-    let buffer = endpoint.buffers.allocate()?;
-    let written = endpoint.buffers.room(buffer).and_then(|room| {
-        let mut writer = EncryptedWriter::new(room, header, key.algorithm()).ok()?;
-        payloads(writer.payloads()).ok()?;
-        Some(writer.seal(&cipher, sa.sealed).ok()?.len())
-    });
-    sa.sealed += 1;
-    keep_written(endpoint, buffer, written)
+    endpoint.draft.write(header, payloads).ok()?;
+    fragment::seal_draft(endpoint, sa, key, header, sa.fragmentation, 1)
 }
 
 fn keep_written<C: Crypto, R>(

@@ -18,6 +18,7 @@ use esp_engine::time::Instant;
 
 use crate::crypto::{Prf, PrfOutput};
 use crate::error::CloseReason;
+use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::keys::{IkeKeys, IkeSpis, Role};
 use crate::ike_sa::nat::Nat;
 use crate::ike_sa::timer::Timers;
@@ -27,6 +28,7 @@ use crate::pad::{OwnedIdentity, PeerId};
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::{Flags, Header, IkeSpi};
 
+pub(crate) mod fragmentation;
 pub mod keys;
 pub(crate) mod nat;
 pub(crate) mod procedure;
@@ -51,6 +53,7 @@ pub struct IkeSa {
     pub(crate) timers: Timers,
     /// Messages sealed under our key: the counter that its IVs are made of (RFC 5282 §3.1).
     pub(crate) sealed: u64,
+    pub(crate) fragmentation: Fragmentation,
     pub(crate) state: State,
 }
 
@@ -108,6 +111,7 @@ impl IkeSa {
             window: Window::default(),
             timers: Timers::default(),
             sealed: 0,
+            fragmentation: Fragmentation::Off,
             state: State::Gone,
         }
     }

@@ -20,8 +20,8 @@ const REPLY: usize = 80;
 #[expect(clippy::large_enum_variant, reason = "events are moved once, straight out of the endpoint")]
 pub(crate) enum Queued {
     Event(Event),
-    /// A message in a buffer.
-    Message(Path, BufferId),
+    /// A message in a buffer, from the fragment with this number on.
+    Message(Path, BufferId, u8),
     /// A NAT keepalive (RFC 3948 §4).
     Keepalive(Path),
 }
@@ -50,11 +50,16 @@ impl Outbox {
     }
 
     pub(crate) fn message(&mut self, path: Path, buffer: BufferId) {
-        let _ = self.queue.push_back(Queued::Message(path, buffer));
+        let _ = self.queue.push_back(Queued::Message(path, buffer, 0));
     }
 
     pub(crate) fn keepalive(&mut self, path: Path) {
         let _ = self.queue.push_back(Queued::Keepalive(path));
+    }
+
+    /// Puts the rest of what was popped back in front.
+    pub(crate) fn first(&mut self, rest: Queued) {
+        let _ = self.queue.push_front(rest);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Queued> {

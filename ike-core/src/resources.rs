@@ -9,19 +9,27 @@ use crate::outbox::Outbox;
 
 pub(crate) use buffers::{Buffer, BufferId, Buffers};
 pub(crate) use desk::Desk;
+pub(crate) use draft::Draft;
+pub(crate) use reassembly::{Of, Piece, Reassemblies, Reassembly};
 
 mod buffers;
 mod desk;
+mod draft;
 #[cfg(feature = "explore")]
 mod explore;
+mod reassembly;
 
-/// Octets of the longest message that is kept: an Ethernet frame's worth (RFC 7296 §2 wants 1,280).
+/// Octets of the longest datagram that is kept: an Ethernet frame's worth (RFC 7296 §2 wants 1,280).
 pub const MESSAGE: usize = 1472;
+
+/// Octets of the longest message that leaves or arrives in fragments (RFC 7296 §2 wants 3,000).
+pub const LONGEST: usize = 3072;
 
 /// Room for an endpoint's state.
 ///
 /// `CHILD_SAS` must be the number of places in the data plane's SA table, because the SPIs that we
-/// choose carry the slot. Three buffers serve one handshake.
+/// choose carry the slot. Three buffers serve one handshake, or more where messages are fragmented;
+/// `REASSEMBLIES` such messages can arrive at once.
 #[derive(Debug)]
 #[cfg_attr(feature = "explore", derive(Clone))]
 pub struct Resources<
@@ -30,17 +38,26 @@ pub struct Resources<
     const HANDSHAKES: usize,
     const CHILD_SAS: usize,
     const BUFFERS: usize,
+    const REASSEMBLIES: usize = 2,
 > {
     pub(crate) ike_sas: [Option<IkeSa>; IKE_SAS],
     pub(crate) handshakes: [Option<Handshake<C>>; HANDSHAKES],
     pub(crate) children: [Option<Child>; CHILD_SAS],
     pub(crate) buffers: [Buffer; BUFFERS],
+    pub(crate) reassemblies: [Reassembly; REASSEMBLIES],
+    pub(crate) draft: Draft,
     pub(crate) outbox: Outbox,
     pub(crate) desk: Desk,
 }
 
-impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
-    Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+impl<
+    C: Crypto,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const CHILD_SAS: usize,
+    const BUFFERS: usize,
+    const REASSEMBLIES: usize,
+> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
 {
     /// Empty; fit for a `static`.
     pub const fn new() -> Self {
@@ -49,6 +66,8 @@ impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: 
             handshakes: [const { None }; HANDSHAKES],
             children: [const { None }; CHILD_SAS],
             buffers: [const { Buffer::new() }; BUFFERS],
+            reassemblies: [const { Reassembly::new() }; REASSEMBLIES],
+            draft: Draft::new(),
             outbox: Outbox::new(),
             desk: Desk::new(),
         }
@@ -60,13 +79,21 @@ impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: 
         self.handshakes.iter_mut().for_each(|entry| *entry = None);
         self.children.iter_mut().for_each(|entry| *entry = None);
         self.buffers.iter_mut().for_each(|buffer| *buffer = Buffer::new());
+        self.reassemblies.iter_mut().for_each(|slot| *slot = Reassembly::new());
+        self.draft = Draft::new();
         self.outbox = Outbox::new();
         self.desk = Desk::new();
     }
 }
 
-impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
-    Default for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+impl<
+    C: Crypto,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const CHILD_SAS: usize,
+    const BUFFERS: usize,
+    const REASSEMBLIES: usize,
+> Default for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
 {
     fn default() -> Self {
         Self::new()

@@ -41,6 +41,9 @@ pub enum ConfigError {
     NobodyServes(PolicyId),
     /// A time or count that must not be zero is.
     Timing,
+    /// Datagrams so small that hardly anything fits beside the headers, or larger than an Ethernet frame
+    /// carries.
+    Datagram,
     /// The resources have no room for one IKE SA, handshake, Child SA or three messages, or for more
     /// than 65,535 of a kind.
     Resources,
@@ -61,6 +64,9 @@ impl Config<'_> {
         let timing = &self.timing;
         if timing.tries == 0 || timing.retransmission.is_zero() || timing.backoff_eighths < 8 {
             return Err(ConfigError::Timing);
+        }
+        if !matches!(timing.datagram, 0 | 256..=1500) {
+            return Err(ConfigError::Datagram);
         }
         for (id, entry) in self.entries() {
             self.check_entry(id, entry)?;

@@ -7,7 +7,7 @@ use rand_core::TryCryptoRng;
 use super::Endpoint;
 use crate::crypto::Crypto;
 use crate::error::Discarded;
-use crate::exchange::{self, ike_sa_init};
+use crate::exchange::{self, fragment, ike_sa_init};
 use crate::handshake::Handshake;
 use crate::ike_sa::keys::Role;
 use crate::ike_sa::nat::ENCAPSULATED;
@@ -18,6 +18,9 @@ use crate::wire::Malformed;
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::{Header, IkeSpi, Message};
 use crate::wire::notify::{NotifyType, NotifyView};
+
+/// A response that leaves again for this many times goes in smaller fragments.
+const REPLAYS_BEFORE_NARROWING: u8 = 2;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     pub(super) fn demultiplex(
@@ -75,7 +78,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if header.responder_spi != IkeSpi::ZERO || self.is_own_request(header.initiator_spi) {
             return Err(Discarded::BadSpi);
         }
-        if let Some(slot) = self.half_open_with(message.octets()) {
+        if let Some(slot) = self.half_open_with(message.octets()).and_then(|slot| u16::try_from(slot).ok()) {
             return self.replay(slot, now, path, octets.len());
         }
         ike_sa_init::responder::handle_request(self, now, path, &message)
@@ -137,7 +140,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         } else {
             match sa.window.check_request(header.message_id, octets) {
                 Request::New => {}
-                Request::Again(_) => return self.replay(usize::from(slot), now, path, octets.len()),
+                Request::Again(_) => return self.replay(slot, now, path, octets.len()),
+                // Cut anew, because our answer does not get through (RFC 7383 §2.6.1).
+                Request::Altered if fragment::is_first(octets) => return self.replay(slot, now, path, 0),
                 Request::Altered => return Err(Discarded::AlteredRetransmission),
                 Request::Outside => return Err(Discarded::WrongMessageId),
             }
@@ -174,19 +179,27 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     }
 
     /// The last response leaves again, to where its request came from now (RFC 7296 §2.1). Nobody can
-    /// use us to multiply octets: what is longer than its request leaves rarely.
-    fn replay(&mut self, slot: usize, now: Instant, path: Path, request: usize) -> Result<(), Discarded> {
-        let sa = self.sas.get_mut(slot).and_then(Option::as_mut).ok_or(Discarded::UnknownSpi)?;
-        let response = sa.window.last_response().ok_or(Discarded::ResponseForgotten)?;
-        let length = self.buffers.message(response).ok_or(Discarded::ResponseForgotten)?.len();
-        if self.buffers.is_stale(response, now, self.config.timing.response) {
-            return Err(Discarded::ResponseForgotten);
-        }
-        if !sa.window.replay(now, length > request) {
-            return Err(Discarded::RetransmissionLimit);
-        }
-        self.desk.counters.replayed = self.desk.counters.replayed.saturating_add(1);
-        self.outbox.message(path, response);
-        Ok(())
+    /// use us to multiply octets: what is longer than its request leaves rarely. If it does not seem to get
+    /// through, it leaves in smaller fragments (RFC 7383 §2.4).
+    fn replay(&mut self, slot: u16, now: Instant, path: Path, request: usize) -> Result<(), Discarded> {
+        self.with_sa(slot, |endpoint, sa| {
+            let mut response = sa.window.last_response().ok_or(Discarded::ResponseForgotten)?;
+            if endpoint.buffers.is_stale(response, now, endpoint.config.timing.response) {
+                return Err(Discarded::ResponseForgotten);
+            }
+            if !sa.window.replay(now, endpoint.buffers.length(response) > request) {
+                return Err(Discarded::RetransmissionLimit);
+            }
+            if sa.window.replays() >= REPLAYS_BEFORE_NARROWING
+                && let Some(narrowed) = fragment::narrow(endpoint, sa, response)
+            {
+                response = narrowed;
+                sa.window.replace_response(narrowed);
+                endpoint.buffers.keep(narrowed, now);
+            }
+            endpoint.desk.counters.replayed = endpoint.desk.counters.replayed.saturating_add(1);
+            endpoint.outbox.message(path, response);
+            Ok(())
+        })
     }
 }

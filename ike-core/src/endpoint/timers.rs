@@ -9,10 +9,14 @@ use rand_core::{TryCryptoRng, TryRng};
 use super::Endpoint;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
-use crate::exchange::{create_child_sa, ike_sa_init, informational};
+use crate::exchange::{create_child_sa, fragment, ike_sa_init, informational};
 use crate::handshake::{Handshake, MAX_RESTARTS, TRIES_BEFORE_RESTART, Want};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, State};
+use crate::resources::BufferId;
+
+/// Tries of a request after which it is sent in smaller fragments (RFC 7383 §2.5.2).
+const TRIES_BEFORE_NARROWING: u8 = 2;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Fires what is due of one IKE SA, as far as there is room for what it causes.
@@ -63,6 +67,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let Some(outstanding) = sa.window.outstanding().copied() else {
             return;
         };
+        if outstanding.tries >= TRIES_BEFORE_NARROWING && self.narrow(sa, outstanding.buffer, now) {
+            return;
+        }
         if self.restart(slot, sa, outstanding.tries, now) {
             return;
         }
@@ -84,6 +91,19 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             State::Closing(_, reason) => self.end(slot, sa, reason),
             State::Lingering | State::Concluded | State::Ended(..) | State::Gone => {}
         }
+    }
+
+    /// Sends an unanswered request anew in smaller fragments, which the path may carry.
+    fn narrow(&mut self, sa: &mut IkeSa, request: BufferId, now: Instant) -> bool {
+        let Some(narrowed) = fragment::narrow(self, sa, request) else {
+            return false;
+        };
+        sa.fragmentation = sa.fragmentation.narrowed();
+        sa.window.replace_request(narrowed);
+        self.desk.counters.retransmitted = self.desk.counters.retransmitted.saturating_add(1);
+        self.outbox.message(sa.path, narrowed);
+        self.await_answer(sa, now);
+        true
     }
 
     /// Begins a handshake anew when IKE_AUTH stays unanswered.

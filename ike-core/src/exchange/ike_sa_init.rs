@@ -1,13 +1,14 @@
 //! IKE_SA_INIT (RFC 7296 §1.2): algorithms, key exchange and nonces, in clear.
 //!
 //! ```text
-//! I ─▶ R   HDR(A,0) [N(COOKIE)] SA KE Nonce N(NAT_S) N(NAT_D) N(SIGNATURE_HASH_ALGORITHMS)
-//! R ─▶ I   HDR(A,B) SA KE Nonce N(NAT_S) N(NAT_D) CERTREQ N(SIGNATURE_HASH_ALGORITHMS)
+//! I ─▶ R   HDR(A,0) [N(COOKIE)] SA KE Nonce N(NAT_S) N(NAT_D) N(FRAGMENTATION) N(SIGNATURE_HASHES)
+//! R ─▶ I   HDR(A,B) SA KE Nonce N(NAT_S) N(NAT_D) CERTREQ [N(FRAGMENTATION)] N(SIGNATURE_HASHES)
 //! ```
 
 use crate::auth::{HashAlgorithms, SignatureHashes};
-use crate::config::Suite;
+use crate::config::{Suite, Timing};
 use crate::crypto::{Crypto, SharedSecret};
+use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::keys::{self, IkeKeys, IkeSpis, Nonces};
 use crate::wire::NoSpace;
 use crate::wire::code_point::CertEncoding;
@@ -40,6 +41,22 @@ fn hashes(payloads: &Payloads<'_>) -> SignatureHashes {
     let peer =
         payloads.notify(NotifyType::SIGNATURE_HASH_ALGORITHMS).and_then(|n| HashAlgorithms::parse(n.data));
     SignatureHashes { ours: HashAlgorithms::ALL, peer }
+}
+
+/// Says that we can put fragments together (RFC 7383 §2.3).
+fn write_fragmentation(timing: &Timing, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    if timing.datagram == 0 {
+        return Ok(());
+    }
+    NotifyView::new(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[]).write(writer)
+}
+
+/// Fragments are for those who both say that they can.
+fn fragmentation(timing: &Timing, payloads: &Payloads<'_>) -> Fragmentation {
+    match payloads.notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED) {
+        Some(_) if timing.datagram > 0 => Fragmentation::Into(timing.datagram),
+        _ => Fragmentation::Off,
+    }
 }
 
 /// Whether the peer asks for raw keys (RFC 7670 §3).

@@ -57,6 +57,7 @@ struct Answered {
     fingerprint: Fingerprint,
     response: BufferId,
     replayed: Option<Instant>,
+    replays: u8,
 }
 
 /// What tells a retransmission from another message: the end of the datagram, its ICV.
@@ -67,6 +68,14 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Of nothing.
+    pub(crate) const NONE: Self = Self { length: 0, end: [0; 16] };
+
+    /// Octets of the datagram.
+    pub(crate) const fn length(self) -> usize {
+        self.length
+    }
+
     pub(crate) fn of(message: &[u8]) -> Self {
         Self { length: message.len(), end: message.last_chunk().copied().unwrap_or_default() }
     }
@@ -107,7 +116,7 @@ impl Window {
     /// response before it, which is not needed any more.
     pub(crate) fn answer(&mut self, fingerprint: Fingerprint, response: BufferId) -> Option<BufferId> {
         self.expected = self.expected.saturating_add(1);
-        let answered = Answered { fingerprint, response, replayed: None };
+        let answered = Answered { fingerprint, response, replayed: None, replays: 0 };
         self.answered.replace(answered).map(|before| before.response)
     }
 
@@ -121,7 +130,20 @@ impl Window {
             return false;
         }
         answered.replayed = Some(now);
+        answered.replays = answered.replays.saturating_add(1);
         true
+    }
+
+    /// How often the last response left again.
+    pub(crate) fn replays(&self) -> u8 {
+        self.answered.map_or(0, |answered| answered.replays)
+    }
+
+    /// The last response has another form now.
+    pub(crate) fn replace_response(&mut self, response: BufferId) {
+        if let Some(answered) = &mut self.answered {
+            answered.response = response;
+        }
     }
 
     /// The last response, if there was one.
@@ -148,6 +170,14 @@ impl Window {
     pub(crate) fn send_again(&mut self) {
         if let Some(outstanding) = &mut self.outstanding {
             outstanding.tries = outstanding.tries.saturating_add(1);
+        }
+    }
+
+    /// The request has another form now, with tries of its own (RFC 7383 §2.5.2).
+    pub(crate) fn replace_request(&mut self, request: BufferId) {
+        if let Some(outstanding) = &mut self.outstanding {
+            outstanding.buffer = request;
+            outstanding.tries = 1;
         }
     }
 

@@ -1,5 +1,6 @@
-//! A pool of message buffers. A buffer is in use, free, or merely kept: its message was sent and may
-//! be asked for again, until somebody else needs the room; the longest kept goes first.
+//! A pool of datagram buffers. A message takes one, or a chain of them when it is fragmented; the first
+//! names it. It is in use, free, or merely kept: it was sent and may be asked for again, until somebody
+//! else needs the room; the longest kept goes first.
 
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
@@ -11,7 +12,7 @@ use super::MESSAGE;
 /// Octets of the non-ESP marker (RFC 7296 §3.1).
 const MARKER: usize = 4;
 
-/// Names a buffer until it is released or reclaimed; afterwards it names nothing.
+/// Names a message until it is released or reclaimed; afterwards it names nothing.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct BufferId {
     index: u8,
@@ -23,13 +24,17 @@ impl Hash for BufferId {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
-/// Room for one message behind a marker.
+/// Room for one datagram behind a marker.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer {
     octets: [u8; MARKER + MESSAGE],
     length: u16,
     generation: u16,
     usage: Usage,
+    /// Where the rest of the message is.
+    next: Option<u8>,
+    /// It is itself the rest of a message, and shares its fate.
+    is_rest: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -41,7 +46,8 @@ pub(super) enum Usage {
 
 impl Buffer {
     pub(crate) const fn new() -> Self {
-        Self { octets: [0; MARKER + MESSAGE], length: 0, generation: 0, usage: Usage::Free }
+        let octets = [0; MARKER + MESSAGE];
+        Self { octets, length: 0, generation: 0, usage: Usage::Free, next: None, is_rest: false }
     }
 
     /// What lies in it for whom; a free one holds nothing.
@@ -65,13 +71,27 @@ impl<'r> Buffers<'r> {
 
     /// A buffer for a peer that is known, or for a negotiation of ours.
     pub(crate) fn allocate(&mut self) -> Option<BufferId> {
-        let free = self.buffers.iter().position(|b| b.usage == Usage::Free);
-        let index = free.or_else(|| self.longest_kept())?;
+        if !self.buffers.iter().any(|b| b.usage == Usage::Free) {
+            let longest = self.longest_kept()?;
+            self.set_usage(longest, Usage::Free);
+        }
+        let index = self.buffers.iter().position(|b| b.usage == Usage::Free)?;
         let buffer = self.buffers.get_mut(index)?;
         buffer.generation = buffer.generation.wrapping_add(1);
         buffer.usage = Usage::InUse;
         buffer.length = 0;
+        buffer.next = None;
+        buffer.is_rest = false;
         Some(BufferId { index: u8::try_from(index).ok()?, generation: buffer.generation })
+    }
+
+    /// Another buffer at the end of this message's chain.
+    pub(crate) fn extend(&mut self, id: BufferId) -> Option<BufferId> {
+        let last = self.chain(id).last()?;
+        let rest = self.allocate()?;
+        self.buffers.get_mut(usize::from(rest.index))?.is_rest = true;
+        self.buffers.get_mut(usize::from(last))?.next = Some(rest.index);
+        Some(rest)
     }
 
     /// Whether a stranger may have `wanted` buffers: one stays for the peers that are known.
@@ -79,12 +99,13 @@ impl<'r> Buffers<'r> {
         self.buffers.iter().filter(|b| b.usage != Usage::InUse).count() > wanted
     }
 
-    fn longest_kept(&self) -> Option<usize> {
+    fn longest_kept(&self) -> Option<BufferId> {
         let kept = self.buffers.iter().enumerate().filter_map(|(index, b)| match b.usage {
-            Usage::Kept(since) => Some((since, index)),
+            Usage::Kept(since) if !b.is_rest => Some((since, index, b.generation)),
             _ => None,
         });
-        kept.min().map(|(_, index)| index)
+        let (_, index, generation) = kept.min()?;
+        Some(BufferId { index: u8::try_from(index).ok()?, generation })
     }
 
     fn find(&self, id: BufferId) -> Option<&Buffer> {
@@ -97,25 +118,56 @@ impl<'r> Buffers<'r> {
         (buffer.generation == id.generation && buffer.usage != Usage::Free).then_some(buffer)
     }
 
-    /// The message in this buffer.
+    /// The places of a message's buffers, in order.
+    fn chain(&self, id: BufferId) -> impl Iterator<Item = u8> {
+        let first = self.find(id).map(|_| id.index);
+        let next = |index: &u8| self.buffers.get(usize::from(*index))?.next;
+        core::iter::successors(first, next).take(self.buffers.len())
+    }
+
+    /// The message in this buffer; of one in fragments, the first.
     pub(crate) fn message(&self, id: BufferId) -> Option<&[u8]> {
-        let buffer = self.find(id)?;
+        self.fragment(id, 0)
+    }
+
+    /// The datagram with this number, counted from 0, of a message.
+    pub(crate) fn fragment(&self, id: BufferId, number: u8) -> Option<&[u8]> {
+        let index = self.chain(id).nth(usize::from(number))?;
+        let buffer = self.buffers.get(usize::from(index))?;
         buffer.octets.get(MARKER..)?.get(..usize::from(buffer.length))
     }
 
-    /// The message as it is sent: behind the marker if it leaves by port 4500.
-    pub(crate) fn datagram(&self, id: BufferId, marker: bool) -> Option<&[u8]> {
-        let buffer = self.find(id)?;
+    /// Octets of a message's longest datagram.
+    pub(crate) fn longest(&self, id: BufferId) -> usize {
+        let lengths = self.chain(id).filter_map(|index| self.buffers.get(usize::from(index)));
+        lengths.map(|buffer| usize::from(buffer.length)).max().unwrap_or(0)
+    }
+
+    /// Octets of a message, all its datagrams together.
+    pub(crate) fn length(&self, id: BufferId) -> usize {
+        let lengths = self.chain(id).filter_map(|index| self.buffers.get(usize::from(index)));
+        lengths.map(|buffer| usize::from(buffer.length)).sum()
+    }
+
+    /// How many datagrams a message has.
+    pub(crate) fn count(&self, id: BufferId) -> usize {
+        self.chain(id).count()
+    }
+
+    /// A datagram of a message as it is sent: behind the marker if it leaves by port 4500.
+    pub(crate) fn datagram(&self, id: BufferId, number: u8, marker: bool) -> Option<&[u8]> {
+        let index = self.chain(id).nth(usize::from(number))?;
+        let buffer = self.buffers.get(usize::from(index))?;
         let end = MARKER + usize::from(buffer.length);
         buffer.octets.get(if marker { 0 } else { MARKER }..end)
     }
 
-    /// All the room for a message.
+    /// All the room for a datagram.
     pub(crate) fn room(&mut self, id: BufferId) -> Option<&mut [u8]> {
         self.find_mut(id)?.octets.get_mut(MARKER..)
     }
 
-    /// Says how long the message is that was written into the room.
+    /// Says how long the datagram is that was written into the room.
     pub(crate) fn set_length(&mut self, id: BufferId, length: usize) {
         if let (Some(buffer), Ok(length)) = (self.find_mut(id), u16::try_from(length)) {
             buffer.length = length;
@@ -138,11 +190,9 @@ impl<'r> Buffers<'r> {
         }
     }
 
-    /// The buffer is no longer needed, though its message may be asked for again.
+    /// The message is no longer needed, though it may be asked for again.
     pub(crate) fn keep(&mut self, id: BufferId, now: Instant) {
-        if let Some(buffer) = self.find_mut(id) {
-            buffer.usage = Usage::Kept(now);
-        }
+        self.set_usage(id, Usage::Kept(now));
     }
 
     /// Whether this message was kept for longer than `limit`.
@@ -154,10 +204,16 @@ impl<'r> Buffers<'r> {
         }
     }
 
-    /// The buffer is free again.
+    /// The message's buffers are free again.
     pub(crate) fn release(&mut self, id: BufferId) {
-        if let Some(buffer) = self.find_mut(id) {
-            buffer.usage = Usage::Free;
+        self.set_usage(id, Usage::Free);
+    }
+
+    fn set_usage(&mut self, id: BufferId, usage: Usage) {
+        let mut next = self.find(id).map(|_| id.index);
+        while let Some(buffer) = next.and_then(|index| self.buffers.get_mut(usize::from(index))) {
+            buffer.usage = usage;
+            next = buffer.next;
         }
     }
 }
@@ -184,8 +240,8 @@ mod tests {
         let third = pool.store(b"third").expect("kept buffers give way");
         assert_eq!(pool.message(second), None);
         assert_eq!(pool.message(first), Some(&b"first"[..]));
-        assert_eq!(pool.datagram(third, true), Some(&b"\0\0\0\0third"[..]));
-        assert_eq!(pool.datagram(third, false), Some(&b"third"[..]));
+        assert_eq!(pool.datagram(third, 0, true), Some(&b"\0\0\0\0third"[..]));
+        assert_eq!(pool.datagram(third, 0, false), Some(&b"third"[..]));
     }
 
     /// A name of a buffer does not survive its release.
@@ -219,5 +275,31 @@ mod tests {
         assert!(!pool.spare(3));
         let _ = pool.allocate();
         assert!(!pool.spare(2));
+    }
+
+    /// A message in fragments is kept, makes room and is released whole.
+    #[test]
+    fn fragments_share_their_fate() {
+        let mut storage = [const { Buffer::new() }; 4];
+        let mut pool = Buffers::new(&mut storage);
+        let one = pool.store(b"one").expect("free");
+        let long = pool.store(b"first").expect("free");
+        for _ in 0..2 {
+            let rest = pool.extend(long).expect("free");
+            pool.set_length(rest, 4);
+        }
+        assert_eq!(pool.extend(long), None);
+        assert_eq!((pool.count(long), pool.length(long)), (3, 13));
+        assert_eq!(pool.datagram(long, 2, false).map(<[u8]>::len), Some(4));
+        assert_eq!(pool.datagram(long, 3, false), None);
+        pool.keep(long, at(1));
+        pool.keep(one, at(2));
+        assert!(pool.allocate().is_some());
+        assert_eq!(pool.count(long), 0);
+        assert!(pool.allocate().is_some() && pool.allocate().is_some());
+        assert_eq!(pool.message(one), Some(&b"one"[..]));
+        assert!(pool.allocate().is_some());
+        assert_eq!(pool.message(one), None);
+        assert_eq!(pool.allocate(), None);
     }
 }

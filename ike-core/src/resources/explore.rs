@@ -3,12 +3,18 @@
 
 use core::hash::{Hash, Hasher};
 
-use super::{Buffer, Resources};
+use super::{Buffer, Reassembly, Resources};
 use crate::counters::Counters;
 use crate::crypto::Crypto;
 
-impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
-    Hash for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+impl<
+    C: Crypto,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const CHILD_SAS: usize,
+    const BUFFERS: usize,
+    const REASSEMBLIES: usize,
+> Hash for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
 where
     C: Hash,
     C::KeyExchange: Hash,
@@ -22,6 +28,7 @@ where
         let mut messages = self.buffers.each_ref().map(Buffer::content);
         messages.sort_unstable();
         messages.hash(state);
+        self.reassemblies.each_ref().map(Reassembly::content).hash(state);
     }
 }
 

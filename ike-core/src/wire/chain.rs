@@ -31,6 +31,8 @@ pub struct RawPayload<'a> {
     pub kind: PayloadType,
     /// The type that its header names as next: for SK and SKF that of the first payload inside.
     pub next: PayloadType,
+    /// The critical bit and the reserved ones.
+    pub flags: u8,
     /// What follows its generic header.
     pub body: &'a [u8],
 }
@@ -72,7 +74,7 @@ impl<'a> Chain<'a> {
         let (next, flags, body, rest) = split_payload(self.rest).ok_or(Malformed::PayloadLength(kind))?;
         self.rest = rest;
         self.next = if kind.is_encrypted() { PayloadType::NONE } else { next };
-        Ok(Some((RawPayload { kind, next, body }, flags & CRITICAL != 0)))
+        Ok(Some((RawPayload { kind, next, flags, body }, flags & CRITICAL != 0)))
     }
 
     fn next_known(&mut self) -> Result<Option<RawPayload<'a>>, Malformed> {

@@ -44,6 +44,8 @@ impl Fragment {
 pub struct Encrypted {
     /// Type of the first payload inside; zero in every fragment but the first.
     pub first: PayloadType,
+    /// The reserved bits of its header and the critical one (RFC 9242 §3.3.2 authenticates them).
+    pub reserved: u8,
     /// The fragment, if it is SKF.
     pub fragment: Option<Fragment>,
     /// Offset of the IV in the message: all before it is associated data.
@@ -91,12 +93,18 @@ impl Encrypted {
         }
         let Some(payload) = found else { return Ok(None) };
         let start = message.octets().len().saturating_sub(payload.body.len());
+        let (first, reserved) = (payload.next, payload.flags);
         if payload.kind == PayloadType::SK {
-            return Ok(Some(Self { first: payload.next, fragment: None, iv_at: start }));
+            return Ok(Some(Self { first, reserved, fragment: None, iv_at: start }));
         }
-        let fragment = read_fragment(payload.body)?;
+        let fragment = Some(read_fragment(payload.body)?);
         let iv_at = start.saturating_add(FRAGMENT_HEADER);
-        Ok(Some(Self { first: payload.next, fragment: Some(fragment), iv_at }))
+        Ok(Some(Self { first, reserved, fragment, iv_at }))
+    }
+
+    /// Offset of the text in the message.
+    pub const fn text_at(&self, algorithm: Algorithm) -> usize {
+        self.iv_at.saturating_add(algorithm.iv_length())
     }
 
     /// Takes `message`, in which this was found or written, apart.
@@ -133,6 +141,12 @@ impl Encrypted {
     }
 }
 
+/// Octets of payloads that go into a datagram of this size as a fragment.
+pub const fn capacity(datagram: usize, algorithm: Algorithm) -> usize {
+    const HEADERS: usize = Header::LENGTH + PAYLOAD_HEADER + FRAGMENT_HEADER;
+    datagram.saturating_sub(HEADERS + algorithm.iv_length() + 1 + algorithm.icv_length())
+}
+
 /// Removes pad length and padding, whose octets may be anything (RFC 7296 §3.14).
 ///
 /// # Errors
@@ -150,11 +164,12 @@ fn read_fragment(body: &[u8]) -> Result<Fragment, Malformed> {
     Fragment::new(number, total).ok_or(Malformed::FragmentNumber)
 }
 
-/// Writes a message whose payloads lie inside SK.
+/// Writes a message whose payloads lie inside SK or SKF.
 #[derive(Debug)]
 pub struct EncryptedWriter<'b> {
     writer: Writer<'b>,
     algorithm: Algorithm,
+    fragment: Option<Fragment>,
     sk_at: usize,
 }
 
@@ -164,10 +179,40 @@ impl<'b> EncryptedWriter<'b> {
     /// # Errors
     /// [`NoSpace`].
     pub fn new(buffer: &'b mut [u8], header: &Header, algorithm: Algorithm) -> Result<Self, NoSpace> {
+        Self::begin(buffer, header, algorithm, None)
+    }
+
+    /// Begins the message and its SK payload, or its SKF payload for this fragment.
+    ///
+    /// # Errors
+    /// [`NoSpace`].
+    pub fn begin(
+        buffer: &'b mut [u8],
+        header: &Header,
+        algorithm: Algorithm,
+        fragment: Option<Fragment>,
+    ) -> Result<Self, NoSpace> {
         let mut writer = Writer::new(buffer, header)?;
-        let sk_at = writer.open_payload(PayloadType::SK)?;
+        let kind = if fragment.is_some() { PayloadType::SKF } else { PayloadType::SK };
+        let sk_at = writer.open_payload(kind)?;
+        if let Some(Fragment { number, total }) = fragment {
+            writer.octets_mut().put(&number.to_be_bytes())?;
+            writer.octets_mut().put(&total.to_be_bytes())?;
+        }
         writer.octets_mut().zeros(algorithm.iv_length())?;
-        Ok(Self { writer, algorithm, sk_at })
+        Ok(Self { writer, algorithm, fragment, sk_at })
+    }
+
+    /// Puts payloads inside that were written before, the first of which is of this type, or a piece of
+    /// them: only the first fragment says the type (RFC 7383 §2.5).
+    ///
+    /// # Errors
+    /// [`NoSpace`].
+    pub fn put(&mut self, first: PayloadType, text: &[u8]) -> Result<(), NoSpace> {
+        if self.fragment.is_none_or(|fragment| fragment.number == 1) {
+            self.writer.octets_mut().patch(self.sk_at, &[first.0])?;
+        }
+        self.writer.octets_mut().put(text)
     }
 
     /// What the payloads inside are written with.
@@ -186,8 +231,9 @@ impl<'b> EncryptedWriter<'b> {
         octets.zeros(self.algorithm.icv_length())?;
         octets.patch_length(self.sk_at, self.sk_at.saturating_add(2))?;
         let message = self.writer.finish()?;
-        let iv_at = self.sk_at.saturating_add(PAYLOAD_HEADER);
-        let here = Encrypted { first: PayloadType::NONE, fragment: None, iv_at };
+        let header = PAYLOAD_HEADER + if self.fragment.is_some() { FRAGMENT_HEADER } else { 0 };
+        let iv_at = self.sk_at.saturating_add(header);
+        let here = Encrypted { first: PayloadType::NONE, reserved: 0, fragment: self.fragment, iv_at };
         let parts = here.split(message, self.algorithm).ok_or(NoSpace)?;
         cipher.seal(counter, Associated::Message(parts.associated), parts.iv, parts.text, parts.icv);
         Ok(message)

@@ -5,7 +5,9 @@
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::{derive, hashes, wants_raw_key, write_exchange, write_hashes};
+use super::{
+    derive, fragmentation, hashes, wants_raw_key, write_exchange, write_fragmentation, write_hashes,
+};
 use crate::crypto::{Crypto, Group, KeyExchange};
 use crate::endpoint::Endpoint;
 use crate::error::{AcquireError, Discarded};
@@ -72,6 +74,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
         proposal::offer_ike(config.suites, writer)?;
         write_exchange(&init.exchange, &init.nonce, writer)?;
         nat::write(crypto, spis, &path, config.force_encapsulation, writer)?;
+        write_fragmentation(&config.timing, writer)?;
         write_hashes(writer)
     })?;
     if let Some(before) = sa.window.take_back() {
@@ -229,6 +232,7 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     };
     let before = (sa.spis, sa.path);
     sa.spis = spis;
+    sa.fragmentation = fragmentation(&endpoint.config.timing, payloads);
     if nat.wants_encapsulation() {
         sa.path.local.set_port(ENCAPSULATED);
         sa.path.remote.set_port(ENCAPSULATED);

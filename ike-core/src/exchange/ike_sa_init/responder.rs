@@ -4,7 +4,9 @@
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::{derive, hashes, wants_raw_key, write_exchange, write_hashes};
+use super::{
+    derive, fragmentation, hashes, wants_raw_key, write_exchange, write_fragmentation, write_hashes,
+};
 use crate::config::Suite;
 use crate::cookie::Request;
 use crate::crypto::{Crypto, KeyExchange, SharedSecret};
@@ -12,6 +14,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
 use crate::exchange;
 use crate::handshake::{Agreed, Handshake, NONCE};
+use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
 use crate::ike_sa::nat::{self, Nat};
 use crate::ike_sa::timer::Timer;
@@ -75,6 +78,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     let index = free_slot(endpoint.handshakes).and_then(|i| u8::try_from(i).ok()).ok_or(Discarded::NoSlot)?;
     let answer = compute(endpoint, slot, message, &suite, ke)?;
     let mut sa = IkeSa::new(Role::Responder, answer.spis, path, now);
+    sa.fragmentation = fragmentation(&endpoint.config.timing, &payloads);
     let response = write_response(endpoint, &sa, number, &suite, &answer).ok_or(Discarded::NoBuffer)?;
     let Some(request) = endpoint.buffers.store(message.octets()) else {
         endpoint.buffers.release(response);
@@ -190,6 +194,9 @@ fn write_response<C: Crypto, R>(
         write_exchange(&answer.exchange, &answer.nonce, writer)?;
         nat::write(crypto, sa.spis, &sa.path, config.force_encapsulation, writer)?;
         CertRequestView::RAW_PUBLIC_KEY.write(writer)?;
+        if sa.fragmentation != Fragmentation::Off {
+            write_fragmentation(&config.timing, writer)?;
+        }
         write_hashes(writer)
     })
 }
