@@ -157,6 +157,12 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                 }
                 Event::Established(established)
             }
+            output::Event::Rekeyed { old, new } => {
+                for child in self.children.iter_mut().filter(|child| child.ike == old) {
+                    child.ike = new.spis;
+                }
+                Event::Rekeyed { old, new }
+            }
             output::Event::ChildEstablished(child) => {
                 // A status that lists only the first few is no reason to forget the SA itself.
                 let _ = self.children.push(child.clone());

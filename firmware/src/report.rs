@@ -51,6 +51,13 @@ pub enum Event {
     },
     /// Both ends of an IKE SA are authenticated.
     Established(Established),
+    /// An IKE SA took the place of another, with all its Child SAs.
+    Rekeyed {
+        /// The SPIs of the old one.
+        old: IkeSpis,
+        /// The one that is used from now on.
+        new: Established,
+    },
     /// A Child SA was agreed on.
     ChildEstablished(ChildEstablished),
     /// A negotiation failed.

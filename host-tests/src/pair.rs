@@ -74,6 +74,14 @@ impl Side {
             .collect()
     }
 
+    /// Successors of IKE SAs, in order.
+    pub fn successors(&self) -> Vec<&Established> {
+        self.events
+            .iter()
+            .filter_map(|e| if let Event::Rekeyed { new, .. } = e { Some(new) } else { None })
+            .collect()
+    }
+
     /// Child SAs that came to stand, in order.
     pub fn children(&self) -> Vec<&ChildEstablished> {
         self.events
@@ -277,6 +285,7 @@ pub fn describe(event: &Event) -> String {
         Event::Remove(_) => "removes".into(),
         Event::Update(_) => "updates".into(),
         Event::Established(e) => format!("established with {} ({:?} by {:?})", e.identity, e.level, e.method),
+        Event::Rekeyed { .. } => "has a successor of the IKE SA".into(),
         Event::ChildEstablished(c) => format!("has {:?} mode with {:?}", c.mode, c.algorithm),
         Event::Failed(f) => format!("failed: {}", f.reason.words()),
         Event::Closed { reason, .. } => format!("closed: {}", reason.words()),

@@ -158,6 +158,11 @@ impl<'r> Children<'r> {
         })
     }
 
+    /// A successor of their IKE SA has them from now on.
+    pub(crate) fn hand_over(&mut self, from: u16, to: u16) {
+        self.of(from).for_each(|child| child.owner = to);
+    }
+
     /// Ends all of one IKE SA.
     pub(crate) fn remove_all(&mut self, owner: u16) {
         for child in self.slots.iter_mut().flatten().filter(|child| child.owner == owner) {

@@ -213,6 +213,19 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         }
     }
 
+    /// Begins a successor of each IKE SA with the peer of this entry; the Child SAs go over to it
+    /// (RFC 7296 §2.8).
+    pub fn rekey_ike_sas(&mut self, now: Instant, peer: PeerId) {
+        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
+            let _ = self.with_sa(slot, |endpoint, sa| {
+                if sa.current().is_some_and(|established| established.peer == peer) {
+                    endpoint.renew_ike_sa(now, slot, sa);
+                }
+                Ok(())
+            });
+        }
+    }
+
     /// Ends all IKE SAs with the peer of this entry, and their Child SAs.
     pub fn close(&mut self, now: Instant, peer: PeerId) {
         self.close_where(now, CloseReason::Requested, |owner| owner == Some(peer));

@@ -40,8 +40,10 @@ pub(crate) enum Handshake<C: Crypto> {
     AuthSent(Agreed, Want),
     /// Responder: IKE_SA_INIT was answered.
     InitAnswered(Agreed),
-    /// CREATE_CHILD_SA was sent on an IKE SA that stands.
+    /// CREATE_CHILD_SA for a Child SA was sent on an IKE SA that stands.
     Creating(Creating),
+    /// CREATE_CHILD_SA for a successor of the IKE SA was sent.
+    Rekeying(Rekeying<C::KeyExchange>),
 }
 
 impl<C: Crypto> core::fmt::Debug for Handshake<C> {
@@ -51,6 +53,7 @@ impl<C: Crypto> core::fmt::Debug for Handshake<C> {
             Self::AuthSent(..) => "AuthSent",
             Self::InitAnswered(_) => "InitAnswered",
             Self::Creating(_) => "Creating",
+            Self::Rekeying(_) => "Rekeying",
         })
     }
 }
@@ -118,6 +121,17 @@ pub(crate) struct Creating {
     pub(crate) rival: Option<Rival>,
 }
 
+/// A successor of the IKE SA that the peer was asked for.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
+pub(crate) struct Rekeying<K> {
+    /// Its slot, which is reserved.
+    pub(crate) slot: u16,
+    pub(crate) exchange: K,
+    pub(crate) nonce: [u8; NONCE],
+    /// The peer asked for the same at the same time and got this one, by its slot.
+    pub(crate) rival: Option<(u16, Rival)>,
+}
+
 /// What a Child SA is asked for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Aim {
@@ -146,11 +160,17 @@ impl Aim {
     }
 }
 
-/// A successor that the peer made of the Child SA whose successor we were asking for.
+/// A successor that the peer made of the SA whose successor we were asking for.
 #[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct Rival {
     /// The lower of its two nonces.
     pub(crate) lowest: heapless::Vec<u8, MAX_NONCE>,
+}
+
+impl Rival {
+    pub(crate) fn new(nonces: Nonces<'_>) -> Self {
+        Self { lowest: nonces.lowest().iter().copied().collect() }
+    }
 }
 
 impl Agreed {
@@ -181,7 +201,7 @@ impl<C: Crypto> Handshake<C> {
     /// The messages that are kept for signatures.
     pub(crate) fn messages(&self) -> Option<[BufferId; 2]> {
         match self {
-            Self::InitSent(_) | Self::Creating(_) => None,
+            Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
             Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some([agreed.request, agreed.response]),
         }
     }
@@ -189,7 +209,7 @@ impl<C: Crypto> Handshake<C> {
     /// The keys of the SK payload, once there are any.
     pub(crate) fn agreed(&self) -> Option<&Agreed> {
         match self {
-            Self::InitSent(_) | Self::Creating(_) => None,
+            Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
             Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some(agreed),
         }
     }

@@ -6,6 +6,7 @@
 //!                                             ─▶ Lingering
 //! ```
 //!
+//! A successor (RFC 7296 §1.3.2) is Established from its beginning; where we ask for it, its slot is Reserved before.
 //! Closing waits for the answer to our Delete. Lingering and Concluded only repeat their last answer. What a handshake
 //! needs lies in a pool of its own, so that an IKE SA at rest is small.
 
@@ -16,7 +17,8 @@ use esp_engine::sa::{KeyPair, PeerKey};
 use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 
-use crate::crypto::{Prf, PrfOutput};
+use crate::config::Suite;
+use crate::crypto::PrfOutput;
 use crate::error::CloseReason;
 use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::keys::{IkeKeys, IkeSpis, Role};
@@ -61,6 +63,8 @@ pub struct IkeSa {
 #[derive(Debug)]
 #[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) enum State {
+    /// Only the SPI is taken: the peer was asked for a successor and has not answered.
+    Reserved,
     /// The slot in the pool of handshakes.
     Handshake(u8),
     /// Both ends are authenticated.
@@ -71,8 +75,8 @@ pub(crate) enum State {
     Lingering,
     /// Ended by the peer and reported: only the last answer is repeated.
     Concluded,
-    /// To be reported and forgotten.
-    Ended(PeerId, CloseReason),
+    /// To be forgotten, and reported if anybody was told of it.
+    Ended(Option<PeerId>, CloseReason),
     /// To be forgotten; what there was to say was said.
     Gone,
 }
@@ -92,13 +96,29 @@ pub(crate) struct Established {
     pub(crate) since: Instant,
     /// When the peer was last heard.
     pub(crate) heard: Instant,
-    /// A successor took over.
-    pub(crate) replaced: bool,
-    /// Derives keys of later Child SAs and of a successor from SK_d.
-    pub(crate) prf: Prf,
+    pub(crate) standing: Standing,
+    /// What was negotiated; a successor keeps it if it can.
+    pub(crate) suite: Suite,
+    /// Keys of later Child SAs and of a successor come from it (SK_d).
     pub(crate) sk_d: PrfOutput,
+    /// A successor is to be asked for as soon as no other request waits for its answer.
+    pub(crate) renewal_owed: bool,
     /// The peer makes no more Child SAs on this IKE SA (NO_ADDITIONAL_SAS).
     pub(crate) is_full: bool,
+}
+
+/// Where an IKE SA stands in the line of those that succeed each other (RFC 7296 §2.8.2).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Standing {
+    /// It is the one that is used.
+    Current,
+    /// The peer made it in place of the IKE SA in this slot, while we ask for a successor too: the nonces
+    /// will tell which one stays.
+    Rival { of: u16 },
+    /// The nonces told: it goes again, and nobody was told of it.
+    Redundant,
+    /// A successor took over.
+    Replaced,
 }
 
 impl IkeSa {
@@ -140,6 +160,16 @@ impl IkeSa {
     pub(crate) const fn established(&self) -> Option<&Established> {
         match &self.state {
             State::Established(established) | State::Closing(established, _) => Some(established),
+            _ => None,
+        }
+    }
+
+    /// What both ends proved, if requests of ours go out on it.
+    pub(crate) const fn current(&self) -> Option<&Established> {
+        match &self.state {
+            State::Established(established) if matches!(established.standing, Standing::Current) => {
+                Some(established)
+            }
             _ => None,
         }
     }

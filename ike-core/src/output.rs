@@ -10,6 +10,7 @@ use esp_engine::time::Instant;
 
 use crate::config::Suite;
 use crate::error::{CloseReason, FailReason};
+use crate::ike_sa::{self, IkeSa};
 use crate::pad::{OwnedIdentity, PeerId};
 
 pub use crate::ike_sa::keys::{IkeSpis, Role};
@@ -54,6 +55,13 @@ pub enum Event {
     Update(SaUpdate),
     /// Both ends of an IKE SA are authenticated.
     Established(Established),
+    /// An IKE SA took the place of another, with all its Child SAs; the old one is reported as closed later.
+    Rekeyed {
+        /// The SPIs of the old one.
+        old: IkeSpis,
+        /// The one that is used from now on.
+        new: Established,
+    },
     /// A Child SA was agreed on; its `Install` came before.
     ChildEstablished(ChildEstablished),
     /// A negotiation failed, or left its IKE SA without the Child SA that was asked for.
@@ -104,6 +112,22 @@ pub struct Established {
     pub suite: Suite,
     /// Where the peer is.
     pub path: Path,
+}
+
+impl Established {
+    pub(crate) fn of(sa: &IkeSa, state: &ike_sa::Established) -> Self {
+        Self {
+            spis: sa.spis,
+            role: sa.role,
+            peer: state.peer,
+            identity: state.identity.clone(),
+            key: state.key,
+            level: state.level,
+            method: state.method,
+            suite: state.suite,
+            path: sa.path,
+        }
+    }
 }
 
 /// A Child SA that stands.
@@ -184,7 +208,7 @@ pub enum Phase {
     Authenticating,
     /// Both ends are authenticated.
     Established,
-    /// Our Delete waits for its answer.
+    /// It has a successor, or our Delete waits for its answer.
     Closing,
 }
 

@@ -10,6 +10,7 @@ use crate::crypto::Group;
 use crate::error::{self, Mismatch};
 use crate::wire::NoSpace;
 use crate::wire::code_point::Protocol;
+use crate::wire::header::IkeSpi;
 use crate::wire::sa::{self, Proposal, ProposalView, SaView};
 use crate::wire::transform::{
     EncryptionId, IntegrityId, KeyExchangeMethod, SequenceNumbers, Transform, TransformType,
@@ -85,29 +86,76 @@ fn ike_transforms(suite: &Suite) -> [Transform; 3] {
     ]
 }
 
-/// Offers every suite, one proposal each.
-pub(crate) fn offer_ike(suites: &[Suite], writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+/// What was agreed for an IKE SA.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct IkeChoice {
+    /// The proposal's number.
+    pub(crate) number: u8,
+    pub(crate) suite: Suite,
+    /// The SPI that the peer chose; in a first exchange it stands in the header alone.
+    pub(crate) spi: Option<IkeSpi>,
+}
+
+/// Whether the proposals carry SPIs: those for a successor do (RFC 7296 §3.3.1).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum IkeSaKind {
+    First,
+    Successor,
+}
+
+impl IkeSaKind {
+    /// The SPI of a proposal, if it is as it has to be.
+    fn spi(self, proposal: &ProposalView<'_>) -> Option<Option<IkeSpi>> {
+        match (self, proposal.spi) {
+            (Self::First, []) => Some(None),
+            (Self::First, _) => None,
+            (Self::Successor, spi) => {
+                let spi = IkeSpi(u64::from_be_bytes(spi.try_into().ok()?));
+                (spi != IkeSpi::ZERO).then_some(Some(spi))
+            }
+        }
+    }
+}
+
+/// Offers every suite, one proposal each; for a successor with the SPI that we chose.
+pub(crate) fn offer_ike(
+    suites: &[Suite],
+    spi: Option<IkeSpi>,
+    writer: &mut Writer<'_>,
+) -> Result<(), NoSpace> {
+    let spi = spi.map(IkeSpi::octets);
     let proposals = (1..=u8::MAX).zip(suites).map(|(number, suite)| Proposal {
         number,
         protocol: Protocol::IKE,
-        spi: &[],
+        spi: spi.as_ref().map_or(&[][..], |spi| spi),
         transforms: ike_transforms(suite),
     });
     sa::write(proposals, writer)
 }
 
-/// Answers with one suite.
-pub(crate) fn answer_ike(number: u8, suite: &Suite, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
-    let transforms = ike_transforms(suite);
-    sa::write([Proposal { number, protocol: Protocol::IKE, spi: &[], transforms }], writer)
+/// Answers with what was chosen; for a successor with the SPI that we chose.
+pub(crate) fn answer_ike(
+    choice: &IkeChoice,
+    spi: Option<IkeSpi>,
+    writer: &mut Writer<'_>,
+) -> Result<(), NoSpace> {
+    let (spi, transforms) = (spi.map(IkeSpi::octets), ike_transforms(&choice.suite));
+    let spi = spi.as_ref().map_or(&[][..], |spi| spi);
+    sa::write([Proposal { number: choice.number, protocol: Protocol::IKE, spi, transforms }], writer)
 }
 
-/// The best of our suites that the peer offers, with the number of its proposal.
-pub(crate) fn choose_ike(offer: &SaView<'_>, suites: &[Suite]) -> Result<(u8, Suite), Mismatch> {
+/// The best of our suites that the peer offers.
+pub(crate) fn choose_ike(
+    offer: &SaView<'_>,
+    suites: &[Suite],
+    kind: IkeSaKind,
+) -> Result<IkeChoice, Mismatch> {
     for suite in suites {
         let wanted = ike_transforms(suite);
-        if let Some(proposal) = offer.proposals().find(|p| is_for_ike(p) && differs(p, &wanted).is_none()) {
-            return Ok((proposal.number, *suite));
+        let spi =
+            |p: &ProposalView<'_>| kind.spi(p).filter(|_| is_for_ike(p) && differs(p, &wanted).is_none());
+        if let Some((proposal, spi)) = offer.proposals().find_map(|p| Some((p, spi(&p)?))) {
+            return Ok(IkeChoice { number: proposal.number, suite: *suite, spi });
         }
     }
     let wanted = suites.first().map(ike_transforms);
@@ -116,7 +164,6 @@ pub(crate) fn choose_ike(offer: &SaView<'_>, suites: &[Suite]) -> Result<(u8, Su
 
 fn is_for_ike(proposal: &ProposalView<'_>) -> bool {
     proposal.protocol == Protocol::IKE
-        && proposal.spi.is_empty()
         && is_usable(proposal)
         && !proposal.transforms().any(|t| t.kind == TransformType::ESN)
 }
@@ -149,14 +196,13 @@ fn describe(offer: &SaView<'_>, wanted: &[Transform]) -> Mismatch {
     }
 }
 
-/// The suite that an answer to our offer takes; `None` unless it is exactly one of ours.
-pub(crate) fn accept_ike(answer: &SaView<'_>, suites: &[Suite]) -> Option<Suite> {
+/// What an answer to our offer takes; `None` unless it is exactly one of ours.
+pub(crate) fn accept_ike(answer: &SaView<'_>, suites: &[Suite], kind: IkeSaKind) -> Option<IkeChoice> {
     let proposal = only(answer)?;
     let suite = suites.get(usize::from(proposal.number).checked_sub(1)?)?;
-    let matches = proposal.protocol == Protocol::IKE
-        && proposal.spi.is_empty()
-        && is_exactly(&proposal, &ike_transforms(suite));
-    matches.then_some(*suite)
+    let spi = kind.spi(&proposal)?;
+    let matches = proposal.protocol == Protocol::IKE && is_exactly(&proposal, &ike_transforms(suite));
+    matches.then_some(IkeChoice { number: proposal.number, suite: *suite, spi })
 }
 
 /// The one proposal of an answer.

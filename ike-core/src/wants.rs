@@ -54,6 +54,11 @@ impl Wants {
         self.0.iter().any(|(slot, _)| *slot == owner)
     }
 
+    /// What waited for an IKE SA waits for its successor.
+    pub(crate) fn hand_over(&mut self, from: u16, to: u16) {
+        self.0.iter_mut().filter(|(slot, _)| *slot == from).for_each(|(slot, _)| *slot = to);
+    }
+
     /// Forgets all that wait for this IKE SA, which is gone.
     pub(crate) fn forget(&mut self, owner: u16) {
         self.0.retain(|(slot, _)| *slot != owner);

@@ -31,6 +31,9 @@ pub fn of(event: &Event) -> Vec<String> {
         }
         Event::NotStarted { reason, .. } => vec![format!("no negotiation begins: {reason:?}")],
         Event::Established(established) => of_established(established),
+        Event::Rekeyed { new, .. } => {
+            vec![format!("IKE SA replaced by {:016x} {:016x}", new.spis.initiator, new.spis.responder)]
+        }
         Event::ChildEstablished(child) => of_child(child),
         Event::Failed(failed) => vec![of_failed(failed)],
         Event::Closed { reason, .. } => vec![format!("IKE SA closed: {}", reason.words())],

@@ -110,7 +110,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     pub(super) fn standing_with(&self, peer: PeerId) -> Option<Spi> {
         let is_with = |owner: u16| {
             let sa = self.sas.get(usize::from(owner)).and_then(Option::as_ref);
-            sa.is_some_and(|sa| matches!(&sa.state, State::Established(e) if e.peer == peer && !e.replaced))
+            sa.and_then(IkeSa::current).is_some_and(|established| established.peer == peer)
         };
         self.children.standing().find(|child| is_with(child.owner)).map(|child| child.inbound)
     }

@@ -14,7 +14,7 @@ use crate::exchange::create_child_sa;
 use crate::handshake::Handshake;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
-use crate::ike_sa::{IkeSa, State};
+use crate::ike_sa::{IkeSa, Standing, State};
 use crate::output::Path;
 use crate::pad::PeerId;
 use crate::wants::Wanted;
@@ -37,7 +37,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             State::Established(established) => {
                 (established.peer == entry || !is_named)
                     && established.level >= minimum
-                    && !established.replaced
+                    && established.standing == Standing::Current
                     && !established.is_full
                     && sa.path.remote.ip() == path.remote.ip()
                     && sa.path.local.ip() == path.local.ip()
@@ -64,12 +64,14 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Whether a request of ours will bring a Child SA for this policy.
     fn is_asked(&self, sa: &IkeSa, policy: PolicyId) -> bool {
-        let Some(Purpose::CreateChild(index)) = sa.window.outstanding().map(|request| request.purpose) else {
-            return false;
-        };
-        match self.handshakes.get(usize::from(index)) {
-            Some(Some(Handshake::Creating(creating))) => creating.aim.policy() == policy,
-            _ => false,
+        matches!(self.creation(sa), Some(Handshake::Creating(creating)) if creating.aim.policy() == policy)
+    }
+
+    /// Asks for a successor of an IKE SA, as soon as no other request waits for its answer.
+    pub(super) fn renew_ike_sa(&mut self, now: Instant, slot: u16, sa: &mut IkeSa) {
+        if let State::Established(established) = &mut sa.state {
+            established.renewal_owed = true;
+            self.resume(now, slot, sa);
         }
     }
 
@@ -81,12 +83,35 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         child.renewal_owed = true;
         let owner = child.owner;
         let _ = self.with_sa(owner, |endpoint, sa| {
-            if endpoint.outbox.has_room() {
-                create_child_sa::resume(endpoint, owner, sa, now);
-            } else {
-                sa.timers.set(Timer::Resume, now);
-            }
+            endpoint.resume(now, owner, sa);
             Ok(())
         });
+    }
+
+    /// Begins what is owed, now or as soon as there is room.
+    fn resume(&mut self, now: Instant, slot: u16, sa: &mut IkeSa) {
+        if self.outbox.has_room() {
+            create_child_sa::resume(self, slot, sa, now);
+        } else {
+            sa.timers.set(Timer::Resume, now);
+        }
+    }
+}
+
+impl<C: Crypto, R> Endpoint<'_, C, R> {
+    /// What our CREATE_CHILD_SA request that waits for its answer makes.
+    pub(crate) fn creation(&self, sa: &IkeSa) -> Option<&Handshake<C>> {
+        let Purpose::CreateChild(index) = sa.window.outstanding()?.purpose else {
+            return None;
+        };
+        self.handshakes.get(usize::from(index))?.as_ref()
+    }
+
+    /// The same, to note what happens meanwhile.
+    pub(crate) fn creation_mut(&mut self, sa: &IkeSa) -> Option<&mut Handshake<C>> {
+        let Purpose::CreateChild(index) = sa.window.outstanding()?.purpose else {
+            return None;
+        };
+        self.handshakes.get_mut(usize::from(index))?.as_mut()
     }
 }

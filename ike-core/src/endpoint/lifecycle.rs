@@ -13,7 +13,7 @@ use crate::exchange::informational;
 use crate::handshake::Handshake;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
-use crate::ike_sa::{IkeSa, State};
+use crate::ike_sa::{IkeSa, Standing, State};
 use crate::output::{Event, Failed};
 use crate::pad::PeerId;
 
@@ -32,9 +32,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         self.children.remove_all(slot);
         self.desk.wants.forget(slot);
-        sa.timers.stop(Timer::Expire);
-        sa.timers.stop(Timer::Liveness);
-        sa.timers.stop(Timer::Keepalive);
+        for timer in [Timer::Expire, Timer::Liveness, Timer::Keepalive, Timer::Renew, Timer::Resume] {
+            sa.timers.stop(timer);
+        }
         sa.state = State::Closing(established, reason);
         // While another request waits for its answer, the Delete waits for its turn.
         if sa.window.outstanding().is_none() && informational::delete_ike_sa(self, sa, now).is_none() {
@@ -44,12 +44,35 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Ends an IKE SA here and now; the peer knows, or is silent.
     pub(crate) fn end(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason) {
+        self.leave_succession(slot, sa, reason);
         self.children.remove_all(slot);
         self.desk.wants.forget(slot);
         self.give_up_request(sa);
         sa.timers.stop_all();
-        if let Some(peer) = sa.established().map(|established| established.peer) {
-            sa.state = State::Ended(peer, reason);
+        if let Some(established) = sa.established() {
+            let is_told = matches!(established.standing, Standing::Current | Standing::Replaced);
+            sa.state = State::Ended(is_told.then_some(established.peer), reason);
+        }
+    }
+
+    /// What its end means while both ends ask for a successor (RFC 7296 §2.8.2).
+    fn leave_succession(&mut self, slot: u16, sa: &IkeSa, reason: CloseReason) {
+        // The peer takes its own successor back, so ours will stay: until then the old one serves.
+        if let Some(Standing::Rival { of }) = sa.established().map(|established| established.standing)
+            && reason == CloseReason::DeletedByPeer
+        {
+            self.hand_over(slot, of);
+        }
+        let Some(rival) = self.rival_made_on(slot, sa) else {
+            return;
+        };
+        if reason == CloseReason::PeerDead {
+            let _ = self.with_sa(rival, |endpoint, sa| {
+                endpoint.end(rival, sa, reason);
+                Ok(())
+            });
+        } else {
+            self.prevail(rival, sa.spis);
         }
     }
 
@@ -97,22 +120,28 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
-    /// Reports one IKE SA that ended, and frees it unless it still has an answer to repeat.
+    /// Frees the IKE SAs that ended, unless they still have an answer to repeat; reports the first of which
+    /// anybody was told.
     pub(super) fn sweep(&mut self) -> Option<Event> {
-        let is_ended = |sa: &Option<IkeSa>| matches!(sa, Some(IkeSa { state: State::Ended(..), .. }));
-        let slot = self.sas.iter().position(is_ended)?;
-        let mut sa = self.sas.get_mut(slot)?.take()?;
-        let State::Ended(peer, reason) = sa.state else {
-            return None;
-        };
-        let event = Event::Closed { spis: sa.spis, peer, reason };
-        if sa.timers.next().is_some() {
-            sa.state = State::Concluded;
-            *self.sas.get_mut(slot)? = Some(sa);
-        } else {
-            self.free(u16::try_from(slot).ok()?, sa);
+        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
+            let entry = self.sas.get_mut(usize::from(slot))?;
+            let Some(mut sa) = entry.take_if(|sa| matches!(sa.state, State::Ended(..))) else {
+                continue;
+            };
+            let event = match core::mem::replace(&mut sa.state, State::Concluded) {
+                State::Ended(Some(peer), reason) => Some(Event::Closed { spis: sa.spis, peer, reason }),
+                _ => None,
+            };
+            if sa.timers.next().is_some() {
+                *entry = Some(sa);
+            } else {
+                self.free(slot, sa);
+            }
+            if event.is_some() {
+                return event;
+            }
         }
-        Some(event)
+        None
     }
 
     /// Gives back what an IKE SA holds. Its last response stays in the pool until that needs the room,
@@ -159,7 +188,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         let sa = self.sas.get_mut(usize::from(owner)).and_then(Option::as_mut);
         if let Some(IkeSa { state: State::Established(established), timers, .. }) = sa {
-            established.replaced = true;
+            established.standing = Standing::Replaced;
             timers.stop(Timer::Renew);
             timers.set(Timer::Expire, now + OVERLAP);
         }
@@ -167,6 +196,11 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     pub(crate) fn free_handshake(&mut self, index: u8) {
         let handshake = self.handshakes.get_mut(usize::from(index)).and_then(Option::take);
+        if let Some(Handshake::Rekeying(rekeying)) = &handshake
+            && let Some(entry) = self.sas.get_mut(usize::from(rekeying.slot))
+        {
+            entry.take_if(|sa| matches!(sa.state, State::Reserved));
+        }
         if let Some([request, response]) = handshake.and_then(|handshake| handshake.messages()) {
             self.buffers.release(request);
             self.buffers.release(response);

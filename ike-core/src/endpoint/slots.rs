@@ -8,7 +8,6 @@ use crate::crypto::{Crypto, RngFailure};
 use crate::error::CloseReason;
 use crate::ike_sa::{IkeSa, State};
 use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId};
-use crate::resources::free_slot;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// An IKE SPI with this slot hidden in it.
@@ -20,13 +19,29 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// A free place; an IKE SA that only repeats its last answer gives way.
     pub(crate) fn free_place(&mut self) -> Option<u16> {
-        if free_slot(self.sas).is_none() {
-            let is_over = |sa: &&mut Option<IkeSa>| sa.as_ref().is_some_and(IkeSa::is_over);
-            if let Some(entry) = self.sas.iter_mut().find(is_over) {
-                *entry = None;
+        self.place_where(|_| true)
+    }
+
+    /// A free place other than that of an IKE SA which is taken out of its slot at the moment.
+    pub(crate) fn free_place_beside(&mut self, taken: u16) -> Option<u16> {
+        self.place_where(|slot| slot != taken)
+    }
+
+    fn place_where(&mut self, may_be: impl Fn(u16) -> bool) -> Option<u16> {
+        let mut places = (0..=u16::MAX).zip(self.sas.iter_mut()).filter(|(slot, _)| may_be(*slot));
+        let (mut free, mut over) = (None, None);
+        for (slot, entry) in &mut places {
+            match entry {
+                None => free = free.or(Some(slot)),
+                Some(sa) if sa.is_over() => over = over.or(Some((slot, entry))),
+                Some(_) => {}
             }
         }
-        free_slot(self.sas)
+        free.or_else(|| {
+            let (slot, entry) = over?;
+            *entry = None;
+            Some(slot)
+        })
     }
 
     /// A place for a stranger, who leaves the last one to negotiations of ours.

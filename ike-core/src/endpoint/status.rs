@@ -3,7 +3,7 @@
 use super::Endpoint;
 use crate::crypto::Crypto;
 use crate::handshake::Handshake;
-use crate::ike_sa::{IkeSa, State};
+use crate::ike_sa::{Established, IkeSa, Standing, State};
 use crate::output::{Phase, SaStatus};
 
 impl<C: Crypto, R> Endpoint<'_, C, R> {
@@ -11,9 +11,11 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         let phase = match (&sa.state, self.handshake_of(sa)) {
             (State::Handshake(_), Some(Handshake::InitSent(_))) => Phase::Init,
             (State::Handshake(_), _) => Phase::Authenticating,
-            (State::Established(_), _) => Phase::Established,
-            (State::Closing(..), _) => Phase::Closing,
-            (State::Lingering | State::Concluded | State::Ended(..) | State::Gone, _) => return None,
+            (State::Established(Established { standing: Standing::Current, .. }), _) => Phase::Established,
+            (State::Established(_) | State::Closing(..), _) => Phase::Closing,
+            (State::Reserved | State::Lingering | State::Concluded | State::Ended(..) | State::Gone, _) => {
+                return None;
+            }
         };
         let peer = match (sa.established(), self.handshake_of(sa)) {
             (Some(established), _) => Some(established.peer),

@@ -11,8 +11,9 @@ use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange::{create_child_sa, fragment, ike_sa_init, informational};
 use crate::handshake::{Handshake, MAX_RESTARTS, TRIES_BEFORE_RESTART, Want};
+use crate::ike_sa::nat::Nat;
 use crate::ike_sa::timer::Timer;
-use crate::ike_sa::{IkeSa, State};
+use crate::ike_sa::{IkeSa, Standing, State};
 use crate::resources::BufferId;
 
 /// Tries of a request after which it is sent in smaller fragments (RFC 7383 §2.5.2).
@@ -46,12 +47,26 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Timer::Expire => self.expire(slot, sa, now),
             Timer::Liveness => self.check_liveness(sa, now),
             Timer::Resume => create_child_sa::resume(self, slot, sa, now),
-            // Its slot is taken out while a timer fires, so the successor waits for that.
-            Timer::Renew => self.desk.due = self.children.of(slot).map(|child| child.inbound).next(),
+            Timer::Renew => self.renew_ike_sa(now, slot, sa),
             Timer::Keepalive => {
                 self.outbox.keepalive(sa.path);
                 sa.timers.set(Timer::Keepalive, now + self.config.timing.keepalive);
             }
+        }
+    }
+
+    /// Sets the timers of an IKE SA that stands from now on.
+    pub(crate) fn start_timers(&mut self, sa: &mut IkeSa, nat: Nat, now: Instant) {
+        let timing = &self.config.timing;
+        // Without randomness there is no jitter, but there is still a successor.
+        let random = self.random.try_next_u32().unwrap_or(0);
+        sa.timers.set(Timer::Renew, now + timing.ike_soft_lifetime(random));
+        sa.timers.set(Timer::Expire, now + timing.ike_lifetime);
+        if !timing.liveness.is_zero() {
+            sa.timers.set(Timer::Liveness, now + timing.liveness);
+        }
+        if nat.local && !timing.keepalive.is_zero() {
+            sa.timers.set(Timer::Keepalive, now + timing.keepalive);
         }
     }
 
@@ -89,7 +104,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             }
             State::Established(_) => self.end(slot, sa, CloseReason::PeerDead),
             State::Closing(_, reason) => self.end(slot, sa, reason),
-            State::Lingering | State::Concluded | State::Ended(..) | State::Gone => {}
+            State::Reserved | State::Lingering | State::Concluded | State::Ended(..) | State::Gone => {}
         }
     }
 
@@ -138,11 +153,12 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 self.forget(sa);
             }
             State::Established(established) => {
-                let reason = if established.replaced { CloseReason::Replaced } else { CloseReason::Expired };
+                let is_current = established.standing == Standing::Current;
+                let reason = if is_current { CloseReason::Expired } else { CloseReason::Replaced };
                 self.close_sa(slot, sa, reason, now);
             }
             State::Lingering | State::Concluded => sa.state = State::Gone,
-            State::Closing(..) | State::Ended(..) | State::Gone => {}
+            State::Reserved | State::Closing(..) | State::Ended(..) | State::Gone => {}
         }
     }
 

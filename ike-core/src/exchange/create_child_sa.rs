@@ -1,14 +1,17 @@
-//! CREATE_CHILD_SA (RFC 7296 §1.3): a pair of Child SAs beside those that stand, or in place of one.
+//! CREATE_CHILD_SA (RFC 7296 §1.3): a pair of Child SAs beside those that stand, a pair in place of one,
+//! or an IKE SA in place of this one.
 //!
 //! ```text
 //! new         SK { SA Ni [KEi] TSi TSr [N(USE_TRANSPORT_MODE)] }
 //! successor   SK { N(REKEY_SA) SA Ni [KEi] TSi TSr [N(USE_TRANSPORT_MODE)] }
 //! answer      SK { SA Nr [KEr] TSi TSr [N(USE_TRANSPORT_MODE)] }
+//! IKE SA      SK { SA Ni KEi }, answered by SK { SA Nr KEr }
 //! ```
 //!
-//! A successor stands before the old pair goes: the responder can receive on it before it answers and
-//! sends on it when it hears on it, the initiator uses it with the answer and then deletes the old pair
-//! (RFC 7296 §2.8). We ask for keys without a key exchange of their own; a peer that wants one gets it.
+//! A successor stands before the old SA goes: the responder can receive on it before it answers and
+//! sends on it when it hears on it, the initiator uses it with the answer and then deletes the old one
+//! (RFC 7296 §2.8). Where both ends ask for the same at once, two successors come to be, and that whose
+//! exchange has the lowest of the four nonces goes again (RFC 7296 §2.8.1, §2.8.2).
 
 use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
@@ -18,17 +21,19 @@ use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::exchange::ike_auth::peer::Proven;
 use crate::exchange::informational;
-use crate::handshake::{Aim, Creating, Handshake};
+use crate::handshake::{Aim, Creating, Handshake, Rekeying};
 use crate::ike_sa::procedure::Ours;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
-use crate::ike_sa::{Established, IkeSa, State};
+use crate::ike_sa::{Established, IkeSa, Standing, State};
 
+mod child;
+mod ike_sa;
 pub(crate) mod initiator;
 pub(crate) mod responder;
 
 /// Begins the next thing that was put off, if no request of ours waits for its answer: Deletes first, so
-/// that there is room, then successors, then what is new.
+/// that there is room, then the successor of the IKE SA, then those of Child SAs, then what is new.
 pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -36,23 +41,34 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) {
     informational::delete_children(endpoint, slot, sa, now);
-    let is_established = matches!(sa.state, State::Established(_));
-    if !is_established || sa.window.next_request().is_none() || sa.timers.is_set(Timer::Resume) {
+    let Some(established) = sa.current() else {
+        return;
+    };
+    if sa.window.next_request().is_none() || sa.timers.is_set(Timer::Resume) {
         return;
     }
+    if established.renewal_owed || sa.window.is_nearly_used_up() {
+        if ike_sa::initiator::begin(endpoint, slot, sa, now).is_none() {
+            try_later(endpoint, sa, now);
+        }
+        return;
+    }
+    let Some(aim) = next_child(endpoint, slot) else {
+        return;
+    };
+    if child::initiator::begin(endpoint, slot, sa, aim.clone(), now).is_none() {
+        put_off(endpoint, slot, sa, aim, now);
+    }
+}
+
+fn next_child<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16) -> Option<Aim> {
     let due = endpoint.children.of(slot).find(|child| child.renewal_owed && child.stage == Stage::Live);
-    let aim = match due {
+    match due {
         Some(child) => {
             child.renewal_owed = false;
-            Aim::successor(child)
+            Some(Aim::successor(child))
         }
-        None => match endpoint.desk.wants.take(slot) {
-            Some(wanted) => Aim::New(wanted),
-            None => return,
-        },
-    };
-    if initiator::begin(endpoint, slot, sa, aim.clone(), now).is_none() {
-        put_off(endpoint, slot, sa, aim, now);
+        None => endpoint.desk.wants.take(slot).map(Aim::New),
     }
 }
 
@@ -73,6 +89,11 @@ fn put_off<C: Crypto, R: TryCryptoRng>(
         // When there is no room, the packet that asked for it asks again.
         Aim::New(wanted) => _ = endpoint.desk.wants.note(slot, wanted),
     }
+    try_later(endpoint, sa, now);
+}
+
+/// Does for a while without requests of its own.
+fn try_later<C: Crypto, R: TryCryptoRng>(endpoint: &mut Endpoint<'_, C, R>, sa: &mut IkeSa, now: Instant) {
     // Without randomness there is no jitter, but there is still another try.
     let random = endpoint.random.try_next_u32().unwrap_or(0);
     sa.timers.set(Timer::Resume, now + endpoint.config.timing.respite(random));
@@ -82,17 +103,21 @@ fn put_off<C: Crypto, R: TryCryptoRng>(
 pub(crate) fn ours<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> Ours {
     match &sa.state {
         State::Closing(..) => return Ours::ClosingIkeSa,
-        State::Established(Established { replaced: true, .. }) => return Ours::Succeeded,
+        State::Established(Established { standing: Standing::Replaced | Standing::Redundant, .. }) => {
+            return Ours::Succeeded;
+        }
         _ => {}
     }
     match sa.window.outstanding().map(|outstanding| outstanding.purpose) {
         None | Some(Purpose::Handshake | Purpose::Liveness) => Ours::Nothing,
         Some(Purpose::DeleteIkeSa) => Ours::ClosingIkeSa,
         Some(Purpose::DeleteChild) => Ours::DeletingChildren,
-        Some(Purpose::CreateChild(index)) => match endpoint.handshakes.get(usize::from(index)) {
-            Some(Some(Handshake::Creating(Creating { aim: Aim::Successor { of, .. }, .. }))) => {
+        Some(Purpose::CreateChild(_)) => match endpoint.creation(sa) {
+            Some(Handshake::Creating(Creating { aim: Aim::Successor { of, .. }, .. })) => {
                 Ours::RekeyingChild(*of)
             }
+            Some(Handshake::Rekeying(Rekeying { rival: Some(_), .. })) => Ours::Succeeded,
+            Some(Handshake::Rekeying(_)) => Ours::RekeyingIkeSa,
             _ => Ours::CreatingChild,
         },
     }

@@ -15,8 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::handshake::{Agreed, Handshake};
 use crate::ike_sa::keys::Role;
-use crate::ike_sa::timer::Timer;
-use crate::ike_sa::{Established, IkeSa, State, cipher_keys};
+use crate::ike_sa::{Established, IkeSa, Standing, State, cipher_keys};
 use crate::output::{self, Event};
 use crate::pad::{Authentication, OwnedIdentity, PadEntry};
 use crate::resources::BufferId;
@@ -26,6 +25,8 @@ use crate::wire::code_point::{CertEncoding, IdType, PayloadType};
 use crate::wire::id::IdView;
 use crate::wire::spki;
 use crate::wire::writer::Writer;
+#[cfg(feature = "keylog")]
+use crate::{config::Suite, ike_sa::keys::IkeKeys};
 
 pub(crate) mod child;
 pub(crate) mod initiator;
@@ -114,17 +115,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
     proven: &Proven,
     now: Instant,
 ) {
-    let timing = &endpoint.config.timing;
-    sa.timers.set(Timer::Expire, now + timing.ike_lifetime);
-    if !timing.liveness.is_zero() {
-        sa.timers.set(Timer::Liveness, now + timing.liveness);
-    }
-    if sa.role == Role::Initiator {
-        sa.timers.set(Timer::Renew, now + timing.ike_lifetime / 10 * 9);
-    }
-    if agreed.nat.local && !timing.keepalive.is_zero() {
-        sa.timers.set(Timer::Keepalive, now + timing.keepalive);
-    }
+    endpoint.start_timers(sa, agreed.nat, now);
     sa.state = State::Established(Established {
         keys: cipher_keys(&agreed.keys, agreed.role),
         peer: proven.peer,
@@ -135,33 +126,32 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         nat: agreed.nat,
         since: now,
         heard: now,
-        replaced: false,
-        prf: agreed.suite.prf,
+        standing: Standing::Current,
+        suite: agreed.suite,
+        renewal_owed: false,
         sk_d: agreed.keys.sk_d.clone(),
         is_full: false,
     });
     endpoint.desk.counters.established = endpoint.desk.counters.established.saturating_add(1);
-    endpoint.outbox.event(Event::Established(output::Established {
-        spis: sa.spis,
-        role: sa.role,
-        peer: proven.peer,
-        identity: proven.identity.clone(),
-        key: proven.key,
-        level: proven.level,
-        method: proven.method,
-        suite: agreed.suite,
-        path: sa.path,
-    }));
+    if let State::Established(established) = &sa.state {
+        let event = Event::Established(output::Established::of(sa, established));
+        endpoint.outbox.event(event);
+    }
 }
 
 /// Reports the keys before anything is sealed with them.
 #[cfg(feature = "keylog")]
-fn log_keys<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, sa: &IkeSa, agreed: &Agreed) {
+pub(crate) fn log_keys<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    suite: Suite,
+    keys: &IkeKeys,
+) {
     endpoint.outbox.event(Event::Keys(output::IkeKeys {
         spis: sa.spis,
-        algorithm: agreed.suite.ike,
-        initiator: agreed.keys.sk_ei.clone(),
-        responder: agreed.keys.sk_er.clone(),
+        algorithm: suite.ike,
+        initiator: keys.sk_ei.clone(),
+        responder: keys.sk_er.clone(),
     }));
 }
 

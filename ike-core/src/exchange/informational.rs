@@ -11,7 +11,7 @@ use crate::error::{CloseReason, Discarded};
 use crate::ike_sa::procedure::{Theirs, Verdict, decide};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
-use crate::ike_sa::{IkeSa, State};
+use crate::ike_sa::{Established, IkeSa, Standing, State};
 use crate::wire::Malformed;
 use crate::wire::code_point::{ExchangeType, Protocol};
 use crate::wire::delete;
@@ -54,7 +54,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     let Some(payloads) = well_formed(endpoint, slot, sa, now, &received)? else {
         return Ok(());
     };
-    let ending = ending(payloads);
+    let ending = ending(endpoint, sa, payloads);
     let header = sa.header(ExchangeType::INFORMATIONAL, true, received.header.message_id);
     let deleted = if ending.is_some() { heapless::Vec::new() } else { named(endpoint, slot, sa, payloads) };
     let paired: heapless::Vec<u32, DELETED> = deleted.iter().map(|(inbound, _)| *inbound).collect();
@@ -75,8 +75,14 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
 }
 
 /// Whether the request ends the IKE SA (RFC 7296 §1.4.1, §2.21.2).
-fn ending(payloads: &Payloads<'_>) -> Option<CloseReason> {
-    if payloads.deletes().any(|delete| delete.protocol == Protocol::IKE) {
+fn ending<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    payloads: &Payloads<'_>,
+) -> Option<CloseReason> {
+    if payloads.deletes().any(|delete| delete.protocol == Protocol::IKE)
+        && decide(create_child_sa::ours(endpoint, sa), Theirs::DeleteIkeSa) == Verdict::Normal
+    {
         return Some(CloseReason::DeletedByPeer);
     }
     let refused = payloads.notify(NotifyType::AUTHENTICATION_FAILED)?;
@@ -109,7 +115,7 @@ fn named<C: Crypto, R>(
 }
 
 /// Whether an IKE SA has no Child SA and is not about to get one.
-pub(super) fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16) -> bool {
+pub(crate) fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16) -> bool {
     !endpoint.desk.wants.has_any(slot) && !endpoint.children.has_any(slot)
 }
 
@@ -122,8 +128,10 @@ pub(crate) fn conclude<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) {
     // A Delete of ours that crossed it is forgotten (RFC 7296 §2.25.2).
-    let reason = match sa.state {
-        State::Closing(_, ours) => ours,
+    let reason = match &sa.state {
+        State::Closing(_, ours) => *ours,
+        State::Established(Established { standing: Standing::Replaced, .. }) => CloseReason::Replaced,
+        State::Established(_) if endpoint.rival_made_on(slot, sa).is_some() => CloseReason::Replaced,
         _ => reason,
     };
     endpoint.end(slot, sa, reason);

@@ -39,6 +39,13 @@ pub struct Nonces<'a> {
     pub responder: &'a [u8],
 }
 
+impl<'a> Nonces<'a> {
+    /// The lower one: octet by octet, and one that ends first is lower (RFC 7296 §2.8.1).
+    pub(crate) fn lowest(self) -> &'a [u8] {
+        self.initiator.min(self.responder)
+    }
+}
+
 /// The SPIs of an IKE SA as they stand in its header (RFC 7296 §3.1).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct IkeSpis {
@@ -201,5 +208,19 @@ impl<'a, C: Crypto> PrfPlus<'a, C> {
         let [a, b, c, d] = self.seed;
         let previous = previous.map_or(&[][..], PrfOutput::octets);
         self.crypto.prf(self.prf, self.key.octets(), &[previous, a, b, c, d, &[self.number]])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7296 §2.8.1: octet by octet; the nonce that ends first is lower.
+    #[test]
+    fn lowest_nonce() {
+        let lowest = |initiator, responder| Nonces { initiator, responder }.lowest();
+        assert_eq!(lowest(&[1, 2, 4], &[1, 2, 3]), [1, 2, 3]);
+        assert_eq!(lowest(&[1, 2], &[1, 2, 0]), [1, 2]);
+        assert_eq!(lowest(&[2], &[1, 255]), [1, 255]);
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Ours {
     RekeyingChild(Spi),
     /// It deletes Child SAs; their stage says which.
     DeletingChildren,
+    /// It makes a successor of the IKE SA.
+    RekeyingIkeSa,
     /// A successor of the IKE SA stands already, and this one is on its way out.
     Succeeded,
     /// It deletes the IKE SA, or will as soon as the one before it is answered.
@@ -34,6 +36,8 @@ pub(crate) enum Theirs {
     DeleteChild(Stage),
     /// A successor of the IKE SA.
     RekeyIkeSa,
+    /// The end of the IKE SA.
+    DeleteIkeSa,
 }
 
 /// What it gets.
@@ -55,9 +59,12 @@ pub(crate) enum Verdict {
 /// Decides.
 pub(crate) const fn decide(ours: Ours, theirs: Theirs) -> Verdict {
     match (ours, theirs) {
+        (_, Theirs::DeleteIkeSa) => Verdict::Normal,
         (_, Theirs::DeleteChild(Stage::Deleting)) => Verdict::Crossed,
         (_, Theirs::DeleteChild(_)) => Verdict::Normal,
         (Ours::ClosingIkeSa | Ours::Succeeded, _) => Verdict::NotNow,
+        (Ours::RekeyingIkeSa, Theirs::RekeyIkeSa) => Verdict::Rival,
+        (Ours::RekeyingIkeSa, _) => Verdict::NotNow,
         (Ours::CreatingChild | Ours::RekeyingChild(_) | Ours::DeletingChildren, Theirs::RekeyIkeSa) => {
             Verdict::NotNow
         }
@@ -72,12 +79,6 @@ pub(crate) const fn decide(ours: Ours, theirs: Theirs) -> Verdict {
         }
         (_, Theirs::RekeyChild(Some((_, Stage::Live)))) => Verdict::Normal,
     }
-}
-
-/// Whether the first nonce is the lower one: octet by octet, and one that ends first is lower
-/// (RFC 7296 §2.8.1).
-pub(crate) fn is_lower(one: &[u8], other: &[u8]) -> bool {
-    one < other
 }
 
 #[cfg(test)]
@@ -95,53 +96,67 @@ mod tests {
         Theirs::RekeyChild(spi.map(|spi| (spi, stage)))
     }
 
+    fn check(table: &[(Ours, Theirs, Verdict)]) {
+        for (ours, theirs, verdict) in table {
+            assert_eq!(decide(*ours, *theirs), *verdict, "{ours:?} x {theirs:?}");
+        }
+    }
+
     /// RFC 7296 §2.25.1: what meets a procedure about Child SAs.
     #[test]
     fn child_procedures() {
-        let table = [
+        check(&[
             (rekeying_x(), rekey(X, Stage::Live), Verdict::Rival),
+            (rekeying_x(), rekey(X, Stage::Replaced), Verdict::NotNow),
             (rekeying_x(), rekey(Y, Stage::Live), Verdict::Normal),
+            (rekeying_x(), rekey(None, Stage::Live), Verdict::NotFound),
             (rekeying_x(), Theirs::DeleteChild(Stage::Live), Verdict::Normal),
             (rekeying_x(), Theirs::CreateChild, Verdict::Normal),
             (rekeying_x(), Theirs::RekeyIkeSa, Verdict::NotNow),
+            (rekeying_x(), Theirs::DeleteIkeSa, Verdict::Normal),
             (Ours::DeletingChildren, rekey(X, Stage::Deleting), Verdict::NotNow),
             (Ours::DeletingChildren, rekey(Y, Stage::Live), Verdict::Normal),
             (Ours::DeletingChildren, Theirs::DeleteChild(Stage::Deleting), Verdict::Crossed),
             (Ours::DeletingChildren, Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+            (Ours::DeletingChildren, Theirs::CreateChild, Verdict::Normal),
             (Ours::DeletingChildren, Theirs::RekeyIkeSa, Verdict::NotNow),
+            (Ours::DeletingChildren, Theirs::DeleteIkeSa, Verdict::Normal),
             (Ours::CreatingChild, Theirs::CreateChild, Verdict::Normal),
+            (Ours::CreatingChild, rekey(X, Stage::Live), Verdict::Normal),
+            (Ours::CreatingChild, Theirs::DeleteChild(Stage::Live), Verdict::Normal),
             (Ours::CreatingChild, Theirs::RekeyIkeSa, Verdict::NotNow),
+            (Ours::CreatingChild, Theirs::DeleteIkeSa, Verdict::Normal),
+            (Ours::Nothing, Theirs::CreateChild, Verdict::Normal),
             (Ours::Nothing, rekey(X, Stage::Live), Verdict::Normal),
             (Ours::Nothing, rekey(X, Stage::Replaced), Verdict::NotNow),
             (Ours::Nothing, rekey(X, Stage::DeleteOwed), Verdict::NotNow),
-            (Ours::Nothing, Theirs::RekeyChild(None), Verdict::NotFound),
-        ];
-        for (ours, theirs, verdict) in table {
-            assert_eq!(decide(ours, theirs), verdict, "{ours:?} x {theirs:?}");
-        }
+            (Ours::Nothing, rekey(None, Stage::Live), Verdict::NotFound),
+            (Ours::Nothing, rekey(X, Stage::Reserved), Verdict::NotFound),
+            (Ours::Nothing, Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+        ]);
     }
 
-    /// RFC 7296 §2.25.2: what meets a procedure about the IKE SA.
+    /// RFC 7296 §2.8.2, §2.25.2: what meets a procedure about the IKE SA.
     #[test]
     fn ike_sa_procedures() {
-        let table = [
+        check(&[
+            (Ours::RekeyingIkeSa, Theirs::CreateChild, Verdict::NotNow),
+            (Ours::RekeyingIkeSa, rekey(X, Stage::Live), Verdict::NotNow),
+            (Ours::RekeyingIkeSa, rekey(None, Stage::Live), Verdict::NotNow),
+            (Ours::RekeyingIkeSa, Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+            (Ours::RekeyingIkeSa, Theirs::RekeyIkeSa, Verdict::Rival),
+            (Ours::RekeyingIkeSa, Theirs::DeleteIkeSa, Verdict::Normal),
             (Ours::Succeeded, Theirs::RekeyIkeSa, Verdict::NotNow),
             (Ours::Succeeded, Theirs::CreateChild, Verdict::NotNow),
+            (Ours::Succeeded, rekey(X, Stage::Live), Verdict::NotNow),
+            (Ours::Succeeded, Theirs::DeleteIkeSa, Verdict::Normal),
+            (Ours::ClosingIkeSa, Theirs::RekeyIkeSa, Verdict::NotNow),
             (Ours::ClosingIkeSa, Theirs::CreateChild, Verdict::NotNow),
             (Ours::ClosingIkeSa, rekey(X, Stage::Live), Verdict::NotNow),
+            (Ours::ClosingIkeSa, Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+            (Ours::ClosingIkeSa, Theirs::DeleteIkeSa, Verdict::Normal),
             (Ours::Nothing, Theirs::RekeyIkeSa, Verdict::Normal),
-        ];
-        for (ours, theirs, verdict) in table {
-            assert_eq!(decide(ours, theirs), verdict, "{ours:?} x {theirs:?}");
-        }
-    }
-
-    /// RFC 7296 §2.8.1: octet by octet; the nonce that ends first is lower.
-    #[test]
-    fn lowest_nonce() {
-        assert!(is_lower(&[1, 2, 3], &[1, 2, 4]));
-        assert!(is_lower(&[1, 2], &[1, 2, 0]));
-        assert!(!is_lower(&[2], &[1, 255]));
-        assert!(!is_lower(&[1], &[1]));
+            (Ours::Nothing, Theirs::DeleteIkeSa, Verdict::Normal),
+        ]);
     }
 }

@@ -85,6 +85,13 @@ impl Timing {
         lifetime
     }
 
+    /// Age at which an IKE SA asks for its successor: after eight to nine tenths of its life, by lot, so that
+    /// both ends do not act in step (RFC 7296 §2.8.1).
+    pub(crate) fn ike_soft_lifetime(&self, random: u32) -> Duration {
+        let tenth = self.ike_lifetime / 10;
+        tenth * 8 + jitter(tenth, random)
+    }
+
     /// The wait before what the peer could not do is asked for again (RFC 7296 §2.25).
     pub(crate) fn respite(&self, random: u32) -> Duration {
         let wait = self.retransmission * 4;

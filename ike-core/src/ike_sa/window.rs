@@ -14,6 +14,9 @@ const REPLAY: Duration = Duration::from_secs(1);
 /// Message IDs from here on are not used: the IKE SA ends before they wrap (RFC 7296 §2.2).
 const LAST: u32 = u32::MAX - 1;
 
+/// Message IDs from here on are left to what is needed to get a successor.
+const NEARLY_LAST: u32 = LAST - (1 << 16);
+
 /// Both directions of one IKE SA.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Window {
@@ -47,7 +50,7 @@ pub(crate) enum Purpose {
     DeleteChild,
     /// Whether the peer lives.
     Liveness,
-    /// A Child SA, new or in place of another; the slot in the pool of handshakes.
+    /// An SA, new or in place of another (CREATE_CHILD_SA); the slot in the pool of handshakes.
     CreateChild(u8),
 }
 
@@ -196,6 +199,11 @@ impl Window {
     /// cookie or another group, RFC 7296 §2.6).
     pub(crate) fn take_back(&mut self) -> Option<Outstanding> {
         self.outstanding.take()
+    }
+
+    /// Whether so few numbers are left in either direction that a successor is wanted.
+    pub(crate) const fn is_nearly_used_up(&self) -> bool {
+        self.next_request > NEARLY_LAST || self.expected > NEARLY_LAST
     }
 
     /// Whether the numbers of either direction are used up.

@@ -1,87 +1,20 @@
-//! CREATE_CHILD_SA as initiator.
+//! CREATE_CHILD_SA as initiator: what all answers have in common.
 
-use esp_engine::sa::Spi;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::{proven, put_off, resume};
-use crate::child_sa::Stage;
-use crate::config::IkePolicy;
+use super::{child, ike_sa, resume};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
-use crate::exchange::ike_auth::child::offer::Offered;
-use crate::exchange::ike_auth::child::{self, Agreement, Making};
-use crate::exchange::ike_auth::initiator::write_mode;
-use crate::exchange::{self, Received, informational};
-use crate::handshake::{Aim, Creating, Handshake};
-use crate::ike_sa::keys::{Nonces, Role};
-use crate::ike_sa::procedure::is_lower;
+use crate::exchange::{Received, informational};
+use crate::handshake::Handshake;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
-use crate::narrow::is_subset;
-use crate::proposal;
-use crate::resources::free_slot;
-use crate::wants::Wanted;
-use crate::wire::code_point::{ExchangeType, PayloadType, Protocol};
-use crate::wire::nonce::NonceView;
-use crate::wire::notify::{NotifyType, NotifyView};
+use crate::wire::Malformed;
+use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
-use crate::wire::{NoSpace, ts};
-
-/// Sends the request; `None` when that is not possible now.
-pub(super) fn begin<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &mut IkeSa,
-    aim: Aim,
-    now: Instant,
-) -> Option<()> {
-    let config = endpoint.config;
-    let policy = config.policy(aim.policy())?;
-    let index = free_slot(endpoint.handshakes).and_then(|index| u8::try_from(index).ok())?;
-    let nonce = endpoint.random.array().ok()?;
-    let id = sa.window.next_request()?;
-    let inbound = child::reserve(endpoint, slot, aim.policy()).ok()?;
-    let (tsi, tsr) = offered(&aim, policy, sa);
-    let header = sa.header(ExchangeType::CREATE_CHILD_SA, false, id);
-    let message = exchange::seal(endpoint, sa, &header, |writer| {
-        if let Aim::Successor { of, .. } = &aim {
-            let spi = of.get().to_be_bytes();
-            let kind = NotifyType::REKEY_SA;
-            NotifyView { protocol: Protocol::ESP, spi: &spi, kind, data: &[] }.write(writer)?;
-        }
-        proposal::offer_esp(config.suites, inbound, writer)?;
-        NonceView::parse(&nonce).map_err(|_| NoSpace)?.write(writer)?;
-        ts::write(PayloadType::TSI, &tsi, writer)?;
-        ts::write(PayloadType::TSR, &tsr, writer)?;
-        write_mode(policy, writer)
-    });
-    let Some(message) = message else {
-        endpoint.children.withdraw(inbound);
-        return None;
-    };
-    if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
-        *entry = Some(Handshake::Creating(Creating { aim, inbound, nonce, rival: None }));
-    }
-    exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
-    Some(())
-}
-
-/// TSi and TSr. A successor is offered with just what the old pair has, and no packet in front
-/// (RFC 7296 §2.9.2).
-fn offered(aim: &Aim, policy: &IkePolicy<'_>, sa: &IkeSa) -> (Offered, Offered) {
-    match aim {
-        Aim::New(wanted) => {
-            let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
-            child::offer::offer(policy, wanted.packet.as_ref(), false, local, remote)
-        }
-        Aim::Successor { local_ts, remote_ts, .. } => {
-            (local_ts.iter().copied().collect(), remote_ts.iter().copied().collect())
-        }
-    }
-}
 
 /// The peer's answer.
 pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
@@ -99,27 +32,39 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
         endpoint.buffers.release(request.buffer);
     }
     sa.timers.stop(Timer::Retransmit);
-    let Some(Handshake::Creating(creating)) =
-        endpoint.handshakes.get_mut(usize::from(index)).and_then(Option::take)
-    else {
-        return Err(Discarded::WrongState);
-    };
-    if let State::Closing(_, reason) = sa.state {
-        if informational::delete_ike_sa(endpoint, sa, now).is_none() {
-            endpoint.end(slot, sa, reason);
+    let answer = Answer::of(&received);
+    match endpoint.handshakes.get_mut(usize::from(index)).and_then(Option::take) {
+        Some(Handshake::Creating(creating)) => {
+            child::initiator::handle_answer(endpoint, slot, sa, creating, &answer, now);
         }
-        return Ok(());
-    }
-    let error = |payloads: &Payloads<'_>| payloads.error().map(|error| error.kind);
-    match &received.payloads {
-        Ok(payloads) => match error(payloads).filter(|_| payloads.sa.is_none()) {
-            Some(kind) => refused(endpoint, slot, sa, creating, kind, now),
-            None => accept(endpoint, slot, sa, creating, payloads, now),
-        },
-        Err(malformed) => disagree(endpoint, slot, sa, malformed.notify(), now),
+        Some(Handshake::Rekeying(rekeying)) => {
+            ike_sa::initiator::handle_answer(endpoint, slot, sa, rekeying, &answer, now);
+        }
+        _ => return Err(Discarded::WrongState),
     }
     settle(endpoint, slot, sa, now);
     Ok(())
+}
+
+/// What the peer says to a request.
+pub(super) enum Answer<'p, 'm> {
+    /// It did what was asked.
+    Made(&'p Payloads<'m>),
+    /// It did not.
+    Refused(NotifyType),
+    Malformed(Malformed),
+}
+
+impl<'p, 'm> Answer<'p, 'm> {
+    fn of(received: &'p Received<'m>) -> Self {
+        match &received.payloads {
+            Ok(payloads) => match payloads.error().filter(|_| payloads.sa.is_none()) {
+                Some(error) => Self::Refused(error.kind),
+                None => Self::Made(payloads),
+            },
+            Err(malformed) => Self::Malformed(*malformed),
+        }
+    }
 }
 
 /// Goes on with what was put off, or ends an IKE SA that has nothing left.
@@ -129,7 +74,13 @@ fn settle<C: Crypto, R: TryCryptoRng>(
     sa: &mut IkeSa,
     now: Instant,
 ) {
-    if !matches!(sa.state, State::Established(_)) {
+    if let State::Closing(_, reason) = sa.state {
+        if sa.window.outstanding().is_none() && informational::delete_ike_sa(endpoint, sa, now).is_none() {
+            endpoint.end(slot, sa, reason);
+        }
+        return;
+    }
+    if sa.current().is_none() {
         return;
     }
     if sa.window.is_used_up() {
@@ -142,7 +93,7 @@ fn settle<C: Crypto, R: TryCryptoRng>(
 }
 
 /// What the peer believes in cannot be known: the IKE SA ends (RFC 7296 §2.21.3).
-fn disagree<C: Crypto, R: TryCryptoRng>(
+pub(super) fn disagree<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
@@ -151,146 +102,4 @@ fn disagree<C: Crypto, R: TryCryptoRng>(
 ) {
     endpoint.fail(sa, None, FailReason::BadMessage);
     endpoint.close_sa(slot, sa, CloseReason::RefusedByPeer(kind.0), now);
-}
-
-/// The pair is there, unless the answer is not one to our offer.
-fn accept<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &mut IkeSa,
-    creating: Creating,
-    payloads: &Payloads<'_>,
-    now: Instant,
-) {
-    let Some(nonce) = payloads.nonce.filter(|nonce| nonce.data() != creating.nonce) else {
-        return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
-    };
-    match judge(endpoint, sa, &creating, payloads) {
-        Ok(agreement) => conclude(endpoint, slot, sa, creating, nonce.data(), agreement),
-        Err(FailReason::BadMessage) => disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now),
-        Err(reason) => {
-            // The peer has installed what we refuse.
-            endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
-            if let Aim::New(wanted) = creating.aim {
-                endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
-            }
-            endpoint.fail(sa, None, reason);
-        }
-    }
-}
-
-fn judge<C: Crypto, R>(
-    endpoint: &Endpoint<'_, C, R>,
-    sa: &IkeSa,
-    creating: &Creating,
-    payloads: &Payloads<'_>,
-) -> Result<Agreement, FailReason> {
-    let (Some(answer), Some(tsi), Some(tsr)) = (&payloads.sa, &payloads.tsi, &payloads.tsr) else {
-        return Err(FailReason::BadMessage);
-    };
-    let established = sa.established().ok_or(FailReason::Internal)?;
-    let id = creating.aim.policy();
-    let policy = endpoint.config.policy(id).ok_or(FailReason::Internal)?;
-    let offer = (id, &offered(&creating.aim, policy, sa));
-    let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
-    let proven = proven(established);
-    let answer = (answer, tsi, tsr);
-    let agreement =
-        child::offer::accept(endpoint, sa, &proven, offer, creating.inbound, answer, is_transport)?;
-    match &creating.aim {
-        // What lives in the old pair must live on in the new one (RFC 7296 §2.9.2).
-        Aim::Successor { local_ts, remote_ts, .. }
-            if !is_subset(local_ts, &agreement.local_ts) || !is_subset(remote_ts, &agreement.remote_ts) =>
-        {
-            Err(FailReason::AnswerNotOffered)
-        }
-        _ => Ok(agreement),
-    }
-}
-
-/// Installs the pair and says which one goes.
-fn conclude<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &mut IkeSa,
-    creating: Creating,
-    peer_nonce: &[u8],
-    agreement: Agreement,
-) {
-    let Some(established) = sa.established() else {
-        return;
-    };
-    let own_nonce = creating.nonce.as_slice();
-    let lowest = if is_lower(own_nonce, peer_nonce) { own_nonce } else { peer_nonce };
-    // The pair whose exchange has the lowest of the four nonces goes (RFC 7296 §2.8.1).
-    let is_redundant = creating.rival.as_ref().is_some_and(|rival| is_lower(lowest, &rival.lowest));
-    let making = Making {
-        role: Role::Initiator,
-        prf: established.prf,
-        sk_d: &established.sk_d,
-        secret: None,
-        nonces: Nonces { initiator: own_nonce, responder: peer_nonce },
-        nat: established.nat,
-        may_send: !is_redundant,
-    };
-    child::install(endpoint, slot, sa, &making, &proven(established), agreement);
-    match creating.aim {
-        Aim::New(wanted) => endpoint.desk.setbacks.succeeded(wanted.policy, sa.path.remote.ip()),
-        Aim::Successor { of, .. } if is_redundant => {
-            endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
-            supersede(endpoint, of, Stage::Replaced);
-        }
-        Aim::Successor { of, .. } => supersede(endpoint, of, Stage::DeleteOwed),
-    }
-}
-
-/// The old pair has a successor, unless its end has come for another reason.
-fn supersede<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, of: Spi, stage: Stage) {
-    if let Some(child) = endpoint.children.find(of).filter(|child| child.stands()) {
-        child.stage = stage;
-        child.renewal_owed = false;
-    }
-}
-
-/// The peer made no pair.
-fn refused<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &mut IkeSa,
-    creating: Creating,
-    kind: NotifyType,
-    now: Instant,
-) {
-    endpoint.children.withdraw(creating.inbound);
-    let reason = FailReason::Refused(kind.0);
-    match &creating.aim {
-        _ if matches!(kind, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED) => {
-            endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
-        }
-        Aim::Successor { of, .. } if creating.rival.is_some() => supersede(endpoint, *of, Stage::Replaced),
-        // The peer's Delete or its own successor overtook the answer.
-        Aim::Successor { of, .. } if endpoint.children.find(*of).is_none_or(|c| c.stage != Stage::Live) => {}
-        _ if kind == NotifyType::TEMPORARY_FAILURE => put_off(endpoint, slot, sa, creating.aim, now),
-        Aim::Successor { of, policy, .. } if kind == NotifyType::CHILD_SA_NOT_FOUND => {
-            endpoint.children.advance(slot, &[of.get()], Stage::Removed);
-            let wanted = Wanted { policy: *policy, packet: None, like: None };
-            // When there is no room, the next packet asks for it.
-            let _ = endpoint.desk.wants.note(slot, wanted);
-        }
-        Aim::Successor { of, .. } => {
-            endpoint.fail(sa, None, reason);
-            // What this IKE SA cannot bring, another one may (RFC 7296 §2.8.3).
-            endpoint.desk.due = Some(*of);
-        }
-        Aim::New(wanted) => {
-            if kind == NotifyType::NO_ADDITIONAL_SAS
-                && let State::Established(established) = &mut sa.state
-            {
-                established.is_full = true;
-            } else {
-                endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
-            }
-            endpoint.fail(sa, None, reason);
-        }
-    }
 }

@@ -1,40 +1,27 @@
-//! CREATE_CHILD_SA as responder.
+//! CREATE_CHILD_SA as responder: what is asked, whether it may be now, and how it is refused.
 
 use esp_engine::sa::Spi;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::{ours, proven};
-use crate::child_sa::Stage;
+use super::{child, ike_sa, ours};
 use crate::crypto::{Crypto, Group, KeyExchange, PublicValue, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
-use crate::exchange::ike_auth::child::{self, Agreement, Making};
-use crate::exchange::ike_auth::initiator::write_mode;
-use crate::exchange::ike_auth::is_somebody;
+use crate::exchange::ike_auth::child::refusal;
 use crate::exchange::{self, Received, informational};
-use crate::handshake::{Handshake, NONCE, Rival};
+use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
-use crate::ike_sa::keys::{Nonces, Role};
-use crate::ike_sa::procedure::{Theirs, Verdict, decide, is_lower};
-use crate::ike_sa::window::Purpose;
-use crate::proposal::{self, Pfs};
-use crate::resources::BufferId;
-use crate::wire::code_point::{ExchangeType, PayloadType, Protocol};
+use crate::ike_sa::procedure::{Theirs, Verdict, decide};
+use crate::wire::code_point::Protocol;
 use crate::wire::ke::KeView;
 use crate::wire::nonce::NonceView;
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
-use crate::wire::transform::KeyExchangeMethod;
-use crate::wire::{NoSpace, ts};
+use crate::wire::sa::SaView;
 
-/// Pairs that one IKE SA has at most, and one with a stranger (RFC 5386), so that nobody takes all the
-/// room.
-const PAIRS: u16 = 16;
-const PAIRS_OF_A_STRANGER: u16 = 3;
-
-/// Why there is no pair, in the peer's words.
-enum Refusal {
+/// Why there is no new SA, in the peer's words.
+pub(super) enum Refusal {
     Notify(NotifyType),
     /// The KE payload is of another group (RFC 7296 §1.3).
     OtherGroup(Group),
@@ -43,13 +30,25 @@ enum Refusal {
     /// It ends the IKE SA (RFC 7296 §2.21.3, RFC 6989 §2.5).
     Broken,
     Failed(FailReason),
+    /// No answer is possible now, and the peer asks again.
+    None(Discarded),
+}
+
+/// A request that is well-formed.
+pub(super) struct Request<'p, 'm> {
+    pub(super) received: &'p Received<'m>,
+    pub(super) payloads: &'p Payloads<'m>,
+    pub(super) offer: &'p SaView<'m>,
+    pub(super) nonce: &'p NonceView<'m>,
+    /// We ask for the same.
+    pub(super) is_rival: bool,
 }
 
 /// What the key exchange brought.
-struct Fresh {
-    group: Group,
-    public: PublicValue,
-    secret: SharedSecret,
+pub(super) struct Fresh {
+    pub(super) group: Group,
+    pub(super) public: PublicValue,
+    pub(super) secret: SharedSecret,
 }
 
 /// The peer's request.
@@ -63,15 +62,95 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     let Some(payloads) = informational::well_formed(endpoint, slot, sa, now, &received)? else {
         return Ok(());
     };
-    let refusal = match answer(endpoint, slot, sa, now, &received, payloads) {
-        Ok(result) => return result,
-        Err(refusal) => refusal,
+    match answer(endpoint, slot, sa, now, &received, payloads) {
+        Ok(()) => Ok(()),
+        Err(refused) => refuse(endpoint, slot, sa, now, &received, refused),
+    }
+}
+
+/// Makes what is asked and answers.
+fn answer<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: &Received<'_>,
+    payloads: &Payloads<'_>,
+) -> Result<(), Refusal> {
+    let (Some(offer), Some(nonce)) = (&payloads.sa, &payloads.nonce) else {
+        return Err(Refusal::Broken);
     };
+    if is_own_nonce(endpoint, sa, nonce) {
+        return Err(Refusal::Broken);
+    }
+    let theirs = asked(endpoint, slot, payloads, offer)?;
+    let verdict = decide(ours(endpoint, sa), theirs);
+    match verdict {
+        Verdict::Normal | Verdict::Rival => {}
+        Verdict::NotNow | Verdict::Crossed => return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE)),
+        Verdict::NotFound => return Err(Refusal::NotFound(named(payloads).unwrap_or(0))),
+    }
+    let request = Request { received, payloads, offer, nonce, is_rival: verdict == Verdict::Rival };
+    match theirs {
+        Theirs::RekeyIkeSa => ike_sa::responder::answer(endpoint, slot, sa, now, &request),
+        Theirs::RekeyChild(Some((old, _))) => {
+            child::responder::answer(endpoint, slot, sa, now, &request, Some(old))
+        }
+        _ => child::responder::answer(endpoint, slot, sa, now, &request, None),
+    }
+}
+
+/// Whether our own nonce comes back: somebody plays with what we say, and the lowest nonce would decide
+/// nothing (RFC 7296 §2.8.1).
+fn is_own_nonce<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa, nonce: &NonceView<'_>) -> bool {
+    match endpoint.creation(sa) {
+        Some(Handshake::Creating(creating)) => creating.nonce == nonce.data(),
+        Some(Handshake::Rekeying(rekeying)) => rekeying.nonce == nonce.data(),
+        _ => false,
+    }
+}
+
+/// What is asked: which of our pairs the REKEY_SA notification names, by the SPI that the peer receives
+/// on (RFC 7296 §1.3.3). What names one twice, or a pair and an IKE SA at once, asks for nothing.
+fn asked<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    payloads: &Payloads<'_>,
+    offer: &SaView<'_>,
+) -> Result<Theirs, Refusal> {
+    let is_for_ike = offer.proposals().all(|proposal| proposal.protocol == Protocol::IKE);
+    let has_selectors = payloads.tsi.is_some() || payloads.tsr.is_some();
+    let rekeyed = payloads.notifies().filter(|notify| notify.kind == NotifyType::REKEY_SA).count();
+    match (is_for_ike, has_selectors, rekeyed) {
+        (true, false, 0) => return Ok(Theirs::RekeyIkeSa),
+        (false, true, 0) => return Ok(Theirs::CreateChild),
+        (false, true, 1) => {}
+        _ => return Err(Refusal::Broken),
+    }
+    let spi = named(payloads);
+    let is_named = |outbound: Option<Spi>| outbound.map(Spi::get) == spi;
+    let child = endpoint.children.of(slot).find(|child| child.outbound.is_some() && is_named(child.outbound));
+    Ok(Theirs::RekeyChild(child.map(|child| (child.inbound, child.stage))))
+}
+
+/// The SPI in the REKEY_SA notification.
+fn named(payloads: &Payloads<'_>) -> Option<u32> {
+    payloads.notify(NotifyType::REKEY_SA)?.rekey_sa().map(|(_, spi)| spi)
+}
+
+fn refuse<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: &Received<'_>,
+    refused: Refusal,
+) -> Result<(), Discarded> {
     let (method, octets);
-    let notify = match refusal {
+    let notify = match refused {
         Refusal::Notify(kind) => NotifyView::new(kind, &[]),
         Refusal::Broken => NotifyView::new(NotifyType::INVALID_SYNTAX, &[]),
-        Refusal::Failed(reason) => NotifyView::new(child::refusal(reason), &[]),
+        Refusal::Failed(reason) => NotifyView::new(refusal(reason), &[]),
         Refusal::OtherGroup(group) => {
             method = group.id().to_be_bytes();
             NotifyView::new(NotifyType::INVALID_KE_PAYLOAD, &method)
@@ -81,131 +160,22 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
             let kind = NotifyType::CHILD_SA_NOT_FOUND;
             NotifyView { protocol: Protocol::ESP, spi: &octets, kind, data: &[] }
         }
+        Refusal::None(reason) => return Err(reason),
     };
-    exchange::refuse(endpoint, sa, now, &received, &notify)?;
-    match refusal {
+    exchange::refuse(endpoint, sa, now, received, &notify)?;
+    match refused {
         Refusal::Broken => {
             let reason = CloseReason::RefusedByPeer(NotifyType::INVALID_SYNTAX.0);
             informational::conclude(endpoint, slot, sa, reason, now);
         }
         Refusal::Failed(reason) => endpoint.fail(sa, None, reason),
-        Refusal::Notify(_) | Refusal::OtherGroup(_) | Refusal::NotFound(_) => {}
+        Refusal::Notify(_) | Refusal::OtherGroup(_) | Refusal::NotFound(_) | Refusal::None(_) => {}
     }
     Ok(())
 }
 
-/// What is asked: which of our pairs the REKEY_SA notification names, by the SPI that the peer receives
-/// on (RFC 7296 §1.3.3).
-fn asked<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16, payloads: &Payloads<'_>) -> Theirs {
-    let rekeyed = payloads.notify(NotifyType::REKEY_SA).and_then(|notify| notify.rekey_sa());
-    if let Some((_, spi)) = rekeyed {
-        let is_named = |outbound: Option<Spi>| outbound.is_some_and(|outbound| outbound.get() == spi);
-        let child = endpoint.children.of(slot).find(|child| is_named(child.outbound));
-        return Theirs::RekeyChild(child.map(|child| (child.inbound, child.stage)));
-    }
-    match (&payloads.tsi, &payloads.tsr) {
-        (None, None) => Theirs::RekeyIkeSa,
-        _ => Theirs::CreateChild,
-    }
-}
-
-/// Makes the pair and answers; an error of the inner kind means that no answer was possible.
-fn answer<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &mut IkeSa,
-    now: Instant,
-    received: &Received<'_>,
-    payloads: &Payloads<'_>,
-) -> Result<Result<(), Discarded>, Refusal> {
-    let (Some(_), Some(nonce)) = (&payloads.sa, &payloads.nonce) else {
-        return Err(Refusal::Broken);
-    };
-    let theirs = asked(endpoint, slot, payloads);
-    let verdict = decide(ours(endpoint, sa), theirs);
-    match verdict {
-        Verdict::Normal | Verdict::Rival => {}
-        Verdict::NotNow | Verdict::Crossed => {
-            return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
-        }
-        Verdict::NotFound => {
-            let named = payloads.notify(NotifyType::REKEY_SA).and_then(|notify| notify.rekey_sa());
-            return Err(Refusal::NotFound(named.map_or(0, |(_, spi)| spi)));
-        }
-    }
-    let old = match theirs {
-        Theirs::RekeyChild(Some((spi, _))) => Some(spi),
-        Theirs::RekeyIkeSa => return Err(Refusal::Notify(NotifyType::NO_ADDITIONAL_SAS)),
-        _ => None,
-    };
-    let (agreement, fresh) = agree(endpoint, slot, sa, payloads)?;
-    let own_nonce: Result<[u8; NONCE], _> = endpoint.random.array();
-    let response = own_nonce.ok().and_then(|own_nonce| {
-        let id = received.header.message_id;
-        Some((own_nonce, write_response(endpoint, sa, id, &own_nonce, &agreement, fresh.as_ref())?))
-    });
-    let (Some((own_nonce, response)), Some(established)) = (response, sa.established()) else {
-        endpoint.children.withdraw(agreement.inbound);
-        return Ok(Err(Discarded::NoBuffer));
-    };
-    let making = Making {
-        role: Role::Responder,
-        prf: established.prf,
-        sk_d: &established.sk_d,
-        secret: fresh.as_ref().map(|fresh| &fresh.secret),
-        nonces: Nonces { initiator: nonce.data(), responder: &own_nonce },
-        nat: established.nat,
-        // The old pair goes on until the peer uses the new one; without an old one there is no choice.
-        may_send: old.is_none(),
-    };
-    child::install(endpoint, slot, sa, &making, &proven(established), agreement);
-    if let Some(old) = old {
-        replace(endpoint, sa, old, verdict, nonce.data(), &own_nonce);
-    }
-    exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
-    Ok(Ok(()))
-}
-
-/// What is agreed on, if anything can be.
-fn agree<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &IkeSa,
-    payloads: &Payloads<'_>,
-) -> Result<(Agreement, Option<Fresh>), Refusal> {
-    let (Some(offer), Some(established)) = (&payloads.sa, sa.established()) else {
-        return Err(Refusal::Broken);
-    };
-    let most = if is_somebody(established.level) { PAIRS } else { PAIRS_OF_A_STRANGER };
-    if endpoint.children.of(slot).count() >= usize::from(most) {
-        return Err(Refusal::Notify(NotifyType::NO_ADDITIONAL_SAS));
-    }
-    let carried = payloads.ke.map(|ke| ke.method.0);
-    let choice = proposal::choose_esp(offer, endpoint.config.suites, Pfs::With(carried))
-        .map_err(|mismatch| Refusal::Failed(FailReason::NoProposal(mismatch)))?;
-    if let Some(group) = choice.group
-        && carried != Some(group.id())
-    {
-        return Err(Refusal::OtherGroup(group));
-    }
-    let (proven, nat) = (proven(established), established.nat);
-    let agreement =
-        child::answer::answer(endpoint, slot, sa, &proven, nat, choice, payloads).map_err(Refusal::Failed)?;
-    let fresh = match (choice.group, &payloads.ke) {
-        (Some(group), Some(ke)) => match exchange_keys(endpoint, group, ke) {
-            Ok(fresh) => Some(fresh),
-            Err(refusal) => {
-                endpoint.children.withdraw(agreement.inbound);
-                return Err(refusal);
-            }
-        },
-        _ => None,
-    };
-    Ok((agreement, fresh))
-}
-
 /// Our part of a key exchange.
-fn exchange_keys<C: Crypto, R: TryCryptoRng>(
+pub(super) fn exchange_keys<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     group: Group,
     ke: &KeView<'_>,
@@ -218,57 +188,4 @@ fn exchange_keys<C: Crypto, R: TryCryptoRng>(
     let public = exchange.public();
     let secret = exchange.agree(ke.data).map_err(|_| Refusal::Broken)?;
     Ok(Fresh { group, public, secret })
-}
-
-fn write_response<C: Crypto, R>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    sa: &mut IkeSa,
-    id: u32,
-    nonce: &[u8],
-    agreement: &Agreement,
-    fresh: Option<&Fresh>,
-) -> Option<BufferId> {
-    let config = endpoint.config;
-    let header = sa.header(ExchangeType::CREATE_CHILD_SA, true, id);
-    exchange::seal(endpoint, sa, &header, |writer| {
-        proposal::answer_esp(&agreement.choice, agreement.inbound, writer)?;
-        NonceView::parse(nonce).map_err(|_| NoSpace)?.write(writer)?;
-        if let Some(Fresh { group, public, .. }) = fresh {
-            KeView { method: KeyExchangeMethod(group.id()), data: public }.write(writer)?;
-        }
-        let (tsi, tsr) = agreement.answered();
-        ts::write(PayloadType::TSI, &tsi, writer)?;
-        ts::write(PayloadType::TSR, &tsr, writer)?;
-        if agreement.more {
-            NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
-        }
-        config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))
-    })
-}
-
-/// The old pair has a successor of the peer's making; if we are asking for one too, the nonces of both
-/// exchanges will tell which one stays.
-fn replace<C: Crypto, R>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    sa: &IkeSa,
-    old: Spi,
-    verdict: Verdict,
-    nonce: &[u8],
-    own_nonce: &[u8],
-) {
-    if verdict != Verdict::Rival {
-        if let Some(child) = endpoint.children.find(old) {
-            child.stage = Stage::Replaced;
-            child.renewal_owed = false;
-        }
-        return;
-    }
-    let Some(Purpose::CreateChild(index)) = sa.window.outstanding().map(|outstanding| outstanding.purpose)
-    else {
-        return;
-    };
-    let lowest = if is_lower(nonce, own_nonce) { nonce } else { own_nonce };
-    if let Some(Some(Handshake::Creating(creating))) = endpoint.handshakes.get_mut(usize::from(index)) {
-        creating.rival = Some(Rival { lowest: lowest.iter().copied().collect() });
-    }
 }

@@ -70,7 +70,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     // The message of IKE_SA_INIT is kept: it is signed by the other end too.
     sa.window.answered();
     #[cfg(feature = "keylog")]
-    super::log_keys(endpoint, sa, agreed);
+    super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
     exchange::send_request(endpoint, sa, message, Purpose::Handshake, now);
     Ok(())
 }

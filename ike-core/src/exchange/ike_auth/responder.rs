@@ -124,7 +124,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
         return Err(Discarded::NoBuffer);
     };
     #[cfg(feature = "keylog")]
-    super::log_keys(endpoint, sa, agreed);
+    super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
     establish(endpoint, sa, agreed, proven, now);
     let failure = match agreement {
         Ok(agreement) => {
@@ -189,7 +189,7 @@ fn refuse<C: Crypto, R: TryCryptoRng>(
         .ok_or(Discarded::NoBuffer)?;
     let identity = received.payloads.as_ref().ok().and_then(|payloads| asserted(agreed, payloads));
     #[cfg(feature = "keylog")]
-    super::log_keys(endpoint, sa, agreed);
+    super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
     endpoint.fail(sa, identity, reason);
     exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
     sa.state = State::Lingering;

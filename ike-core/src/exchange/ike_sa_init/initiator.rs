@@ -18,7 +18,7 @@ use crate::ike_sa::nat::{self, ENCAPSULATED, Nat};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
-use crate::proposal;
+use crate::proposal::{self, IkeSaKind};
 use crate::resources::free_slot;
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::{IkeSpi, Message};
@@ -71,7 +71,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
         if !init.cookie.is_empty() {
             NotifyView::new(NotifyType::COOKIE, &init.cookie).write(writer)?;
         }
-        proposal::offer_ike(config.suites, writer)?;
+        proposal::offer_ike(config.suites, None, writer)?;
         write_exchange(&init.exchange, &init.nonce, writer)?;
         nat::write(crypto, spis, &path, config.force_encapsulation, writer)?;
         write_fragmentation(&config.timing, writer)?;
@@ -200,7 +200,8 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     if responder == IkeSpi::ZERO || responder == message.header.initiator_spi {
         return Err(Discarded::BadSpi);
     }
-    let suite = proposal::accept_ike(answer, endpoint.config.suites).ok_or(Discarded::NotOffered)?;
+    let choice = proposal::accept_ike(answer, endpoint.config.suites, IkeSaKind::First);
+    let suite = choice.ok_or(Discarded::NotOffered)?.suite;
     let group = init.exchange.group();
     if suite.group != group || ke.method.0 != group.id() {
         return Err(Discarded::NotOffered);

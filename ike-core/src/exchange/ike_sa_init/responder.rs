@@ -21,7 +21,7 @@ use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Fingerprint;
 use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
-use crate::proposal;
+use crate::proposal::{self, IkeChoice, IkeSaKind};
 use crate::resources::{BufferId, MESSAGE, free_slot};
 use crate::wire::Malformed;
 use crate::wire::cert::CertRequestView;
@@ -59,7 +59,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
         return Err(Discarded::TooLong);
     }
     let slot = admit(endpoint, now, path, message, &payloads, nonce)?;
-    let (number, suite) = match proposal::choose_ike(offer, endpoint.config.suites) {
+    let choice = match proposal::choose_ike(offer, endpoint.config.suites, IkeSaKind::First) {
         Ok(choice) => choice,
         Err(mismatch) => {
             let sa = IkeSa::new(Role::Responder, spis(message, 0), path, now);
@@ -69,6 +69,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
             return Err(Discarded::NoProposalChosen);
         }
     };
+    let suite = choice.suite;
     if ke.method.0 != suite.group.id() {
         let wanted = suite.group.id().to_be_bytes();
         let notify = NotifyView::new(NotifyType::INVALID_KE_PAYLOAD, &wanted);
@@ -79,7 +80,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     let answer = compute(endpoint, slot, message, &suite, ke)?;
     let mut sa = IkeSa::new(Role::Responder, answer.spis, path, now);
     sa.fragmentation = fragmentation(&endpoint.config.timing, &payloads);
-    let response = write_response(endpoint, &sa, number, &suite, &answer).ok_or(Discarded::NoBuffer)?;
+    let response = write_response(endpoint, &sa, &choice, &answer).ok_or(Discarded::NoBuffer)?;
     let Some(request) = endpoint.buffers.store(message.octets()) else {
         endpoint.buffers.release(response);
         return Err(Discarded::NoBuffer);
@@ -183,14 +184,13 @@ fn compute<C: Crypto, R: TryCryptoRng>(
 fn write_response<C: Crypto, R>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &IkeSa,
-    number: u8,
-    suite: &Suite,
+    choice: &IkeChoice,
     answer: &Answer<C::KeyExchange>,
 ) -> Option<BufferId> {
     let config = endpoint.config;
     let header = sa.header(ExchangeType::IKE_SA_INIT, true, 0);
     exchange::write(endpoint, &header, |crypto, writer| {
-        proposal::answer_ike(number, suite, writer)?;
+        proposal::answer_ike(choice, None, writer)?;
         write_exchange(&answer.exchange, &answer.nonce, writer)?;
         nat::write(crypto, sa.spis, &sa.path, config.force_encapsulation, writer)?;
         CertRequestView::RAW_PUBLIC_KEY.write(writer)?;

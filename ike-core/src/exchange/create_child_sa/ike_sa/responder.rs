@@ -1,0 +1,139 @@
+//! A successor of the IKE SA as responder.
+
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::super::responder::{Fresh, Refusal, Request, exchange_keys};
+use super::{Making, announce, successor, wait_for_delete};
+use crate::crypto::Crypto;
+use crate::endpoint::Endpoint;
+use crate::error::{Discarded, FailReason};
+use crate::exchange;
+use crate::handshake::{Handshake, NONCE, Rival};
+use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::{Established, IkeSa, Standing, State};
+use crate::proposal::{self, IkeChoice, IkeSaKind};
+use crate::resources::BufferId;
+use crate::wire::NoSpace;
+use crate::wire::code_point::ExchangeType;
+use crate::wire::header::IkeSpi;
+use crate::wire::ke::KeView;
+use crate::wire::nonce::NonceView;
+use crate::wire::notify::NotifyType;
+use crate::wire::transform::KeyExchangeMethod;
+
+/// IKE SAs of one peer that wait for its Delete at most, so that it does not take all the room.
+const WAITING: usize = 2;
+
+/// Makes the successor, hands the Child SAs over and answers.
+pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    request: &Request<'_, '_>,
+) -> Result<(), Refusal> {
+    let State::Established(established) = &sa.state else {
+        return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
+    };
+    let choice = choose(endpoint, established, request)?;
+    let place = place(endpoint, slot, established)?;
+    let ke = request.payloads.ke.as_ref().ok_or(Refusal::Broken)?;
+    let fresh = exchange_keys(endpoint, choice.suite.group, ke)?;
+    let nonce: [u8; NONCE] = endpoint.random.array().map_err(|_| Refusal::None(Discarded::NoRandom))?;
+    let own = endpoint.fresh_ike_spi(place).map_err(|_| Refusal::None(Discarded::NoRandom))?;
+    let initiator = choice.spi.ok_or(Refusal::Broken)?.0;
+    let received = request.received;
+    let response = write_response(endpoint, sa, received.header.message_id, &choice, own, &nonce, &fresh)
+        .ok_or(Refusal::None(Discarded::NoBuffer))?;
+    let nonces = Nonces { initiator: request.nonce.data(), responder: &nonce };
+    let making = Making {
+        role: Role::Responder,
+        spis: IkeSpis { initiator, responder: own },
+        suite: choice.suite,
+        secret: &fresh.secret,
+        nonces,
+    };
+    let standing = if request.is_rival { Standing::Rival { of: slot } } else { Standing::Current };
+    if let State::Established(established) = &sa.state {
+        let new = successor(endpoint, (sa, established), &making, standing, now);
+        stand(endpoint, (slot, sa), (place, new), request.is_rival.then(|| Rival::new(nonces)), now);
+    }
+    exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    Ok(())
+}
+
+/// The old one waits for its Delete, unless the nonces have yet to tell which successor stays.
+fn stand<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    (slot, sa): (u16, &mut IkeSa),
+    (place, mut new): (u16, IkeSa),
+    rival: Option<Rival>,
+    now: Instant,
+) {
+    endpoint.hand_over(slot, place);
+    match (rival, endpoint.creation_mut(sa)) {
+        (Some(rival), Some(Handshake::Rekeying(rekeying))) => rekeying.rival = Some((place, rival)),
+        _ => {
+            announce(endpoint, sa.spis, &new);
+            wait_for_delete(sa, Standing::Replaced, now);
+            // What was put off goes on when the peer has had time to take our answer.
+            new.timers.set(Timer::Resume, now + endpoint.config.timing.retransmission);
+        }
+    }
+    if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
+        *entry = Some(new);
+    }
+}
+
+/// What of the offer we take: what is in use, if it is there. There is no successor without a key exchange
+/// (RFC 7296 §2.18).
+fn choose<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    established: &Established,
+    request: &Request<'_, '_>,
+) -> Result<IkeChoice, Refusal> {
+    let choice = proposal::choose_ike(request.offer, &[established.suite], IkeSaKind::Successor)
+        .or_else(|_| proposal::choose_ike(request.offer, endpoint.config.suites, IkeSaKind::Successor))
+        .map_err(|mismatch| Refusal::Failed(FailReason::NoProposal(mismatch)))?;
+    let ke = request.payloads.ke.as_ref().ok_or(Refusal::Broken)?;
+    if ke.method.0 == choice.suite.group.id() {
+        Ok(choice)
+    } else {
+        Err(Refusal::OtherGroup(choice.suite.group))
+    }
+}
+
+/// Room for it.
+fn place<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    established: &Established,
+) -> Result<u16, Refusal> {
+    let waits = |sa: &&IkeSa| {
+        let is_theirs = |e: &&Established| (e.peer, e.key) == (established.peer, established.key);
+        sa.current().is_none() && sa.established().filter(is_theirs).is_some()
+    };
+    if endpoint.sas.iter().flatten().filter(waits).count() >= WAITING {
+        return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
+    }
+    endpoint.free_place_beside(slot).ok_or(Refusal::Notify(NotifyType::TEMPORARY_FAILURE))
+}
+
+fn write_response<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    id: u32,
+    choice: &IkeChoice,
+    own: u64,
+    nonce: &[u8],
+    fresh: &Fresh,
+) -> Option<BufferId> {
+    let header = sa.header(ExchangeType::CREATE_CHILD_SA, true, id);
+    exchange::seal(endpoint, sa, &header, |writer| {
+        proposal::answer_ike(choice, Some(IkeSpi(own)), writer)?;
+        NonceView::parse(nonce).map_err(|_| NoSpace)?.write(writer)?;
+        KeView { method: KeyExchangeMethod(fresh.group.id()), data: &fresh.public }.write(writer)
+    })
+}
