@@ -3,6 +3,7 @@
 //! scenes that it begins with ([`stage`]).
 
 pub mod forge;
+pub mod fuzz;
 pub mod link;
 pub mod nat_box;
 pub mod pair;

@@ -132,6 +132,14 @@ pub fn share(config: &mut Config<'static>, secret: &'static [u8]) {
     config.policies = leak_all(vec![policy]);
 }
 
+/// Pins this key in the first entry, as another backend than [`Software`] makes it.
+pub fn pin_with<C: Crypto>(crypto: C, config: &mut Config<'static>, key: &PrivateKey) {
+    let mut entry = config.pad[0];
+    let public = crypto.signer(key).expect("a key").public_key();
+    entry.authentication = Authentication::Pinned(leak_all(vec![public]));
+    config.pad = leak_all(vec![entry]);
+}
+
 /// Makes the policy one of tunnel mode between two networks behind the ends: 10.x.0.0/16 with x from
 /// the last octet of each end's address.
 pub fn make_tunnel(config: &mut Config<'static>, own: IpAddr, peer: IpAddr) {

@@ -1,0 +1,17 @@
+//! What fuzz targets do with the octets that they are given, as functions, so that the same code serves a
+//! fuzzer, the replay of its corpora in the ordinary tests, and property tests. Nothing here keeps anything
+//! from one call to the next. The fuzzers themselves are in `host-tests/fuzz`, `.ci/fuzz` runs them.
+
+pub mod endpoint;
+pub mod reassembly;
+mod script;
+pub mod wire;
+
+pub use script::Script;
+
+/// A target: a name and what it does with octets of any making.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 3] =
+    [("wire", wire::run), ("endpoint", endpoint::run), ("reassembly", reassembly::run)];

@@ -1,0 +1,77 @@
+//! The corpora of the fuzzers, replayed: each input in `host-tests/fuzz/corpus` opened a way through the code
+//! that no other did, or once made it fail. `.ci/fuzz` finds more.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use host_tests::fuzz::TARGETS;
+use host_tests::pair::Pair;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+/// Nothing that was ever found fails again.
+#[test]
+fn corpora_are_replayed() {
+    for (name, target) in TARGETS {
+        let files: Vec<_> = fs::read_dir(corpus(name)).expect("a corpus").collect();
+        println!("{name}: {} inputs", files.len());
+        assert!(files.len() > 10, "the corpus of {name} is lost");
+        for file in files {
+            let path = file.expect("readable").path();
+            let octets = fs::read(&path).expect("readable");
+            if std::panic::catch_unwind(|| target(&octets)).is_err() {
+                panic!("{name} fails with {}", path.display());
+            }
+        }
+    }
+}
+
+/// Writes the inputs that a fuzzer begins with: the datagrams of true exchanges, and scripts that play them.
+#[test]
+#[ignore = "writes into the corpora: cargo test -p host-tests --test fuzz_corpora -- --ignored"]
+fn write_seeds() {
+    let mut pair = Pair::standing();
+    pair.a.endpoint.rekey(pair.now, host_tests::parties::PEER).expect("begins");
+    pair.settle(Duration::from_secs(10));
+    pair.a.endpoint.shutdown(pair.now);
+    pair.settle(Duration::from_secs(10));
+    for (number, (_, datagram)) in pair.datagrams.iter().enumerate() {
+        write("wire", &format!("seed-{number}"), datagram);
+    }
+    for parties in 0..5 {
+        for (name, acts) in ENDPOINT_SEEDS {
+            write("endpoint", &format!("seed-{parties}-{name}"), &[&[parties], acts].concat());
+        }
+    }
+    for (name, pieces) in REASSEMBLY_SEEDS {
+        write("reassembly", &format!("seed-{name}"), &pieces.concat());
+    }
+}
+
+fn write(target: &str, name: &str, octets: &[u8]) {
+    fs::create_dir_all(corpus(target)).expect("a folder");
+    fs::write(corpus(target).join(name), octets).expect("written");
+}
+
+/// Scripts of the endpoints: 13 is a call (end, what), 14 a report (end, which, what), 12 lets time pass.
+const ENDPOINT_SEEDS: [(&str, &[u8]); 8] = [
+    ("handshake", &[13, 0, 0, 0, 0, 0, 0]),
+    ("rekey", &[13, 0, 0, 0, 0, 0, 0, 13, 0, 1, 0, 0, 0, 0]),
+    ("rekey-both", &[13, 0, 0, 0, 0, 0, 0, 13, 0, 1, 13, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ("begin-both", &[13, 0, 0, 13, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ("close", &[13, 0, 0, 0, 0, 0, 0, 13, 1, 3, 0, 0]),
+    ("expire", &[13, 0, 0, 0, 0, 0, 0, 14, 0, 0, 1, 0, 0, 12, 5]),
+    ("lost", &[13, 0, 0, 3, 15, 0, 3, 15, 0, 0, 3, 15, 0, 0, 8, 0, 0, 8, 1, 2, 3]),
+    ("altered", &[13, 0, 0, 7, 1, 2, 4, 1, 0, 0, 3, 1, 2, 3, 0, 7, 1, 0, 5, 0, 3, 4, 1, 2, 3, 4, 0, 0, 9, 1]),
+];
+
+/// Scripts of reassembly: 4 is a fragment (kind, block, length, more).
+const REASSEMBLY_SEEDS: [(&str, &[&[u8]]); 4] = [
+    ("v4", &[&[4, 0, 0, 0, 2, 0, 1], &[4, 0, 0, 64, 2, 0, 1], &[4, 0, 0, 128, 0, 100, 0]]),
+    ("v6", &[&[4, 0x41, 0, 64, 0, 99, 0], &[4, 0x41, 0, 0, 2, 0, 1]]),
+    ("overlap", &[&[4, 2, 0, 0, 2, 0, 1], &[4, 2, 0, 32, 2, 0, 1], &[4, 2, 0, 64, 0, 8, 0]]),
+    ("two", &[&[4, 0, 0, 0, 2, 0, 1], &[4, 4, 0, 0, 2, 0, 1], &[0, 255], &[4, 0, 0, 64, 0, 8, 0]]),
+];
