@@ -283,6 +283,8 @@ pub enum Action {
         minimum: Level,
         /// The name of the peer that has to do it; `None`: whoever the PAD lets speak for the far side.
         peer: Option<Name>,
+        /// Successors of its SAs get a key exchange of their own.
+        pfs: bool,
     },
     /// In clear.
     Bypass,

@@ -65,7 +65,7 @@ pub const BTNS: PadEntry<'static> = PadEntry {
 pub fn between(local: IpAddr, remote: IpAddr, minimum: Level, peer: Peer) -> IkePolicy<'static> {
     let all = |address| leak_all(vec![TrafficSelector::all(AddressRange::single(address))]);
     let action = Action::Protect { mode: Mode::Transport, minimum };
-    IkePolicy { local: all(local), remote: all(remote), action, peer }
+    IkePolicy { local: all(local), remote: all(remote), action, peer, pfs: false }
 }
 
 /// A, which pins B's key and protects all traffic with it in transport mode.

@@ -361,6 +361,7 @@ fn selectors_are_narrowed_to_the_policy() {
         remote,
         action,
         peer: Peer::Entry(PeerId(0)),
+        pfs: false,
     }]);
     let pair = run(parties::a(), b);
     assert_stands(&pair, Level::Pinned, Method::Ed25519);

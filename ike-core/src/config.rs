@@ -63,6 +63,9 @@ pub struct IkePolicy<'c> {
     pub action: Action,
     /// Who may be at the other end.
     pub peer: Peer,
+    /// Asks for a key exchange of their own for its Child SAs, so that whoever learns the keys of the IKE SA
+    /// does not have theirs (RFC 7296 §1.3.1). The first one is made in IKE_AUTH, which has no place for it.
+    pub pfs: bool,
 }
 
 /// Who may serve a policy.
@@ -157,7 +160,7 @@ impl Timing {
         liveness: Duration::from_secs(0),
         ike_lifetime: Duration::from_secs(24 * 3600),
         child: Lifetime {
-            soft: Limits { time: Duration::from_secs(50 * 60), octets: 0, packets: 0 },
+            soft: Limits { time: Duration::from_secs(50 * 60), octets: 0, packets: 3 << 46 },
             hard: Limits { time: Duration::from_secs(3600), octets: 0, packets: 1 << 48 },
         },
         keepalive: Duration::from_secs(20),

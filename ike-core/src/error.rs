@@ -234,6 +234,9 @@ pub enum CloseReason {
     NoChildLeft,
     /// A successor took over.
     Replaced,
+    /// For minutes the peer could not do what it was asked for: the two ends do not know the same
+    /// (TEMPORARY_FAILURE, RFC 7296 §2.25).
+    OutOfStep,
     /// The peer answered with an error that ends the IKE SA (RFC 7296 §2.21.3).
     RefusedByPeer(u16),
 }
@@ -249,6 +252,7 @@ impl CloseReason {
             Self::InitialContact => "the peer started anew",
             Self::NoChildLeft => "its last Child SA ended",
             Self::Replaced => "a successor took over",
+            Self::OutOfStep => "the peer put us off for minutes",
             Self::RefusedByPeer(_) => "the peer ended it with an error",
         }
     }

@@ -31,6 +31,9 @@ pub(crate) const MAX_RESTARTS: u8 = 2;
 /// Unanswered tries of IKE_AUTH after which it is begun anew.
 pub(crate) const TRIES_BEFORE_RESTART: u8 = 3;
 
+/// Groups that the peer was offered a public value of, the present one last. None is tried twice.
+pub(crate) type Tried = heapless::Vec<Group, 4>;
+
 /// A handshake under way.
 #[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) enum Handshake<C: Crypto> {
@@ -41,7 +44,7 @@ pub(crate) enum Handshake<C: Crypto> {
     /// Responder: IKE_SA_INIT was answered.
     InitAnswered(Agreed),
     /// CREATE_CHILD_SA for a Child SA was sent on an IKE SA that stands.
-    Creating(Creating),
+    Creating(Creating<C::KeyExchange>),
     /// CREATE_CHILD_SA for a successor of the IKE SA was sent.
     Rekeying(Rekeying<C::KeyExchange>),
 }
@@ -86,7 +89,7 @@ pub(crate) struct InitSent<K> {
     pub(crate) exchange: K,
     pub(crate) nonce: [u8; NONCE],
     pub(crate) cookie: heapless::Vec<u8, { crate::wire::notify::MAX_COOKIE }>,
-    pub(crate) tried: heapless::Vec<Group, 4>,
+    pub(crate) tried: Tried,
     pub(crate) retries: u8,
     /// An error that somebody sent without protection.
     pub(crate) hint: Option<u16>,
@@ -112,10 +115,13 @@ pub(crate) struct Agreed {
 
 /// A Child SA that the peer was asked for.
 #[cfg_attr(feature = "explore", derive(Clone, Hash))]
-pub(crate) struct Creating {
+pub(crate) struct Creating<K> {
     pub(crate) aim: Aim,
     /// The SPI that we offered.
     pub(crate) inbound: Spi,
+    /// For keys that do not come from the IKE SA's alone.
+    pub(crate) exchange: Option<K>,
+    pub(crate) tried: Tried,
     pub(crate) nonce: [u8; NONCE],
     /// The peer asked for the same at the same time.
     pub(crate) rival: Option<Rival>,
@@ -127,6 +133,7 @@ pub(crate) struct Rekeying<K> {
     /// Its slot, which is reserved.
     pub(crate) slot: u16,
     pub(crate) exchange: K,
+    pub(crate) tried: Tried,
     pub(crate) nonce: [u8; NONCE],
     /// The peer asked for the same at the same time and got this one, by its slot.
     pub(crate) rival: Option<(u16, Rival)>,

@@ -103,6 +103,8 @@ pub(crate) struct Established {
     pub(crate) sk_d: PrfOutput,
     /// A successor is to be asked for as soon as no other request waits for its answer.
     pub(crate) renewal_owed: bool,
+    /// Since when the peer cannot do what it is asked for (TEMPORARY_FAILURE).
+    pub(crate) refused_since: Option<Instant>,
     /// The peer makes no more Child SAs on this IKE SA (NO_ADDITIONAL_SAS).
     pub(crate) is_full: bool,
 }

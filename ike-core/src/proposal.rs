@@ -223,14 +223,43 @@ fn esp_algorithms(suites: &[Suite]) -> impl Iterator<Item = Algorithm> + '_ {
     suites.iter().enumerate().filter(move |(i, s)| is_first(*i, s)).map(|(_, suite)| suite.esp)
 }
 
-/// Offers every cipher with 64-bit sequence numbers and without, one proposal each.
-pub(crate) fn offer_esp(suites: &[Suite], spi: Spi, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+/// Groups that are offered at most.
+const MAX_GROUPS: usize = 4;
+
+/// The suites' groups, each once.
+pub(crate) fn groups(suites: &[Suite]) -> heapless::Vec<Group, MAX_GROUPS> {
+    let mut groups = heapless::Vec::new();
+    for suite in suites {
+        if !groups.contains(&suite.group) {
+            // More than these are not offered.
+            let _ = groups.push(suite.group);
+        }
+    }
+    groups
+}
+
+/// Offers every cipher with 64-bit sequence numbers and without, one proposal each; with a key exchange all
+/// groups, that of our public value first.
+pub(crate) fn offer_esp(
+    suites: &[Suite],
+    spi: Spi,
+    exchange: Option<Group>,
+    writer: &mut Writer<'_>,
+) -> Result<(), NoSpace> {
     let spi = spi.get().to_be_bytes();
+    let mut methods = heapless::Vec::<Transform, { MAX_GROUPS + 1 }>::new();
+    if let Some(first) = exchange {
+        let others = groups(suites).into_iter().filter(|group| *group != first);
+        methods.extend(core::iter::once(first).chain(others).map(|g| transform(TransformType::KE, g.id())));
+    }
     let proposals = (1..=u8::MAX).zip(esp_algorithms(suites)).map(|(number, algorithm)| Proposal {
         number,
         protocol: Protocol::ESP,
         spi: &spi,
-        transforms: [encryption(algorithm), sequence(true), sequence(false)],
+        transforms: [encryption(algorithm)]
+            .into_iter()
+            .chain(methods.clone())
+            .chain([true, false].map(sequence)),
     });
     sa::write(proposals, writer)
 }
@@ -270,12 +299,18 @@ fn is_for_esp(proposal: &ProposalView<'_>, pfs: Pfs) -> bool {
 }
 
 /// What an answer to our offer takes; `None` unless it is exactly one of ours.
-pub(crate) fn accept_esp(answer: &SaView<'_>, suites: &[Suite]) -> Option<EspChoice> {
+pub(crate) fn accept_esp(
+    answer: &SaView<'_>,
+    suites: &[Suite],
+    exchange: Option<Group>,
+) -> Option<EspChoice> {
     let proposal = only(answer)?;
     let algorithm = esp_algorithms(suites).nth(usize::from(proposal.number).checked_sub(1)?)?;
     let outbound = proposal.child_spi().and_then(Spi::new).filter(|_| proposal.protocol == Protocol::ESP)?;
-    let extended_sequence = [true, false]
-        .into_iter()
-        .find(|extended| is_exactly(&proposal, &[encryption(algorithm), sequence(*extended)]))?;
-    Some(EspChoice { number: proposal.number, algorithm, extended_sequence, group: None, outbound })
+    let method = exchange.map(|group| transform(TransformType::KE, group.id()));
+    let extended_sequence = [true, false].into_iter().find(|extended| {
+        let wanted = [Some(encryption(algorithm)), method, Some(sequence(*extended))];
+        is_exactly(&proposal, &wanted.into_iter().flatten().collect::<heapless::Vec<_, 3>>())
+    })?;
+    Some(EspChoice { number: proposal.number, algorithm, extended_sequence, group: exchange, outbound })
 }

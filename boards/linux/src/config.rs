@@ -250,12 +250,19 @@ fn build_policy(table: &PolicyTable) -> Result<config::Policy, Fault> {
             mode: table.mode.map_or(esp_engine::sa::Mode::Transport, |mode| mode.0),
             minimum: table.minimum.map_or(esp_engine::spd::Level::Pinned, |minimum| minimum.0),
             peer: table.peer.as_ref().map(value::parse).transpose()?,
+            pfs: table.pfs.unwrap_or(false),
         },
-        word if table.mode.is_some() || table.minimum.is_some() || table.peer.is_some() => {
+        word if table.mode.is_some()
+            || table.minimum.is_some()
+            || table.peer.is_some()
+            || table.pfs.is_some() =>
+        {
             return Err((
                 Some(table.action.span()),
-                format!("mode, minimum and peer belong to action = \"protect\": remove them from {word:?}")
-                    .to_lowercase(),
+                format!(
+                    "mode, minimum, peer and pfs belong to action = \"protect\": remove them from {word:?}"
+                )
+                .to_lowercase(),
             ));
         }
         file::ActionWord::Bypass => config::Action::Bypass,

@@ -138,10 +138,11 @@ pub fn of_policies(config: &Config) -> String {
 
 fn of_action(action: &Action) -> String {
     match action {
-        Action::Protect { mode, minimum, peer } => {
+        Action::Protect { mode, minimum, peer, pfs } => {
             let peer = peer.as_ref().map_or(String::new(), |peer| format!(" by {peer}"));
             let mode = format!("{mode:?}").to_lowercase();
-            format!("protected{peer}, {mode} mode, at least: {}", Shown(*minimum).words())
+            let pfs = if *pfs { ", PFS" } else { "" };
+            format!("protected{peer}, {mode} mode{pfs}, at least: {}", Shown(*minimum).words())
         }
         Action::Bypass => "in clear".into(),
         Action::Discard => "discarded".into(),
@@ -170,6 +171,7 @@ mod tests {
             mode: esp_engine::sa::Mode::Tunnel,
             minimum: esp_engine::spd::Level::Pinned,
             peer: Some("b".try_into().unwrap()),
+            pfs: false,
         };
         let config = Config {
             role: config::Role::Gateway,

@@ -71,7 +71,7 @@ fn protect(local: &str, remote: &str, mode: Mode, minimum: Level, peer: &str) ->
         protocol: firmware::config::EVERY_PROTOCOL,
         local_ports: Ports::ANY,
         remote_ports: Ports::ANY,
-        action: Action::Protect { mode, minimum, peer: Some(peer.try_into().unwrap()) },
+        action: Action::Protect { mode, minimum, peer: Some(peer.try_into().unwrap()), pfs: false },
     }
 }
 

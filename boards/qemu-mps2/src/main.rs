@@ -69,7 +69,7 @@ fn pair(
     };
     let pads = [[entry(1)], [entry(0)]];
     let policies = [(0, 1), (1, 0)].map(|(own, peer)| {
-        [IkePolicy { local: &all[own], remote: &all[peer], action, peer: Peer::Entry(PeerId(0)) }]
+        [IkePolicy { local: &all[own], remote: &all[peer], action, peer: Peer::Entry(PeerId(0)), pfs: false }]
     });
     let locals = [A, B].map(|a| [Local { interface: 0, address: IpAddr::V4(a) }]);
     let suites = [suite];

@@ -135,7 +135,7 @@ impl Config {
         require(!earlier.any(|other| other.covers(policy)), Fault::Shadowed)?;
         match &policy.action {
             Action::Bypass | Action::Discard => Ok(()),
-            Action::Protect { mode, minimum, peer } => {
+            Action::Protect { mode, minimum, peer, .. } => {
                 self.check_mode(*mode, policy)?;
                 require(*minimum != Level::Clear, Fault::ClearMinimum)?;
                 match peer {

@@ -49,7 +49,7 @@ fn protect(local: &str, remote: &str, mode: Mode, minimum: Level, by: Option<&st
         protocol: EVERY_PROTOCOL,
         local_ports: Ports::ANY,
         remote_ports: Ports::ANY,
-        action: Action::Protect { mode, minimum, peer: by.map(name) },
+        action: Action::Protect { mode, minimum, peer: by.map(name), pfs: false },
     }
 }
 

@@ -74,15 +74,19 @@ impl<'c> Tables<'c> {
     }
 
     fn policy<'t>(&'t self, policy: &'t spd::Policy, place: Option<usize>) -> IkePolicy<'t> {
-        let named = match place.and_then(|n| self.config.policies.get(n)).map(|own| &own.action) {
-            Some(Action::Protect { peer: Some(name), .. }) => self.config.peer_id(name),
-            _ => None,
+        let own = place.and_then(|n| self.config.policies.get(n)).map(|own| &own.action);
+        let (named, pfs) = match own {
+            Some(Action::Protect { peer, pfs, .. }) => {
+                (peer.as_ref().and_then(|name| self.config.peer_id(name)), *pfs)
+            }
+            _ => (None, false),
         };
         IkePolicy {
             local: &policy.local,
             remote: &policy.remote,
             action: policy.action,
             peer: named.map_or(ike::Peer::Any, ike::Peer::Entry),
+            pfs,
         }
     }
 }

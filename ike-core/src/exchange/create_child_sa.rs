@@ -13,19 +13,25 @@
 //! (RFC 7296 §2.8). Where both ends ask for the same at once, two successors come to be, and that whose
 //! exchange has the lowest of the four nonces goes again (RFC 7296 §2.8.1, §2.8.2).
 
+use core::time::Duration;
+
 use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
 use crate::child_sa::Stage;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
+use crate::error::CloseReason;
 use crate::exchange::ike_auth::peer::Proven;
 use crate::exchange::informational;
-use crate::handshake::{Aim, Creating, Handshake, Rekeying};
+use crate::handshake::{Aim, Creating, Handshake, Rekeying, Tried};
 use crate::ike_sa::procedure::Ours;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{Established, IkeSa, Standing, State};
+
+/// How long TEMPORARY_FAILURE is taken for temporary.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 mod child;
 mod ike_sa;
@@ -48,16 +54,17 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
         return;
     }
     if established.renewal_owed || sa.window.is_nearly_used_up() {
-        if ike_sa::initiator::begin(endpoint, slot, sa, now).is_none() {
-            try_later(endpoint, sa, now);
-        }
-        return;
+        let tried = Tried::from_iter([established.suite.group]);
+        return ike_sa::initiator::begin(endpoint, slot, sa, tried, now);
     }
-    let Some(aim) = next_child(endpoint, slot) else {
-        return;
-    };
-    if child::initiator::begin(endpoint, slot, sa, aim.clone(), now).is_none() {
-        put_off(endpoint, slot, sa, aim, now);
+    let group = established.suite.group;
+    match next_child(endpoint, slot) {
+        Some(aim) => {
+            let is_pfs = endpoint.config.policy(aim.policy()).is_some_and(|policy| policy.pfs);
+            let tried = is_pfs.then_some(group).into_iter().collect();
+            child::initiator::begin(endpoint, slot, sa, aim, tried, now);
+        }
+        None => forgive(sa),
     }
 }
 
@@ -92,11 +99,39 @@ fn put_off<C: Crypto, R: TryCryptoRng>(
     try_later(endpoint, sa, now);
 }
 
-/// Does for a while without requests of its own.
+/// Does for a while without requests of its own, for longer the longer it has been refused.
 fn try_later<C: Crypto, R: TryCryptoRng>(endpoint: &mut Endpoint<'_, C, R>, sa: &mut IkeSa, now: Instant) {
+    let refused = sa.established().and_then(|established| established.refused_since);
+    let so_far = refused.map_or(Duration::ZERO, |since| now.since(since));
     // Without randomness there is no jitter, but there is still another try.
     let random = endpoint.random.try_next_u32().unwrap_or(0);
-    sa.timers.set(Timer::Resume, now + endpoint.config.timing.respite(random));
+    sa.timers.set(Timer::Resume, now + endpoint.config.timing.respite(random) + so_far / 2);
+}
+
+/// The peer cannot do now what it was asked for. Whoever says so for minutes does not know the same as we
+/// do, and the IKE SA ends (RFC 7296 §2.25); says whether that is so.
+fn is_out_of_step<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+) -> bool {
+    let State::Established(established) = &mut sa.state else {
+        return false;
+    };
+    let since = *established.refused_since.get_or_insert(now);
+    let is_over = now.since(since) > PATIENCE;
+    if is_over {
+        endpoint.close_sa(slot, sa, CloseReason::OutOfStep, now);
+    }
+    is_over
+}
+
+/// The peer did what it was asked for, or nothing more is asked.
+fn forgive(sa: &mut IkeSa) {
+    if let State::Established(established) = &mut sa.state {
+        established.refused_since = None;
+    }
 }
 
 /// What our request that waits for its answer does.

@@ -129,6 +129,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         standing: Standing::Current,
         suite: agreed.suite,
         renewal_owed: false,
+        refused_since: None,
         sk_d: agreed.keys.sk_d.clone(),
         is_full: false,
     });

@@ -9,6 +9,9 @@ use esp_engine::time::Instant;
 
 use crate::config::Timing;
 
+/// Packets after which 32-bit sequence numbers are three quarters used up.
+const SHORT_NUMBERS: u64 = 3 << 30;
+
 /// What a timer is for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Timer {
@@ -77,11 +80,19 @@ impl Timers {
 }
 
 impl Timing {
-    /// Limits of one pair of Child SAs: the soft limit of time comes up to an eighth early, so that both
-    /// ends and many peers do not act in step (RFC 7296 §2.8.1).
-    pub(crate) fn child_lifetime(&self, random: u32) -> Lifetime {
+    /// Limits of one pair of Child SAs: the soft limits come up to an eighth early, so that both ends and many
+    /// peers do not act in step (RFC 7296 §2.8.1). 32-bit sequence numbers ask for a successor a quarter
+    /// before they end (RFC 4303 §3.3.3).
+    pub(crate) fn child_lifetime(&self, extended_sequence: bool, random: u32) -> Lifetime {
         let mut lifetime = self.child;
-        lifetime.soft.time -= jitter(lifetime.soft.time / 8, random);
+        let soft = &mut lifetime.soft;
+        if !extended_sequence && (soft.packets == 0 || soft.packets > SHORT_NUMBERS) {
+            soft.packets = SHORT_NUMBERS;
+        }
+        soft.time -= jitter(soft.time / 8, random);
+        for limit in [&mut soft.octets, &mut soft.packets] {
+            *limit -= (u128::from(*limit / 8) * u128::from(random) / u128::from(u32::MAX)) as u64;
+        }
         lifetime
     }
 
@@ -118,6 +129,7 @@ fn jitter(span: Duration, random: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use esp_engine::sa::Limits;
 
     const fn at(ms: u64) -> Instant {
         Instant::from_millis(ms)
@@ -135,6 +147,23 @@ mod tests {
         assert_eq!(timers.take_due(at(1 << 40)), Some(Timer::Expire));
         assert_eq!(timers.take_due(at(1 << 40)), None);
         assert_eq!(timers.next(), None);
+    }
+
+    /// RFC 4303 §3.3.3, RFC 7296 §2.8.1: successors come long before numbers end, and not at both ends at once.
+    #[test]
+    fn soft_limits_come_early_and_by_lot() {
+        let mut timing = Timing::DEFAULT;
+        timing.child.soft = Limits { time: Duration::from_secs(80), octets: 8_000, packets: 1 << 40 };
+        let soft = |extended, random| timing.child_lifetime(extended, random).soft;
+        assert_eq!(soft(true, 0), timing.child.soft);
+        assert_eq!(soft(true, u32::MAX).octets, 7_000);
+        assert_eq!(soft(true, u32::MAX).packets, 7 << 37);
+        assert_eq!(soft(false, 0).packets, 3 << 30);
+        assert_eq!(soft(false, u32::MAX).packets, 21 << 27);
+        assert!((70..=80).contains(&soft(true, 12_345).time.as_secs()));
+        timing.child.soft = Limits::default();
+        assert_eq!(timing.child_lifetime(true, 7).soft, Limits::default());
+        assert!(timing.child_lifetime(false, 7).soft.packets > 0);
     }
 
     /// RFC 7296 §2.4: each wait is longer than the one before; jitter only lengthens.

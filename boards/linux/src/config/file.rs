@@ -75,6 +75,7 @@ pub struct PolicyTable {
     pub mode: Option<ModeWord>,
     pub minimum: Option<LevelWord>,
     pub peer: Option<Text>,
+    pub pfs: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -100,7 +100,7 @@ impl Plan {
             protocol: TCP,
             local_ports,
             remote_ports,
-            action: Action::Protect { mode: Mode::Transport, minimum, peer: None },
+            action: Action::Protect { mode: Mode::Transport, minimum, peer: None, pfs: false },
         };
         let port = Prefix { address: address(self.number).into(), length: 24 };
         // AES-GCM, because tshark decrypts that.

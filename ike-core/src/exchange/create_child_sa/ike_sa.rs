@@ -68,6 +68,7 @@ fn successor<C: Crypto, R: TryCryptoRng>(
         suite,
         sk_d: keys.sk_d.clone(),
         renewal_owed: false,
+        refused_since: None,
         is_full: false,
     });
     endpoint.start_timers(&mut sa, old.nat, now);

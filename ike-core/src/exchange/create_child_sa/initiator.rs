@@ -4,17 +4,21 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{child, ike_sa, resume};
-use crate::crypto::Crypto;
+use crate::crypto::{Crypto, Group, KeyExchange};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::{Received, informational};
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, Tried};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
-use crate::wire::Malformed;
-use crate::wire::notify::NotifyType;
+use crate::proposal;
+use crate::wire::ke::KeView;
+use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
+use crate::wire::transform::KeyExchangeMethod;
+use crate::wire::writer::Writer;
+use crate::wire::{Malformed, NoSpace};
 
 /// The peer's answer.
 pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
@@ -51,7 +55,7 @@ pub(super) enum Answer<'p, 'm> {
     /// It did what was asked.
     Made(&'p Payloads<'m>),
     /// It did not.
-    Refused(NotifyType),
+    Refused(NotifyView<'m>),
     Malformed(Malformed),
 }
 
@@ -59,12 +63,35 @@ impl<'p, 'm> Answer<'p, 'm> {
     fn of(received: &'p Received<'m>) -> Self {
         match &received.payloads {
             Ok(payloads) => match payloads.error().filter(|_| payloads.sa.is_none()) {
-                Some(error) => Self::Refused(error.kind),
+                Some(error) => Self::Refused(error),
                 None => Self::Made(payloads),
             },
             Err(malformed) => Self::Malformed(*malformed),
         }
     }
+}
+
+/// Our public value, if there is one.
+pub(super) fn write_exchange(
+    exchange: Option<&impl KeyExchange>,
+    writer: &mut Writer<'_>,
+) -> Result<(), NoSpace> {
+    exchange.map_or(Ok(()), |exchange| {
+        let method = KeyExchangeMethod(exchange.group().id());
+        KeView { method, data: &exchange.public() }.write(writer)
+    })
+}
+
+/// The groups to try next, if the peer asks for one that was offered and not tried (RFC 7296 §1.3).
+pub(super) fn other_group<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    error: &NotifyView<'_>,
+    tried: &Tried,
+) -> Option<Tried> {
+    let group = Group::from_id(error.wanted_key_exchange()?.0)?;
+    let mut tried = tried.clone();
+    let is_useful = proposal::groups(endpoint.config.suites).contains(&group) && !tried.contains(&group);
+    (is_useful && !tried.is_empty() && tried.push(group).is_ok()).then_some(tried)
 }
 
 /// Goes on with what was put off, or ends an IKE SA that has nothing left.

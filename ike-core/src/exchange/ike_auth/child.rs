@@ -142,7 +142,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         extended_sequence: choice.extended_sequence,
         local_ts: local_ts.clone(),
         remote_ts: remote_ts.clone(),
-        lifetime: endpoint.config.timing.child_lifetime(random),
+        lifetime: endpoint.config.timing.child_lifetime(choice.extended_sequence, random),
         level: proven.level,
         peer: proven.key,
         may_send,

@@ -58,7 +58,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
             write_expected(&entry, writer)?;
         }
         proof.auth.view().write(writer)?;
-        proposal::offer_esp(config.suites, inbound, writer)?;
+        proposal::offer_esp(config.suites, inbound, None, writer)?;
         ts::write(PayloadType::TSI, &tsi, writer)?;
         ts::write(PayloadType::TSR, &tsr, writer)?;
         write_mode(policy, writer)
@@ -203,8 +203,8 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
                 None => Default::default(),
             };
             let offer = (want.policy, &offer);
-            match child::offer::accept(endpoint, sa, proven, offer, inbound, (answer, tsi, tsr), is_transport)
-            {
+            let answer = (answer, tsi, tsr);
+            match child::offer::accept(endpoint, sa, proven, offer, inbound, None, answer, is_transport) {
                 Ok(agreement) => {
                     child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
                     endpoint.desk.setbacks.succeeded(want.policy, want.path.remote.ip());

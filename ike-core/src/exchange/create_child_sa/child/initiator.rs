@@ -4,18 +4,18 @@ use esp_engine::sa::Spi;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::super::initiator::{Answer, disagree};
-use super::super::{proven, put_off};
+use super::super::initiator::{Answer, disagree, other_group, write_exchange};
+use super::super::{forgive, is_out_of_step, proven, put_off};
 use crate::child_sa::Stage;
 use crate::config::IkePolicy;
-use crate::crypto::Crypto;
+use crate::crypto::{Crypto, KeyExchange, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange;
 use crate::exchange::ike_auth::child::offer::Offered;
 use crate::exchange::ike_auth::child::{self, Agreement, Making};
 use crate::exchange::ike_auth::initiator::write_mode;
-use crate::handshake::{Aim, Creating, Handshake};
+use crate::handshake::{Aim, Creating, Handshake, Tried};
 use crate::ike_sa::keys::{Nonces, Role};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
@@ -24,22 +24,43 @@ use crate::proposal;
 use crate::resources::free_slot;
 use crate::wants::Wanted;
 use crate::wire::code_point::{ExchangeType, PayloadType, Protocol};
+use crate::wire::ke::KeView;
 use crate::wire::nonce::NonceView;
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
 use crate::wire::{NoSpace, ts};
 
-/// Sends the request; `None` when that is not possible now.
+/// Asks, now or later; with a public value of the last of the groups tried, if there is any.
 pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
     aim: Aim,
+    tried: Tried,
+    now: Instant,
+) {
+    if send(endpoint, slot, sa, aim.clone(), tried, now).is_none() {
+        put_off(endpoint, slot, sa, aim, now);
+    }
+}
+
+/// Sends the request; `None` when that is not possible now.
+fn send<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    aim: Aim,
+    tried: Tried,
     now: Instant,
 ) -> Option<()> {
     let config = endpoint.config;
     let policy = config.policy(aim.policy())?;
     let index = free_slot(endpoint.handshakes).and_then(|index| u8::try_from(index).ok())?;
+    let group = tried.last().copied();
+    let exchange = match group {
+        Some(group) => Some(endpoint.crypto.generate(group, &mut endpoint.random).ok()?),
+        None => None,
+    };
     let nonce = endpoint.random.array().ok()?;
     let id = sa.window.next_request()?;
     let inbound = child::reserve(endpoint, slot, aim.policy()).ok()?;
@@ -51,8 +72,9 @@ pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
             let kind = NotifyType::REKEY_SA;
             NotifyView { protocol: Protocol::ESP, spi: &spi, kind, data: &[] }.write(writer)?;
         }
-        proposal::offer_esp(config.suites, inbound, writer)?;
+        proposal::offer_esp(config.suites, inbound, group, writer)?;
         NonceView::parse(&nonce).map_err(|_| NoSpace)?.write(writer)?;
+        write_exchange(exchange.as_ref(), writer)?;
         ts::write(PayloadType::TSI, &tsi, writer)?;
         ts::write(PayloadType::TSR, &tsr, writer)?;
         write_mode(policy, writer)
@@ -62,7 +84,7 @@ pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
         return None;
     };
     if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
-        *entry = Some(Handshake::Creating(Creating { aim, inbound, nonce, rival: None }));
+        *entry = Some(Handshake::Creating(Creating { aim, inbound, exchange, tried, nonce, rival: None }));
     }
     exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
     Some(())
@@ -87,7 +109,7 @@ pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
-    creating: Creating,
+    creating: Creating<C::KeyExchange>,
     answer: &Answer<'_, '_>,
     now: Instant,
 ) {
@@ -97,7 +119,7 @@ pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
     }
     match answer {
         Answer::Made(payloads) => accept(endpoint, slot, sa, creating, payloads, now),
-        Answer::Refused(kind) => refused(endpoint, slot, sa, creating, *kind, now),
+        Answer::Refused(error) => refused(endpoint, slot, sa, creating, error, now),
         Answer::Malformed(malformed) => disagree(endpoint, slot, sa, malformed.notify(), now),
     }
 }
@@ -107,7 +129,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
-    creating: Creating,
+    creating: Creating<C::KeyExchange>,
     payloads: &Payloads<'_>,
     now: Instant,
 ) {
@@ -115,7 +137,13 @@ fn accept<C: Crypto, R: TryCryptoRng>(
         return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
     };
     match judge(endpoint, sa, &creating, payloads) {
-        Ok(agreement) => conclude(endpoint, slot, sa, creating, nonce.data(), agreement),
+        Ok((agreement, secret)) => {
+            let nonces = Nonces { initiator: &creating.nonce, responder: nonce.data() };
+            if creating.rival.as_ref().is_some_and(|rival| rival.lowest == nonces.lowest()) {
+                return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
+            }
+            conclude(endpoint, slot, sa, &creating, nonces, secret.as_ref(), agreement);
+        }
         Err(FailReason::BadMessage) => disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now),
         Err(reason) => {
             // The peer has installed what we refuse.
@@ -128,12 +156,13 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     }
 }
 
+/// What the peer made, with the secret of a key exchange if there was one.
 fn judge<C: Crypto, R>(
-    endpoint: &Endpoint<'_, C, R>,
+    endpoint: &mut Endpoint<'_, C, R>,
     sa: &IkeSa,
-    creating: &Creating,
+    creating: &Creating<C::KeyExchange>,
     payloads: &Payloads<'_>,
-) -> Result<Agreement, FailReason> {
+) -> Result<(Agreement, Option<SharedSecret>), FailReason> {
     let (Some(answer), Some(tsi), Some(tsr)) = (&payloads.sa, &payloads.tsi, &payloads.tsr) else {
         return Err(FailReason::BadMessage);
     };
@@ -144,8 +173,13 @@ fn judge<C: Crypto, R>(
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
     let proven = proven(established);
     let answer = (answer, tsi, tsr);
+    let group = creating.tried.last().copied();
     let agreement =
-        child::offer::accept(endpoint, sa, &proven, offer, creating.inbound, answer, is_transport)?;
+        child::offer::accept(endpoint, sa, &proven, offer, creating.inbound, group, answer, is_transport)?;
+    let secret = match &creating.exchange {
+        Some(exchange) => Some(agree(endpoint, exchange, payloads)?),
+        None => None,
+    };
     match &creating.aim {
         // What lives in the old pair must live on in the new one (RFC 7296 §2.9.2).
         Aim::Successor { local_ts, remote_ts, .. }
@@ -153,8 +187,21 @@ fn judge<C: Crypto, R>(
         {
             Err(FailReason::AnswerNotOffered)
         }
-        _ => Ok(agreement),
+        _ => Ok((agreement, secret)),
     }
+}
+
+/// The secret of the key exchange; without a good value of the peer's nothing can be made of its answer
+/// (RFC 6989 §2.5).
+fn agree<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    exchange: &C::KeyExchange,
+    payloads: &Payloads<'_>,
+) -> Result<SharedSecret, FailReason> {
+    let is_ours = |ke: &&KeView<'_>| ke.method.0 == exchange.group().id();
+    let ke = payloads.ke.as_ref().filter(is_ours).ok_or(FailReason::BadMessage)?;
+    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    exchange.clone().agree(ke.data).map_err(|_| FailReason::BadMessage)
 }
 
 /// Installs the pair and says which one goes.
@@ -162,33 +209,34 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
-    creating: Creating,
-    peer_nonce: &[u8],
+    creating: &Creating<C::KeyExchange>,
+    nonces: Nonces<'_>,
+    secret: Option<&SharedSecret>,
     agreement: Agreement,
 ) {
+    forgive(sa);
     let Some(established) = sa.established() else {
         return;
     };
-    let nonces = Nonces { initiator: &creating.nonce, responder: peer_nonce };
     // The pair whose exchange has the lowest of the four nonces goes (RFC 7296 §2.8.1).
     let is_redundant = creating.rival.as_ref().is_some_and(|rival| nonces.lowest() < rival.lowest.as_slice());
     let making = Making {
         role: Role::Initiator,
         prf: established.suite.prf,
         sk_d: &established.sk_d,
-        secret: None,
+        secret,
         nonces,
         nat: established.nat,
         may_send: !is_redundant,
     };
     child::install(endpoint, slot, sa, &making, &proven(established), agreement);
-    match creating.aim {
+    match &creating.aim {
         Aim::New(wanted) => endpoint.desk.setbacks.succeeded(wanted.policy, sa.path.remote.ip()),
         Aim::Successor { of, .. } if is_redundant => {
             endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
-            supersede(endpoint, of, Stage::Replaced);
+            supersede(endpoint, *of, Stage::Replaced);
         }
-        Aim::Successor { of, .. } => supersede(endpoint, of, Stage::DeleteOwed),
+        Aim::Successor { of, .. } => supersede(endpoint, *of, Stage::DeleteOwed),
     }
 }
 
@@ -205,19 +253,29 @@ fn refused<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
-    creating: Creating,
-    kind: NotifyType,
+    creating: Creating<C::KeyExchange>,
+    error: &NotifyView<'_>,
     now: Instant,
 ) {
+    let kind = error.kind;
     endpoint.children.withdraw(creating.inbound);
+    if let (Some(tried), true) =
+        (other_group(endpoint, error, &creating.tried), is_still_wanted(endpoint, &creating.aim))
+    {
+        return begin(endpoint, slot, sa, creating.aim, tried, now);
+    }
     let reason = FailReason::Refused(kind.0);
     match &creating.aim {
         _ if matches!(kind, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED) => {
             endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
         }
         // The peer's Delete or its own successor overtook the answer.
-        Aim::Successor { of, .. } if endpoint.children.find(*of).is_none_or(|c| c.stage != Stage::Live) => {}
-        _ if kind == NotifyType::TEMPORARY_FAILURE => put_off(endpoint, slot, sa, creating.aim, now),
+        aim if !is_still_wanted(endpoint, aim) => {}
+        _ if kind == NotifyType::TEMPORARY_FAILURE => {
+            if !is_out_of_step(endpoint, slot, sa, now) {
+                put_off(endpoint, slot, sa, creating.aim, now);
+            }
+        }
         Aim::Successor { of, policy, .. } if kind == NotifyType::CHILD_SA_NOT_FOUND => {
             endpoint.children.advance(slot, &[of.get()], Stage::Removed);
             let wanted = Wanted { policy: *policy, packet: None, like: None };
@@ -239,5 +297,13 @@ fn refused<C: Crypto, R: TryCryptoRng>(
             }
             endpoint.fail(sa, None, reason);
         }
+    }
+}
+
+/// Whether it has not been done or made needless by the peer.
+fn is_still_wanted<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, aim: &Aim) -> bool {
+    match aim {
+        Aim::New(_) => true,
+        Aim::Successor { of, .. } => endpoint.children.find(*of).is_some_and(|c| c.stage == Stage::Live),
     }
 }

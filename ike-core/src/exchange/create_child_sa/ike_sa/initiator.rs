@@ -3,14 +3,14 @@
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::super::initiator::{Answer, disagree};
-use super::super::try_later;
+use super::super::initiator::{Answer, disagree, other_group, write_exchange};
+use super::super::{is_out_of_step, try_later};
 use super::{Making, announce, successor, wait_for_delete};
 use crate::crypto::{Crypto, KeyExchange, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange;
-use crate::handshake::{Handshake, Rekeying};
+use crate::handshake::{Handshake, NONCE, Rekeying, Rival, Tried};
 use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, Standing, State};
@@ -19,32 +19,43 @@ use crate::resources::free_slot;
 use crate::wire::NoSpace;
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::IkeSpi;
-use crate::wire::ke::KeView;
-use crate::wire::nonce::NonceView;
-use crate::wire::notify::NotifyType;
+use crate::wire::nonce::{MAX_NONCE, NonceView};
+use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
-use crate::wire::transform::KeyExchangeMethod;
 
-/// Sends the request; `None` when that is not possible now.
+/// Asks, now or later, with a public value of the last of the groups tried.
 pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
+    tried: Tried,
+    now: Instant,
+) {
+    if send(endpoint, slot, sa, tried, now).is_none() {
+        try_later(endpoint, sa, now);
+    }
+}
+
+/// Sends the request; `None` when that is not possible now.
+fn send<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    tried: Tried,
     now: Instant,
 ) -> Option<()> {
     let suites = endpoint.config.suites;
     let index = free_slot(endpoint.handshakes).and_then(|index| u8::try_from(index).ok())?;
     let id = sa.window.next_request()?;
     let place = endpoint.free_place_beside(slot)?;
-    let group = sa.established()?.suite.group;
-    let exchange = endpoint.crypto.generate(group, &mut endpoint.random).ok()?;
+    let exchange = endpoint.crypto.generate(*tried.last()?, &mut endpoint.random).ok()?;
     let nonce = endpoint.random.array().ok()?;
     let initiator = endpoint.fresh_ike_spi(place).ok()?;
     let header = sa.header(ExchangeType::CREATE_CHILD_SA, false, id);
     let message = exchange::seal(endpoint, sa, &header, |writer| {
         proposal::offer_ike(suites, Some(IkeSpi(initiator)), writer)?;
         NonceView::parse(&nonce).map_err(|_| NoSpace)?.write(writer)?;
-        KeView { method: KeyExchangeMethod(group.id()), data: &exchange.public() }.write(writer)
+        write_exchange(Some(&exchange), writer)
     })?;
     let mut reserved = IkeSa::new(Role::Initiator, IkeSpis { initiator, responder: 0 }, sa.path, now);
     reserved.state = State::Reserved;
@@ -52,7 +63,7 @@ pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
         *entry = Some(reserved);
     }
     if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
-        *entry = Some(Handshake::Rekeying(Rekeying { slot: place, exchange, nonce, rival: None }));
+        *entry = Some(Handshake::Rekeying(Rekeying { slot: place, exchange, tried, nonce, rival: None }));
     }
     exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
     Some(())
@@ -71,7 +82,7 @@ pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
     let reserved = endpoint.sas.get_mut(usize::from(place)).and_then(Option::take);
     let judged = match (answer, reserved) {
         (Answer::Made(payloads), Some(reserved)) => judge(endpoint, sa, &reserved, rekeying, payloads),
-        (Answer::Refused(kind), _) => return refused(endpoint, slot, sa, &rekeying, *kind, now),
+        (Answer::Refused(error), _) => return refused(endpoint, slot, sa, &rekeying, error, now),
         (Answer::Malformed(malformed), _) => Err(malformed.notify()),
         (Answer::Made(_), None) => Err(NotifyType::INVALID_SYNTAX),
     };
@@ -86,9 +97,9 @@ struct Agreed {
     spis: IkeSpis,
     choice: IkeChoice,
     secret: SharedSecret,
-    own_nonce: [u8; crate::handshake::NONCE],
-    peer_nonce: heapless::Vec<u8, { crate::wire::nonce::MAX_NONCE }>,
-    rival: Option<(u16, crate::handshake::Rival)>,
+    own_nonce: [u8; NONCE],
+    peer_nonce: heapless::Vec<u8, MAX_NONCE>,
+    rival: Option<(u16, Rival)>,
 }
 
 fn judge<C: Crypto, R>(
@@ -138,6 +149,10 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
     let mut new = successor(endpoint, (sa, established), &making, Standing::Current, now);
     let rival = agreed.rival.as_ref().and_then(|(rival, its)| Some((endpoint.rival_of(slot, *rival)?, its)));
     let closing = if let State::Closing(_, reason) = sa.state { Some(reason) } else { None };
+    // Two of the four that are equal decide nothing, and no honest end sends them.
+    if rival.is_some_and(|(_, its)| nonces.lowest() == its.lowest.as_slice()) {
+        return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
+    }
     let is_lowest = rival.is_some_and(|(_, its)| nonces.lowest() < its.lowest.as_slice());
     if closing.is_some() || is_lowest {
         wait_for_delete(&mut new, Standing::Redundant, now);
@@ -170,9 +185,10 @@ fn refused<C: Crypto, R: TryCryptoRng>(
     slot: u16,
     sa: &mut IkeSa,
     rekeying: &Rekeying<C::KeyExchange>,
-    kind: NotifyType,
+    error: &NotifyView<'_>,
     now: Instant,
 ) {
+    let kind = error.kind;
     if matches!(kind, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED) {
         return endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
     }
@@ -189,8 +205,12 @@ fn refused<C: Crypto, R: TryCryptoRng>(
     let State::Established(established) = &mut sa.state else {
         return;
     };
-    if kind == NotifyType::TEMPORARY_FAILURE {
-        try_later(endpoint, sa, now);
+    if let Some(tried) = other_group(endpoint, error, &rekeying.tried) {
+        begin(endpoint, slot, sa, tried, now);
+    } else if kind == NotifyType::TEMPORARY_FAILURE {
+        if !is_out_of_step(endpoint, slot, sa, now) {
+            try_later(endpoint, sa, now);
+        }
     } else {
         // What this exchange cannot bring, a new negotiation may (RFC 7296 §2.8.3).
         established.renewal_owed = false;

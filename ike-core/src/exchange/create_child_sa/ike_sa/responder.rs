@@ -5,6 +5,7 @@ use rand_core::TryCryptoRng;
 
 use super::super::responder::{Fresh, Refusal, Request, exchange_keys};
 use super::{Making, announce, successor, wait_for_delete};
+use crate::config::Suite;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
@@ -87,17 +88,22 @@ fn stand<C: Crypto, R: TryCryptoRng>(
     }
 }
 
-/// What of the offer we take: what is in use, if it is there. There is no successor without a key exchange
-/// (RFC 7296 §2.18).
+/// What of the offer we take: what is in use if it is there, and what goes with the public value that we
+/// have rather than with another. There is no successor without a key exchange (RFC 7296 §2.18).
 fn choose<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     established: &Established,
     request: &Request<'_, '_>,
 ) -> Result<IkeChoice, Refusal> {
-    let choice = proposal::choose_ike(request.offer, &[established.suite], IkeSaKind::Successor)
-        .or_else(|_| proposal::choose_ike(request.offer, endpoint.config.suites, IkeSaKind::Successor))
+    let suites = endpoint.config.suites;
+    let ke = request.payloads.ke.as_ref();
+    let is_carried = |suite: &&Suite| ke.is_some_and(|ke| ke.method.0 == suite.group.id());
+    let mut carried = core::iter::once(&established.suite).chain(suites).filter(is_carried);
+    let choice = carried
+        .find_map(|suite| proposal::choose_ike(request.offer, &[*suite], IkeSaKind::Successor).ok())
+        .map_or_else(|| proposal::choose_ike(request.offer, suites, IkeSaKind::Successor), Ok)
         .map_err(|mismatch| Refusal::Failed(FailReason::NoProposal(mismatch)))?;
-    let ke = request.payloads.ke.as_ref().ok_or(Refusal::Broken)?;
+    let ke = ke.ok_or(Refusal::Broken)?;
     if ke.method.0 == choice.suite.group.id() {
         Ok(choice)
     } else {

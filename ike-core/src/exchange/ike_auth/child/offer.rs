@@ -10,7 +10,7 @@ use esp_engine::spd::{Action, PolicyId};
 use super::super::peer::Proven;
 use super::{Agreement, Translated, mode_of};
 use crate::config::IkePolicy;
-use crate::crypto::Crypto;
+use crate::crypto::{Crypto, Group};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::ike_sa::IkeSa;
@@ -62,13 +62,16 @@ fn clip(selector: &TrafficSelector, mode: Mode, end: IpAddr) -> Option<TrafficSe
     }
 }
 
-/// As initiator: whether the peer's answer is within what we offered and it may have that.
+/// As initiator: whether the peer's answer is within what we offered, `exchange` among it, and it may have
+/// that.
+#[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
 pub(crate) fn accept<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     sa: &IkeSa,
     proven: &Proven,
     (policy_id, offered): (PolicyId, &(Offered, Offered)),
     inbound: Spi,
+    exchange: Option<Group>,
     (answer, tsi, tsr): (&SaView<'_>, &TsView<'_>, &TsView<'_>),
     is_transport: bool,
 ) -> Result<Agreement, FailReason> {
@@ -79,7 +82,8 @@ pub(crate) fn accept<C: Crypto, R>(
     if proven.level < minimum {
         return Err(FailReason::LevelTooLow);
     }
-    let choice = proposal::accept_esp(answer, endpoint.config.suites).ok_or(FailReason::AnswerNotOffered)?;
+    let choice = proposal::accept_esp(answer, endpoint.config.suites, exchange);
+    let choice = choice.ok_or(FailReason::AnswerNotOffered)?;
     if is_transport != (mode == Mode::Transport) {
         return Err(FailReason::ModeUnacceptable);
     }
