@@ -6,6 +6,7 @@
 //! packet that policy protects to clear octets.
 
 use core::ops::Range;
+use core::time::Duration;
 
 use heapless::VecView;
 
@@ -54,6 +55,8 @@ pub struct Settings {
     /// Whether [`Engine::stack_mtu`] leaves room for UDP encapsulation and IPv6 outer headers,
     /// before any SA tells whether they are needed.
     pub reserve_encapsulation: bool,
+    /// How long packets go unanswered before [`SaReport::Unanswered`] says so; zero: it never does.
+    pub silence: Duration,
 }
 
 impl Default for Settings {
@@ -64,6 +67,7 @@ impl Default for Settings {
             unmatched: Unmatched::default(),
             encapsulation_port: encapsulation::PORT,
             reserve_encapsulation: true,
+            silence: Duration::ZERO,
         }
     }
 }
@@ -134,7 +138,7 @@ impl<'r, C: Cipher> Engine<'r, C> {
         resources: &'r mut Resources<C, POLICIES, SAS, WORDS>,
     ) -> Self {
         let Resources { policies, slots, windows, ledger, desk } = resources;
-        let sad = Sad::new(slots, windows.as_flattened_mut(), WORDS, ledger);
+        let sad = Sad::new(slots, windows.as_flattened_mut(), WORDS, settings.silence, ledger);
         Self { settings, policies: policies.as_mut_view(), sad, desk }
     }
 
@@ -190,6 +194,12 @@ impl<'r, C: Cipher> Engine<'r, C> {
                 .retain(|notice| !matches!(notice, SaReport::PeerMoved { spi, .. } if *spi == inbound));
         }
         removed.is_some()
+    }
+
+    /// Sends nothing more on a pair of SAs that has a successor; what is on its way still comes in
+    /// (RFC 7296 §2.8). `false` when there is no such pair.
+    pub fn retire(&mut self, inbound: Spi) -> bool {
+        self.sad.retire(inbound)
     }
 
     /// Moves a pair of SAs to other outer addresses; `false` when there is no such pair, or the

@@ -197,6 +197,9 @@ pub enum SaReport {
     HardExpired(Spi),
     /// The first packet arrived: the peer uses the SA.
     FirstInbound(Spi),
+    /// Packets were sent, and none has arrived since the first of them for as long as the data plane was
+    /// told to wait (RFC 7296 §2.4). Said again when more are sent into the silence.
+    Unanswered(Spi),
     /// A new authenticated packet came from another address (RFC 7296 §2.23).
     PeerMoved {
         /// The SA it came on.
@@ -210,5 +213,7 @@ pub enum SaReport {
         spi: u32,
         /// Where it claims to come from.
         remote: IpAddr,
+        /// The UDP port that it came from, where UDP lay around it (RFC 3948).
+        port: Option<u16>,
     },
 }

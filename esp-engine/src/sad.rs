@@ -3,6 +3,7 @@
 //! far address, newest first. Every link is an index: nothing is allocated.
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use crate::latch::Latch;
 use crate::sa::{ChildSa, Spi};
@@ -74,6 +75,8 @@ pub(crate) struct Sad<'r, C> {
     windows: &'r mut [u32],
     /// Words of each SA's window.
     words: usize,
+    /// Unanswered packets are reported after this time; zero: never.
+    silence: Duration,
     ledger: &'r mut Ledger,
 }
 
@@ -82,9 +85,10 @@ impl<'r, C> Sad<'r, C> {
         slots: &'r mut [Slot<C>],
         windows: &'r mut [u32],
         words: usize,
+        silence: Duration,
         ledger: &'r mut Ledger,
     ) -> Self {
-        Self { slots, windows, words, ledger }
+        Self { slots, windows, words, silence, ledger }
     }
 
     /// Places of the table.
@@ -140,7 +144,7 @@ impl<'r, C> Sad<'r, C> {
         if let Some(window) = self.windows.get_mut(slot * self.words..(slot + 1) * self.words) {
             window.fill(0);
         }
-        let change = sa.next_change(now);
+        let change = sa.next_change(now, self.silence);
         if let Some(place) = self.slots.get_mut(slot) {
             place.association = Some(sa);
         }
@@ -156,8 +160,17 @@ impl<'r, C> Sad<'r, C> {
         self.unlink_report(slot);
         self.unlink_chain(chain, slot);
         let removed = self.slots.get_mut(slot)?.association.take()?;
-        self.release_successors(chain, &removed);
+        self.release_successors(chain, removed.policy, removed.peer);
         Some(removed)
+    }
+
+    /// Sends nothing more on a pair, and lets its successors.
+    pub(crate) fn retire(&mut self, spi: Spi) -> bool {
+        let Some(sa) = self.get_mut(spi) else { return false };
+        sa.retired = true;
+        let (policy, peer, remote) = (sa.policy, sa.peer, single_address(&sa.remote_ts));
+        self.release_successors(self.chain_of(policy, remote), policy, peer);
+        true
     }
 
     /// The SA that sends a packet of `policy`: the newest whose peer is known to have it, else the
@@ -188,15 +201,25 @@ impl<'r, C> Sad<'r, C> {
         if self.ledger.next_change.is_none_or(|at| now < at) {
             return;
         }
-        let mut next = None;
+        let (mut next, silence) = (None, self.silence);
         for slot in 0..self.slots.len() {
             let Some(sa) = self.at_mut(slot) else { continue };
             sa.age(now);
-            let change = sa.next_change(now);
+            if !silence.is_zero() {
+                sa.mind_silence(now, silence);
+            }
+            let change = sa.next_change(now, silence);
             next = earlier(next, change);
             self.queue_reports(slot);
         }
         self.ledger.next_change = next;
+    }
+
+    /// An SA waits for an answer since now.
+    pub(crate) fn await_answer(&mut self, now: Instant) {
+        if !self.silence.is_zero() {
+            self.ledger.next_change = earlier(self.ledger.next_change, Some(now + self.silence));
+        }
     }
 
     pub(crate) fn next_change(&self) -> Option<Instant> {

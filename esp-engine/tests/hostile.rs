@@ -37,7 +37,7 @@ fn unknown_and_reserved_spis() {
         let mut packet = sealed.clone();
         packet[20..24].copy_from_slice(&u32::to_be_bytes(spi));
         assert_eq!(dropped(&mut a, &packet), DropReason::UnknownSpi, "{spi:#x}");
-        let report = Output::Sa(SaReport::UnknownSpi { spi, remote: TRANSPORT.gates().1 });
+        let report = Output::Sa(SaReport::UnknownSpi { spi, remote: TRANSPORT.gates().1, port: None });
         let next = if told { report } else { Output::Timeout(None) };
         assert_eq!(a.poll_output(), next, "reserved ones and those within a second are not told");
     }

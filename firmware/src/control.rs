@@ -146,6 +146,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
         let news = match event {
             output::Event::Install(child) => return self.install(now, child),
             output::Event::Update(update) => return Some(Command::Update(update)),
+            output::Event::Retire(spi) => return Some(Command::Retire(spi)),
             output::Event::Remove(spi) => {
                 self.children.retain(|child| child.inbound != spi);
                 self.sink.report(now, &Event::Removed(spi));

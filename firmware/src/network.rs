@@ -15,6 +15,7 @@ use core::convert::Infallible;
 use core::future::poll_fn;
 use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use embassy_futures::join::join3;
 use embassy_futures::select::{Either4, select4};
@@ -71,7 +72,8 @@ pub(crate) fn engine<'r, C: Cipher, const SAS: usize, const WORDS: usize>(
     resources: &'r mut Resources<C, MAX_SPD, SAS, WORDS>,
     mtu: usize,
 ) -> Engine<'r, C> {
-    let settings = Settings { mtu: u16::try_from(mtu).unwrap_or(u16::MAX), ..Settings::default() };
+    let silence = Duration::from_secs(u64::from(config.timing.liveness_s));
+    let settings = Settings { mtu: u16::try_from(mtu).unwrap_or(u16::MAX), silence, ..Settings::default() };
     let mut engine = Engine::new(settings, resources);
     for policy in config.spd() {
         // `MAX_SPD` places, and no more policies than that.
@@ -184,6 +186,7 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
                     self.up.notify(Notice::NotInstalled { spi, reason });
                 }
             }
+            Command::Retire(spi) => drop(self.engine.borrow_mut().retire(spi)),
             Command::Remove(spi) => drop(self.engine.borrow_mut().remove(spi)),
             Command::Update(update) => drop(self.engine.borrow_mut().update(update)),
             Command::Count => return self.up.offer(Report::Counted(self.count())),

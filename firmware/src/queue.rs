@@ -35,6 +35,8 @@ pub type Datagram = Vec<u8, MAX_DATAGRAM>;
 pub enum Command<C> {
     /// Install this pair of SAs, key schedules built, both or neither.
     Install(ChildSa<C>),
+    /// Send nothing more on the pair with this SPI of ours.
+    Retire(Spi),
     /// Remove the pair with this SPI of ours.
     Remove(Spi),
     /// Move a pair to other addresses.
@@ -269,7 +271,7 @@ mod tests {
     }
 
     fn unknown(n: u32) -> Notice {
-        Notice::Sa(SaReport::UnknownSpi { spi: n, remote: "192.0.2.9".parse().unwrap() })
+        Notice::Sa(SaReport::UnknownSpi { spi: n, remote: "192.0.2.9".parse().unwrap(), port: None })
     }
 
     fn acquire(source: u16) -> Notice {

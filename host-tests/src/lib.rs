@@ -8,4 +8,5 @@ pub mod link;
 pub mod nat_box;
 pub mod pair;
 pub mod parties;
+pub mod plane;
 pub mod stage;

@@ -282,6 +282,7 @@ fn message(port: u16, datagram: &[u8]) -> String {
 pub fn describe(event: &Event) -> String {
     match event {
         Event::Install(_) => "installs".into(),
+        Event::Retire(_) => "retires".into(),
         Event::Remove(_) => "removes".into(),
         Event::Update(_) => "updates".into(),
         Event::Established(e) => format!("established with {} ({:?} by {:?})", e.identity, e.level, e.method),

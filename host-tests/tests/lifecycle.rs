@@ -8,7 +8,6 @@ use esp_engine::selector::{Ports, Selectors};
 use esp_engine::spd::PolicyId;
 use host_tests::pair::Pair;
 use host_tests::parties::{self, A, B, PEER};
-use ike_core::config::Config;
 use ike_core::error::{AcquireError, CloseReason};
 
 const LONG: Duration = Duration::from_secs(10);
@@ -184,45 +183,15 @@ fn refused_negotiations_are_begun_ever_more_rarely() {
     assert_eq!(verdict, Err(AcquireError::TooSoon));
 }
 
-fn watchful() -> (Config<'static>, Config<'static>) {
-    let (mut a, b) = (parties::a(), parties::b());
-    a.timing.liveness = Duration::from_secs(30);
-    (a, b)
-}
-
-/// RFC 7296 §2.4: a silent peer is asked whether it lives, and a living one answers.
-#[test]
-fn living_peer_answers() {
-    let (a, b) = watchful();
-    let mut pair = Pair::new(a, b, 1);
-    pair.initiate();
-    pair.pass(Duration::from_secs(3600));
-    assert_eq!(pair.a.installed.len(), 1);
-    assert!(pair.a.closed().is_empty());
-    let probes = pair.link.sent() - 4;
-    assert!((200..=242).contains(&probes), "{probes} datagrams in an hour");
-}
-
-/// RFC 7296 §2.4: a peer that does not answer any try is dead; its SAs are removed.
-#[test]
-fn dead_peer_is_noticed() {
-    let (a, b) = watchful();
-    let mut pair = Pair::new(a, b, 1);
-    pair.initiate();
-    pair.settle(LONG);
-    pair.link.cut = true;
-    pair.pass(Duration::from_secs(300));
-    assert_eq!(pair.a.closed(), [CloseReason::PeerDead]);
-    assert!(pair.a.installed.is_empty());
-}
-
 /// RFC 7296 §2.21.4: a packet for an unknown SPI is a hint, which leads to a question and no more.
 #[test]
 fn unknown_spi_leads_to_a_probe() {
     let mut pair = Pair::standing();
     pair.now = pair.now + Duration::from_secs(60);
     for _ in 0..50 {
-        pair.a.endpoint.handle_sa_report(pair.now, SaReport::UnknownSpi { spi: 12_345, remote: B });
+        pair.a
+            .endpoint
+            .handle_sa_report(pair.now, SaReport::UnknownSpi { spi: 12_345, remote: B, port: None });
         pair.drain();
     }
     assert_eq!(pair.link.sent(), 5);

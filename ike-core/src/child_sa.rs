@@ -35,6 +35,8 @@ pub struct Child {
     pub(crate) renewal_owed: bool,
     /// The data plane has to be told that its outer addresses are others.
     pub(crate) update_owed: bool,
+    /// The data plane must be told that it only receives from now on.
+    pub(crate) retiring: bool,
 }
 
 /// How far a pair of Child SAs has come. Whatever is no longer [`Stage::Live`] still receives until the
@@ -114,6 +116,11 @@ impl<'r> Children<'r> {
             .filter(|child| child.inbound == inbound && child.stage != Stage::Removed)
     }
 
+    /// The same, to look at.
+    pub(crate) fn look(&self, inbound: Spi) -> Option<&Child> {
+        self.slots.get(usize::from(inbound.slot(self.capacity())))?.as_ref().filter(|c| c.inbound == inbound)
+    }
+
     /// Those of one IKE SA, without those that are to be removed.
     pub(crate) fn of(&mut self, owner: u16) -> impl Iterator<Item = &mut Child> {
         self.slots
@@ -167,6 +174,7 @@ impl<'r> Children<'r> {
     pub(crate) fn remove_all(&mut self, owner: u16) {
         for child in self.slots.iter_mut().flatten().filter(|child| child.owner == owner) {
             child.stage = Stage::Removed;
+            child.retiring = false;
         }
     }
 
@@ -182,6 +190,21 @@ impl<'r> Children<'r> {
         let child = self.slots.iter_mut().flatten().find(|child| child.update_owed)?;
         child.update_owed = false;
         Some(child)
+    }
+
+    /// All of one IKE SA only receive from now on: their successors stand.
+    pub(crate) fn retire_all(&mut self, owner: u16) {
+        for child in self.of(owner) {
+            child.stage = Stage::Deleting;
+            child.retiring = child.outbound.is_some();
+        }
+    }
+
+    /// The next pair that the data plane must send nothing more on.
+    pub(crate) fn sweep_retiring(&mut self) -> Option<Spi> {
+        let child = self.slots.iter_mut().flatten().find(|child| child.retiring)?;
+        child.retiring = false;
+        Some(child.inbound)
     }
 
     /// Whether an IKE SA has any that stands or may come to stand.

@@ -132,8 +132,12 @@ pub struct Timing {
     pub half_open_per_source: u8,
     /// How long the last response is kept for a retransmitted request.
     pub response: Duration,
-    /// Silence of a peer after which it is asked whether it lives; zero never asks.
+    /// How long packets to a peer go unanswered before it is asked whether it lives; zero never asks. The
+    /// data plane is told the same ([`SaReport::Unanswered`](esp_engine::sa::SaReport)).
     pub liveness: Duration,
+    /// Age at which an IKE SA is followed by a new one, so that both ends prove again who they are
+    /// (RFC 7296 §2.8.3); zero: never.
+    pub reauthentication: Duration,
     /// Age at which an IKE SA ends.
     pub ike_lifetime: Duration,
     /// Limits of Child SAs.
@@ -157,7 +161,8 @@ impl Timing {
         cookie_secret: Duration::from_secs(60),
         half_open_per_source: 4,
         response: Duration::from_secs(180),
-        liveness: Duration::from_secs(0),
+        liveness: Duration::from_secs(5),
+        reauthentication: Duration::ZERO,
         ike_lifetime: Duration::from_secs(24 * 3600),
         child: Lifetime {
             soft: Limits { time: Duration::from_secs(50 * 60), octets: 0, packets: 3 << 46 },

@@ -24,8 +24,10 @@ use crate::resources::{Buffers, Desk, Draft, Reassemblies, Resources};
 mod begin;
 mod children;
 mod demultiplex;
+mod hints;
 mod lifecycle;
 pub(crate) mod relocate;
+mod rivals;
 mod slots;
 mod status;
 mod timers;
@@ -173,7 +175,8 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
                 }
             }
             SaReport::PeerMoved { spi, remote } => self.peer_moved(spi, remote),
-            SaReport::UnknownSpi { remote, .. } => self.probe(remote, now),
+            SaReport::UnknownSpi { spi, remote, port } => self.unknown_spi(now, spi, remote, port),
+            SaReport::Unanswered(spi) => self.unanswered(now, spi),
             SaReport::SoftExpired(spi) => self.renew(now, spi),
             SaReport::FirstInbound(_) => {}
         }
@@ -239,6 +242,9 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// The next thing to be done; [`Output::Timeout`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output<'_> {
+        if let Some(spi) = self.children.sweep_retiring() {
+            return Output::Event(Event::Retire(spi));
+        }
         match self.outbox.pop() {
             Some(Queued::Event(event)) => return Output::Event(event),
             Some(Queued::Message(path, buffer, number)) => {

@@ -94,6 +94,12 @@ discarded! {
     Unsolicited => "answer to no request",
     /// The source of randomness failed: nothing new begins.
     NoRandom => "no randomness",
+    /// The peer asks more often than it may (RFC 7619 §3.2).
+    TooManyRequests => "more requests than a peer may send in a second",
+    /// This identity was claimed from about here with a wrong shared key just now.
+    GuessLimit => "another try with a shared key too soon after a wrong one",
+    /// We are about to end and begin nothing new.
+    ShuttingDown => "shutting down",
     /// An answer without IKE SA is waiting to be sent already.
     Busy => "another answer is waiting to be sent",
 }

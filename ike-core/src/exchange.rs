@@ -18,7 +18,7 @@ use crate::output::Path;
 use crate::resources::BufferId;
 use crate::wire::code_point::ExchangeType;
 use crate::wire::encrypted::{Encrypted, OpenError};
-use crate::wire::header::{Header, Message};
+use crate::wire::header::{Flags, Header, Message};
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
 use crate::wire::writer::Writer;
@@ -29,6 +29,9 @@ pub(crate) mod fragment;
 pub(crate) mod ike_auth;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
+
+/// Requests that a peer may send in a second: more than any use of them needs (RFC 7619 §3.2).
+const REQUESTS: u16 = 100;
 
 /// A message that proved to be the peer's.
 pub(crate) struct Received<'m> {
@@ -52,6 +55,9 @@ pub(crate) fn handle_protected<C: Crypto, R: TryCryptoRng>(
     let header = message.header;
     let keys = keys(endpoint, sa).ok_or(Discarded::WrongState)?;
     check_exchange(endpoint, sa, header.exchange, header.flags.response)?;
+    if !header.flags.response && sa.pace.is_spent(now, REQUESTS) {
+        return Err(Discarded::TooManyRequests);
+    }
     let encrypted = Encrypted::find(&message)?.ok_or(Discarded::Hint)?;
     let cipher = C::Cipher::new(&keys.inbound).map_err(|_| Discarded::WrongState)?;
     if let Some(fragment) = encrypted.fragment {
@@ -92,6 +98,9 @@ fn take<C: Crypto, R: TryCryptoRng>(
     now: Instant,
     received: Received<'_>,
 ) -> Result<(), Discarded> {
+    if !received.header.flags.response {
+        sa.pace.spend(now);
+    }
     let Some(moved) = followed(sa, &received.path) else {
         return dispatch(endpoint, slot, sa, now, received);
     };
@@ -126,6 +135,9 @@ fn dispatch<C: Crypto, R: TryCryptoRng>(
         (ExchangeType::CREATE_CHILD_SA, true) => {
             create_child_sa::initiator::handle_response(endpoint, slot, sa, now, received)
         }
+        (exchange, false) if exchange != ExchangeType::INFORMATIONAL => {
+            informational::handle_unknown(endpoint, slot, sa, now, &received)
+        }
         (_, false) => informational::handle_request(endpoint, slot, sa, now, received),
         (_, true) => informational::handle_response(endpoint, slot, sa, now, received),
     }
@@ -147,6 +159,8 @@ fn check_exchange<C: Crypto, R>(
             Some(_) if !response || exchange == awaited(sa) => Ok(()),
             _ => Err(Discarded::WrongState),
         },
+        // Of exchanges that do not exist a peer is told, once it is known (RFC 7296 §2.21.3).
+        ExchangeType(0..=33 | 38..=42 | 45..) if !response && sa.established().is_some() => Ok(()),
         _ => Err(Discarded::UnexpectedExchange),
     }
 }
@@ -290,17 +304,24 @@ pub(crate) fn reply<C: Crypto, R>(
     request: &Header,
     notify: &NotifyView<'_>,
 ) {
-    let mut flags = request.flags;
-    flags.initiator = !flags.initiator;
-    flags.response = true;
-    let header = Header { flags, ..*request };
+    let flags = Flags { initiator: !request.flags.initiator, response: true };
+    send_alone(endpoint, path, &Header { flags, ..*request }, notify);
+}
+
+/// Sends one notification in clear that belongs to no IKE SA; silent while another such message waits.
+pub(crate) fn send_alone<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    path: Path,
+    header: &Header,
+    notify: &NotifyView<'_>,
+) {
     let mut room = [0; 80];
-    let message = Writer::new(&mut room, &header).and_then(|mut writer| {
+    let message = Writer::new(&mut room, header).and_then(|mut writer| {
         notify.write(&mut writer)?;
         writer.finish()
     });
     if let Ok(message) = message {
-        // When it does not go out now, the peer asks again.
+        // When it does not go out now, what caused it comes again.
         let _ = endpoint.outbox.reply(path, message);
     }
 }

@@ -26,6 +26,7 @@ use crate::ike_sa::nat::Nat;
 use crate::ike_sa::timer::Timers;
 use crate::ike_sa::window::Window;
 use crate::output::{Method, Path};
+use crate::pace::Pace;
 use crate::pad::{OwnedIdentity, PeerId};
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::{Flags, Header, IkeSpi};
@@ -56,6 +57,8 @@ pub struct IkeSa {
     /// Messages sealed under our key: the counter that its IVs are made of (RFC 5282 §3.1).
     pub(crate) sealed: u64,
     pub(crate) fragmentation: Fragmentation,
+    /// The peer's requests.
+    pub(crate) pace: Pace,
     pub(crate) state: State,
 }
 
@@ -121,6 +124,8 @@ pub(crate) enum Standing {
     Redundant,
     /// A successor took over.
     Replaced,
+    /// Another IKE SA with the same peer stands, and this one goes when all that it carries has its like there.
+    Yielding,
 }
 
 impl IkeSa {
@@ -134,6 +139,7 @@ impl IkeSa {
             timers: Timers::default(),
             sealed: 0,
             fragmentation: Fragmentation::Off,
+            pace: Pace::new(),
             state: State::Gone,
         }
     }

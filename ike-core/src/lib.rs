@@ -47,6 +47,7 @@ pub mod ike_sa;
 mod narrow;
 mod outbox;
 pub mod output;
+mod pace;
 pub mod pad;
 mod proposal;
 mod random;

@@ -49,6 +49,9 @@ pub enum Output<'a> {
 pub enum Event {
     /// Install this pair of SAs, both or neither.
     Install(ChildSa),
+    /// Send nothing more on this pair of SAs, named by the SPI that we chose: it has a successor, and is removed
+    /// when the peer sends on that too (RFC 7296 §2.8).
+    Retire(Spi),
     /// Remove this pair of SAs, named by the SPI that we chose.
     Remove(Spi),
     /// Move this pair of SAs to other addresses.

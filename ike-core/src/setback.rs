@@ -1,10 +1,10 @@
 //! Setbacks: a negotiation that failed is not begun anew by the very next packet. The pause doubles with
-//! each failure in a row, so that a peer that refuses us costs neither of us its processor.
+//! each failure in a row, so that a peer that refuses us costs neither of us its processor. In the same way
+//! nobody guesses a peer's shared key faster than that.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
 
 /// Failures that are remembered; the one that ends first makes room.
@@ -17,30 +17,35 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u8 = 6;
 
 /// What failed of late.
-#[derive(Clone, Hash, Debug, Default)]
-pub(crate) struct Setbacks(heapless::Vec<Setback, CAPACITY>);
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct Setbacks<K>(heapless::Vec<Setback<K>, CAPACITY>);
 
 #[derive(Clone, Hash, Debug)]
-struct Setback {
-    policy: PolicyId,
+struct Setback<K> {
+    what: K,
     remote: IpAddr,
     doublings: u8,
     until: Instant,
 }
 
-impl Setbacks {
+impl<K: PartialEq> Setbacks<K> {
     pub(crate) const fn new() -> Self {
         Self(heapless::Vec::new())
     }
 
-    /// Whether packets for this policy and address have to wait.
-    pub(crate) fn is_waiting(&self, policy: PolicyId, remote: IpAddr, now: Instant) -> bool {
-        self.0.iter().any(|s| s.policy == policy && s.remote == remote && now < s.until)
+    /// Whether this and this address have to wait.
+    pub(crate) fn is_waiting(&self, what: K, remote: IpAddr, now: Instant) -> bool {
+        self.0.iter().any(|s| s.what == what && s.remote == remote && now < s.until)
+    }
+
+    /// Whether the last attempt failed, however long ago.
+    pub(crate) fn is_known(&self, what: K, remote: IpAddr) -> bool {
+        self.0.iter().any(|s| s.what == what && s.remote == remote)
     }
 
     /// A negotiation failed.
-    pub(crate) fn failed(&mut self, policy: PolicyId, remote: IpAddr, now: Instant) {
-        let before = self.take(policy, remote).map(|setback| (setback.doublings + 1).min(MAX_DOUBLINGS));
+    pub(crate) fn failed(&mut self, what: K, remote: IpAddr, now: Instant) {
+        let before = self.take(&what, remote).map(|setback| (setback.doublings + 1).min(MAX_DOUBLINGS));
         let doublings = before.unwrap_or(0);
         if self.0.is_full() {
             let first = self.0.iter().enumerate().min_by_key(|(_, setback)| setback.until);
@@ -49,24 +54,33 @@ impl Setbacks {
             }
         }
         // There is room now.
-        let _ = self.0.push(Setback { policy, remote, doublings, until: now + PAUSE * (1 << doublings) });
+        let _ = self.0.push(Setback { what, remote, doublings, until: now + PAUSE * (1 << doublings) });
     }
 
     /// A negotiation succeeded: the next failure is a first one.
-    pub(crate) fn succeeded(&mut self, policy: PolicyId, remote: IpAddr) {
-        self.take(policy, remote);
+    pub(crate) fn succeeded(&mut self, what: K, remote: IpAddr) {
+        self.take(&what, remote);
     }
 
-    fn take(&mut self, policy: PolicyId, remote: IpAddr) -> Option<Setback> {
-        let index = self.0.iter().position(|s| s.policy == policy && s.remote == remote)?;
+    fn take(&mut self, what: &K, remote: IpAddr) -> Option<Setback<K>> {
+        let index = self.0.iter().position(|s| s.what == *what && s.remote == remote)?;
         Some(self.0.swap_remove(index))
+    }
+}
+
+/// The network that an address probably lies in: whoever guesses has more than one address of it.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xFF).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
+
+    use esp_engine::spd::PolicyId;
 
     const REMOTE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
     const POLICY: PolicyId = PolicyId(3);
@@ -78,7 +92,7 @@ mod tests {
     /// The pause doubles with each failure in a row, to about a minute, and success ends the row.
     #[test]
     fn pauses_double_until_success() {
-        let mut setbacks = Setbacks::default();
+        let mut setbacks = Setbacks::new();
         for pause in [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 64_000] {
             setbacks.failed(POLICY, REMOTE, at(0));
             assert!(setbacks.is_waiting(POLICY, REMOTE, at(pause - 1)));
@@ -93,7 +107,7 @@ mod tests {
     /// Others do not wait, and the table makes room for the newest.
     #[test]
     fn others_do_not_wait() {
-        let mut setbacks = Setbacks::default();
+        let mut setbacks = Setbacks::new();
         for policy in 0..20 {
             setbacks.failed(PolicyId(policy), REMOTE, at(u64::from(policy)));
             assert!(setbacks.is_waiting(PolicyId(policy), REMOTE, at(u64::from(policy))));

@@ -129,7 +129,7 @@ impl<C: Cipher> Engine<'_, C> {
         let header = esp::Header::read(esp).ok_or(DropReason::EspLength)?;
         let found = Spi::new(header.spi).and_then(|spi| self.sad.get_with_window(spi));
         let Some((sa, words)) = found else {
-            return Err(self.desk.unknown_spi(now, header.spi, *sender));
+            return Err(self.desk.unknown_spi(now, header.spi, *sender, carrier.port));
         };
         if !sa.is_alive(now) {
             return Err(DropReason::Expired);
@@ -200,9 +200,9 @@ impl<C: Cipher> Engine<'_, C> {
 
 impl Desk {
     /// An SPI nobody has here: told to key management now and then (RFC 4303 §3.4.2).
-    fn unknown_spi(&mut self, now: Instant, spi: u32, remote: IpAddr) -> DropReason {
+    fn unknown_spi(&mut self, now: Instant, spi: u32, remote: IpAddr, port: Option<u16>) -> DropReason {
         let quiet = self.unknown_spi_told.is_some_and(|told| now.since(told).as_secs() < 1);
-        let report = SaReport::UnknownSpi { spi, remote };
+        let report = SaReport::UnknownSpi { spi, remote, port };
         // Reserved values name nothing that could be told.
         if !quiet && spi > Spi::RESERVED && self.notices.push(report).is_ok() {
             self.unknown_spi_told = Some(now);

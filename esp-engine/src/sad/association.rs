@@ -36,6 +36,8 @@ pub(crate) struct Association<C> {
     soft: Bounds,
     hard: Bounds,
     pub(crate) usable_from: Instant,
+    /// When the first packet was sent after the last that arrived.
+    unanswered_since: Instant,
     path_mtu_until: Instant,
     path_mtu: u16,
     pub(crate) serial: u32,
@@ -56,6 +58,8 @@ pub(crate) struct Association<C> {
     pub(crate) extended: bool,
     /// The peer is known to have the SA.
     confirmed: bool,
+    /// It has a successor and only receives.
+    pub(super) retired: bool,
     pub(super) queued: bool,
     untold: Untold,
 }
@@ -64,6 +68,7 @@ pub(crate) struct Association<C> {
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Untold {
     first_inbound: bool,
+    unanswered: bool,
     soft: bool,
     hard: bool,
 }
@@ -79,6 +84,7 @@ impl<C> Association<C> {
             soft: Bounds::soft(now, child.lifetime.soft, child.extended_sequence),
             hard: Bounds::hard(now, child.lifetime.hard, child.extended_sequence),
             usable_from: if child.may_send { now } else { now + CONFIRMATION },
+            unanswered_since: Bounds::NEVER,
             path_mtu_until: Instant::ZERO,
             path_mtu: u16::MAX,
             serial,
@@ -98,6 +104,7 @@ impl<C> Association<C> {
             stage: Stage::Young,
             extended: child.extended_sequence,
             confirmed: child.may_send,
+            retired: false,
             queued: false,
             untold: Untold::default(),
         }
@@ -111,7 +118,7 @@ impl<C> Association<C> {
 
     /// Whether it may carry an outbound packet, but for the peer's having it.
     pub(super) fn serves(&self, now: Instant, policy: PolicyId, packet: &Selectors) -> bool {
-        self.policy == policy && self.is_alive(now) && self.covers(packet)
+        self.policy == policy && !self.retired && self.is_alive(now) && self.covers(packet)
     }
 
     /// Whether it still carries packets. The clock counts even when nobody called `handle_timeout`.
@@ -138,6 +145,23 @@ impl<C> Association<C> {
         self.sequence
     }
 
+    /// Notes that a packet left and may be answered; whether it is the first since the last that arrived.
+    pub(crate) fn await_answer(&mut self, now: Instant) -> bool {
+        let is_first = self.unanswered_since == Bounds::NEVER;
+        if is_first {
+            self.unanswered_since = now;
+        }
+        is_first
+    }
+
+    /// Reports silence that lasted for `limit`, once until another packet is sent.
+    pub(super) fn mind_silence(&mut self, now: Instant, limit: Duration) {
+        if self.stage != Stage::Expired && self.unanswered_since + limit <= now {
+            self.unanswered_since = Bounds::NEVER;
+            self.untold.unanswered = true;
+        }
+    }
+
     /// Counts an authenticated packet of `octets`.
     pub(crate) fn receive(&mut self, now: Instant, octets: usize) {
         if self.received.packets == 0 {
@@ -145,6 +169,8 @@ impl<C> Association<C> {
             self.confirmed = true;
             self.usable_from = now;
         }
+        self.unanswered_since = Bounds::NEVER;
+        self.untold.unanswered = false;
         self.received.count(octets);
         self.age(now);
     }
@@ -163,12 +189,17 @@ impl<C> Association<C> {
         }
     }
 
-    /// The next moment at which time alone changes something.
-    pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
+    /// The next moment at which time alone changes something; `silence` is what is reported.
+    pub(super) fn next_change(&self, now: Instant, silence: Duration) -> Option<Instant> {
         let limit = match self.stage {
             Stage::Young => self.soft.at.min(self.hard.at),
             Stage::Ageing => self.hard.at,
             Stage::Expired => Bounds::NEVER,
+        };
+        let limit = if self.stage == Stage::Expired || silence.is_zero() {
+            limit
+        } else {
+            limit.min(self.unanswered_since + silence)
         };
         let change = if now < self.usable_from { limit.min(self.usable_from) } else { limit };
         (change != Bounds::NEVER).then_some(change)
@@ -182,6 +213,9 @@ impl<C> Association<C> {
         let spi = self.inbound;
         let untold = &mut self.untold;
         let first = core::mem::take(&mut untold.first_inbound).then_some(SaReport::FirstInbound(spi));
+        if first.is_none() && core::mem::take(&mut untold.unanswered) {
+            return Some(SaReport::Unanswered(spi));
+        }
         let soft = || core::mem::take(&mut untold.soft).then_some(SaReport::SoftExpired(spi));
         first
             .or_else(soft)

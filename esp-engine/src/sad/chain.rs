@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::num::NonZeroU16;
 
 use super::{Association, Sad};
+use crate::sa::PeerKey;
 use crate::selector::TrafficSelectors;
 use crate::spd::PolicyId;
 use crate::time::Instant;
@@ -47,12 +48,12 @@ impl<C> Sad<'_, C> {
         }
     }
 
-    /// Lets what replaces `gone` send: whoever deletes a pair has its successor (RFC 7296 §2.8), and
+    /// Lets what replaces a pair of this policy and peer send: whoever deletes a pair has its successor (RFC 7296 §2.8), and
     /// nothing else serves the flow now.
-    pub(super) fn release_successors(&mut self, chain: usize, gone: &Association<C>) {
+    pub(super) fn release_successors(&mut self, chain: usize, policy: PolicyId, peer: PeerKey) {
         let mut at = self.slots.get(chain).and_then(|head| head.chain);
         while let Some(sa) = at.and_then(|place| self.at_mut(place.slot())) {
-            if sa.policy == gone.policy && sa.peer == gone.peer {
+            if sa.policy == policy && sa.peer == peer {
                 sa.usable_from = Instant::ZERO;
             }
             at = sa.older;

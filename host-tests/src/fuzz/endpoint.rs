@@ -292,7 +292,7 @@ impl Scene<'_> {
             (1, Some(spi)) => SaReport::HardExpired(spi),
             (2, Some(spi)) => SaReport::FirstInbound(spi),
             (3, Some(spi)) => SaReport::PeerMoved { spi, remote: elsewhere(script) },
-            _ => SaReport::UnknownSpi { spi: u32::from(script.number()), remote: A },
+            _ => SaReport::UnknownSpi { spi: u32::from(script.number()), remote: A, port: None },
         };
         side.endpoint.handle_sa_report(now, report);
     }

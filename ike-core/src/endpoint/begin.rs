@@ -20,7 +20,7 @@ use crate::pad::{Authentication, Matcher, PeerId};
 use crate::wants::Wanted;
 
 /// The port that every negotiation begins on (RFC 7296 §2).
-const IKE: u16 = 500;
+pub(super) const IKE: u16 = 500;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     pub(super) fn begin(

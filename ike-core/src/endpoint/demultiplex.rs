@@ -81,6 +81,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if let Some(slot) = self.half_open_with(message.octets()).and_then(|slot| u16::try_from(slot).ok()) {
             return self.replay(slot, now, path, octets.len());
         }
+        if self.desk.shutting_down {
+            return Err(Discarded::ShuttingDown);
+        }
         ike_sa_init::responder::handle_request(self, now, path, &message)
     }
 
@@ -128,7 +131,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         } else {
             (header.initiator_spi, Role::Initiator)
         };
-        let slot = self.slot_of(own, role)?;
+        let slot = match self.slot_of(own, role) {
+            Err(Discarded::UnknownSpi) => return Err(self.stray(now, path, octets, &header)),
+            slot => slot?,
+        };
         let sa = self.sas.get(usize::from(slot)).and_then(Option::as_ref).ok_or(Discarded::UnknownSpi)?;
         if sa.spis.initiator != header.initiator_spi.0 || sa.spis.responder != header.responder_spi.0 {
             return Err(Discarded::UnknownSpi);

@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use esp_engine::sa::Spi;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
@@ -17,11 +16,12 @@ use crate::ike_sa::{IkeSa, Standing, State};
 use crate::output::{Event, Failed};
 use crate::pad::PeerId;
 
-/// How long a replaced IKE SA stays beside its successor.
-const OVERLAP: Duration = Duration::from_secs(2);
+/// How long what is on its way to an IKE SA that was replaced may still arrive.
+const DRAIN: Duration = Duration::from_secs(2);
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
-    /// Ends an established IKE SA with a Delete that the peer answers. Its Child SAs end now.
+    /// Ends an established IKE SA with a Delete that the peer answers. Its Child SAs end now; those that have
+    /// successors receive until the answer comes, for the peer sends on them until it has the Delete.
     pub(crate) fn close_sa(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason, now: Instant) {
         let established = match core::mem::replace(&mut sa.state, State::Gone) {
             State::Established(established) => established,
@@ -30,10 +30,17 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 return;
             }
         };
-        self.children.remove_all(slot);
         self.desk.wants.forget(slot);
-        for timer in [Timer::Expire, Timer::Liveness, Timer::Keepalive, Timer::Renew, Timer::Resume] {
-            sa.timers.stop(timer);
+        for timer in Timer::ALL {
+            if timer != Timer::Retransmit {
+                sa.timers.stop(timer);
+            }
+        }
+        if reason == CloseReason::Replaced {
+            self.children.retire_all(slot);
+            sa.timers.set(Timer::Expire, now + DRAIN);
+        } else {
+            self.children.remove_all(slot);
         }
         sa.state = State::Closing(established, reason);
         // While another request waits for its answer, the Delete waits for its turn.
@@ -50,7 +57,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         self.give_up_request(sa);
         sa.timers.stop_all();
         if let Some(established) = sa.established() {
-            let is_told = matches!(established.standing, Standing::Current | Standing::Replaced);
+            let is_told = !matches!(established.standing, Standing::Rival { .. } | Standing::Redundant);
             sa.state = State::Ended(is_told.then_some(established.peer), reason);
         }
     }
@@ -179,19 +186,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             _ => return,
         };
         self.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
-    }
-
-    /// The IKE SA of this Child SA has a successor: it goes when packets on their way have arrived.
-    pub(crate) fn retire(&mut self, replaced: Spi, now: Instant) {
-        let Some(owner) = self.children.find(replaced).map(|child| child.owner) else {
-            return;
-        };
-        let sa = self.sas.get_mut(usize::from(owner)).and_then(Option::as_mut);
-        if let Some(IkeSa { state: State::Established(established), timers, .. }) = sa {
-            established.standing = Standing::Replaced;
-            timers.stop(Timer::Renew);
-            timers.set(Timer::Expire, now + OVERLAP);
-        }
     }
 
     pub(crate) fn free_handshake(&mut self, index: u8) {

@@ -1,11 +1,14 @@
 //! Places for IKE SAs: who gets one, who gives way, and what a peer that starts anew leaves behind.
 
+use core::net::IpAddr;
+
 use esp_engine::sa::PeerKey;
 use rand_core::TryCryptoRng;
 
 use super::Endpoint;
 use crate::crypto::{Crypto, RngFailure};
 use crate::error::CloseReason;
+use crate::ike_sa::keys::Role;
 use crate::ike_sa::{IkeSa, State};
 use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId};
 
@@ -44,19 +47,22 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         })
     }
 
-    /// A place for a stranger, who leaves the last one to negotiations of ours.
-    pub(crate) fn slot_for_stranger(&mut self) -> Option<u16> {
+    /// A place for a stranger, who leaves the last one to negotiations of ours. Whom we are calling is none:
+    /// both ends may begin at once, and neither may keep the other out for it.
+    pub(crate) fn slot_for_stranger(&mut self, remote: IpAddr) -> Option<u16> {
+        let is_call = |sa: &IkeSa| matches!((&sa.state, sa.role), (State::Handshake(_), Role::Initiator));
+        if self.sas.iter().flatten().any(|sa| is_call(sa) && sa.path.remote.ip() == remote) {
+            return self.free_place();
+        }
         let used = self.sas.iter().flatten().filter(|sa| !sa.is_over()).count();
         if used + 1 >= self.sas.len() && self.sas.len() > 1 { None } else { self.free_place() }
     }
 
-    /// Whether another IKE SA with the peer at this address stands (RFC 7296 §2.4, INITIAL_CONTACT).
+    /// Whether another IKE SA with the peer at this address stands, or is on its way because both ends began
+    /// at once (RFC 7296 §2.4, INITIAL_CONTACT).
     pub(crate) fn knows(&self, sa: &IkeSa) -> bool {
         let address = sa.path.remote.ip();
-        self.sas
-            .iter()
-            .flatten()
-            .any(|other| other.path.remote.ip() == address && other.established().is_some())
+        self.sas.iter().flatten().any(|other| other.path.remote.ip() == address && !other.is_over())
     }
 
     /// The peer says that it knows of no other IKE SA with us: those that stood before this one began

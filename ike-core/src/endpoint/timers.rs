@@ -1,23 +1,27 @@
 //! What time brings: retransmissions, handshakes begun anew or given up, lifetimes, liveness
 //! (RFC 7296 §2.1, §2.4).
 
-use core::net::IpAddr;
-
 use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::Endpoint;
+use super::hints::is_quiet;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange::{create_child_sa, fragment, ike_sa_init, informational};
 use crate::handshake::{Handshake, MAX_RESTARTS, TRIES_BEFORE_RESTART, Want};
 use crate::ike_sa::nat::Nat;
 use crate::ike_sa::timer::Timer;
+use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, Standing, State};
+use crate::pad::Authentication;
 use crate::resources::BufferId;
 
 /// Tries of a request after which it is sent in smaller fragments (RFC 7383 §2.5.2).
 const TRIES_BEFORE_NARROWING: u8 = 2;
+
+/// Unanswered tries of a question after which the peer may have restarted.
+const TRIES_BEFORE_SUSPICION: u8 = 2;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Fires what is due of one IKE SA, as far as there is room for what it causes.
@@ -45,9 +49,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         match timer {
             Timer::Retransmit => self.retransmit(slot, sa, now),
             Timer::Expire => self.expire(slot, sa, now),
-            Timer::Liveness => self.check_liveness(sa, now),
+            Timer::Liveness => self.check_liveness(slot, sa, now),
             Timer::Resume => create_child_sa::resume(self, slot, sa, now),
             Timer::Renew => self.renew_ike_sa(now, slot, sa),
+            Timer::Reauthenticate => self.reauthenticate(slot, sa, now),
             Timer::Keepalive => {
                 self.outbox.keepalive(sa.path);
                 sa.timers.set(Timer::Keepalive, now + self.config.timing.keepalive);
@@ -62,9 +67,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let random = self.random.try_next_u32().unwrap_or(0);
         sa.timers.set(Timer::Renew, now + timing.ike_soft_lifetime(random));
         sa.timers.set(Timer::Expire, now + timing.ike_lifetime);
-        if !timing.liveness.is_zero() {
-            sa.timers.set(Timer::Liveness, now + timing.liveness);
-        }
         if nat.local && !timing.keepalive.is_zero() {
             sa.timers.set(Timer::Keepalive, now + timing.keepalive);
         }
@@ -93,6 +95,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             self.desk.counters.retransmitted = self.desk.counters.retransmitted.saturating_add(1);
             self.outbox.message(sa.path, outstanding.buffer);
             self.await_answer(sa, now);
+            if outstanding.tries == TRIES_BEFORE_SUSPICION && outstanding.purpose == Purpose::Liveness {
+                self.begin_beside(slot, sa);
+            }
             return;
         }
         match sa.state {
@@ -152,44 +157,57 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 self.fail(sa, None, FailReason::HalfOpenExpired);
                 self.forget(sa);
             }
-            State::Established(established) => {
-                let is_current = established.standing == Standing::Current;
-                let reason = if is_current { CloseReason::Expired } else { CloseReason::Replaced };
-                self.close_sa(slot, sa, reason, now);
-            }
+            State::Established(established) => match established.standing {
+                Standing::Yielding => self.give_way(slot, sa, now),
+                Standing::Current => self.close_sa(slot, sa, CloseReason::Expired, now),
+                Standing::Rival { .. } | Standing::Redundant | Standing::Replaced => {
+                    self.close_sa(slot, sa, CloseReason::Replaced, now);
+                }
+            },
             State::Lingering | State::Concluded => sa.state = State::Gone,
-            State::Reserved | State::Closing(..) | State::Ended(..) | State::Gone => {}
+            State::Closing(..) => self.children.remove_all(slot),
+            State::Reserved | State::Ended(..) | State::Gone => {}
         }
     }
 
-    fn check_liveness(&mut self, sa: &mut IkeSa, now: Instant) {
-        let interval = self.config.timing.liveness;
-        let Some(heard) = sa.established().map(|established| established.heard) else {
+    /// Asks the peer whether it lives, unless it was heard in the meantime.
+    fn check_liveness(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
+        if !matches!(sa.state, State::Established(_)) || !is_quiet(sa, now) {
+            return;
+        }
+        match sa.window.outstanding().map(|outstanding| outstanding.tries) {
+            None => informational::probe(self, sa, None, now),
+            // Another request is as good a question.
+            Some(tries) if tries > TRIES_BEFORE_SUSPICION => self.begin_beside(slot, sa),
+            Some(_) => sa.timers.set(Timer::Liveness, now + self.config.timing.retransmission),
+        }
+    }
+
+    /// A new IKE SA takes over from this one, with all its Child SAs; it is tried until it succeeds. A peer
+    /// that only it can reach us has had its time (RFC 4478 §2).
+    fn reauthenticate(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
+        self.begin_beside(slot, sa);
+        if self.desk.due.is_some() {
+            let random = self.random.try_next_u32().unwrap_or(0);
+            sa.timers.set(Timer::Reauthenticate, now + self.config.timing.respite(random) * 8);
+        } else {
+            self.close_sa(slot, sa, CloseReason::Expired, now);
+        }
+    }
+
+    /// A peer that stays silent may have restarted. A new IKE SA with it is begun beside the old one, which
+    /// goes when the new one stands, or when the peer has not answered any try (RFC 7296 §2.4, §2.8.3).
+    fn begin_beside(&mut self, slot: u16, sa: &IkeSa) {
+        let State::Established(established) = &sa.state else {
             return;
         };
-        if now.since(heard) < interval {
-            sa.timers.set(Timer::Liveness, heard + interval);
-            return;
+        let entry = self.config.entry(established.peer);
+        let is_within_reach = entry.is_some_and(|entry| match entry.authentication {
+            Authentication::Btns => !established.nat.remote,
+            _ => entry.address.is_some(),
+        });
+        if is_within_reach && established.standing == Standing::Current {
+            self.desk.due = self.children.of(slot).find(|child| child.stands()).map(|child| child.inbound);
         }
-        informational::probe(self, sa, now);
-        if !interval.is_zero() {
-            sa.timers.set(Timer::Liveness, now + interval);
-        }
-    }
-
-    /// Somebody at this address sent what fits no SA: a hint, after which the peers there are asked
-    /// whether they live (RFC 7296 §2.21.4).
-    pub(super) fn probe(&mut self, remote: IpAddr, now: Instant) {
-        for sa in self.sas.iter_mut().flatten() {
-            let heard = sa.established().map(|established| established.heard);
-            if sa.path.remote.ip() == remote
-                && let Some(heard) =
-                    heard.filter(|heard| now.since(*heard) >= self.config.timing.retransmission * 8)
-                && let State::Established(_) = sa.state
-            {
-                sa.timers.set(Timer::Liveness, heard + self.config.timing.liveness);
-            }
-        }
-        self.handle_timeout(now);
     }
 }

@@ -138,7 +138,10 @@ fn forgive(sa: &mut IkeSa) {
 pub(crate) fn ours<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> Ours {
     match &sa.state {
         State::Closing(..) => return Ours::ClosingIkeSa,
-        State::Established(Established { standing: Standing::Replaced | Standing::Redundant, .. }) => {
+        State::Established(Established {
+            standing: Standing::Replaced | Standing::Redundant | Standing::Yielding,
+            ..
+        }) => {
             return Ours::Succeeded;
         }
         _ => {}

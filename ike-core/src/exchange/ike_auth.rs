@@ -5,9 +5,11 @@
 //! R ─▶ I   SK { IDr [CERT] AUTH SA TSi TSr [N(USE_TRANSPORT_MODE)] }
 //! ```
 
+use core::time::Duration;
+
 use esp_engine::spd::Level;
 use esp_engine::time::Instant;
-use rand_core::TryCryptoRng;
+use rand_core::{TryCryptoRng, TryRng};
 
 use crate::auth::{AuthData, Proof, SignedOctets, prove};
 use crate::crypto::{Crypto, PrfOutput};
@@ -15,6 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::handshake::{Agreed, Handshake};
 use crate::ike_sa::keys::Role;
+use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{Established, IkeSa, Standing, State, cipher_keys};
 use crate::output::{self, Event};
 use crate::pad::{Authentication, OwnedIdentity, PadEntry};
@@ -23,6 +26,8 @@ use crate::wire::NoSpace;
 use crate::wire::cert::CertView;
 use crate::wire::code_point::{CertEncoding, IdType, PayloadType};
 use crate::wire::id::IdView;
+use crate::wire::notify::NotifyType;
+use crate::wire::payloads::Payloads;
 use crate::wire::spki;
 use crate::wire::writer::Writer;
 #[cfg(feature = "keylog")]
@@ -116,6 +121,12 @@ fn establish<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) {
     endpoint.start_timers(sa, agreed.nat, now);
+    let timing = &endpoint.config.timing;
+    if !timing.reauthentication.is_zero() {
+        // Without randomness there is no jitter, but there is still a limit.
+        let random = endpoint.random.try_next_u32().unwrap_or(0);
+        sa.timers.set(Timer::Reauthenticate, now + timing.reauthentication(sa.role, random));
+    }
     sa.state = State::Established(Established {
         keys: cipher_keys(&agreed.keys, agreed.role),
         peer: proven.peer,
@@ -137,6 +148,26 @@ fn establish<C: Crypto, R: TryCryptoRng>(
     if let State::Established(established) = &sa.state {
         let event = Event::Established(output::Established::of(sa, established));
         endpoint.outbox.event(event);
+    }
+}
+
+/// The peer wants us to prove again who we are within this time (RFC 4478): a hint, which never makes us wait
+/// longer than our own configuration, nor hurry so much that it keeps us busy.
+pub(crate) fn hasten<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    payloads: &Payloads<'_>,
+    now: Instant,
+) {
+    const SOONEST: Duration = Duration::from_secs(60);
+    let wanted = payloads.notify(NotifyType::AUTH_LIFETIME).and_then(|notify| notify.auth_lifetime());
+    let (Some(seconds), Role::Initiator, Some(established)) = (wanted, sa.role, sa.established()) else {
+        return;
+    };
+    let own = endpoint.config.timing.reauthentication;
+    let lifetime = (Duration::from_secs(u64::from(seconds)) / 10 * 9).max(SOONEST);
+    if established.standing == Standing::Current && (own.is_zero() || lifetime < own) {
+        sa.timers.set(Timer::Reauthenticate, now + lifetime);
     }
 }
 

@@ -3,8 +3,9 @@
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
+use super::ike_auth::hasten;
 use super::{Received, create_child_sa, refusal, refuse, seal, send_request, send_response};
-use crate::child_sa::Stage;
+use crate::child_sa::{Child, Stage};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded};
@@ -15,8 +16,9 @@ use crate::ike_sa::{Established, IkeSa, Standing, State};
 use crate::wire::Malformed;
 use crate::wire::code_point::{ExchangeType, Protocol};
 use crate::wire::delete;
-use crate::wire::notify::NotifyType;
+use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
+use crate::wire::writer::Writer;
 
 /// Child SAs that one Delete names at most.
 const DELETED: usize = 16;
@@ -43,6 +45,20 @@ pub(crate) fn well_formed<'p, 'm, C: Crypto, R: TryCryptoRng>(
     Ok(None)
 }
 
+/// A request of an exchange that there is not: as malformed as an unknown payload's insides, and one of us is
+/// broken (RFC 7296 §2.21.3).
+pub(crate) fn handle_unknown<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+    received: &Received<'_>,
+) -> Result<(), Discarded> {
+    refuse(endpoint, sa, now, received, &NotifyView::new(NotifyType::INVALID_SYNTAX, &[]))?;
+    conclude(endpoint, slot, sa, CloseReason::RefusedByPeer(NotifyType::INVALID_SYNTAX.0), now);
+    Ok(())
+}
+
 /// A request on an IKE SA that stands.
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
@@ -64,6 +80,10 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     .ok_or(Discarded::NoBuffer)?;
     send_response(endpoint, sa, received.path, received.fingerprint, response, now);
     endpoint.children.advance(slot, &paired, Stage::Removed);
+    if let Some(spi) = payloads.notify(NotifyType::INVALID_SPI).and_then(|notify| notify.invalid_spi()) {
+        renew_unknown(endpoint, slot, sa, spi, now);
+    }
+    hasten(endpoint, sa, payloads, now);
     if let Some(reason) = ending {
         conclude(endpoint, slot, sa, reason, now);
     } else if !paired.is_empty() && is_idle(endpoint, slot) {
@@ -114,6 +134,24 @@ fn named<C: Crypto, R>(
     named
 }
 
+/// The peer does not know the SPI that we send with. That alone changes nothing (RFC 7296 §2.21.4): it is
+/// asked for a successor, and what it answers decides (RFC 7296 §2.25).
+fn renew_unknown<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    outbound: u32,
+    now: Instant,
+) {
+    let is_meant = |child: &&mut Child| {
+        child.stage == Stage::Live && child.outbound.is_some_and(|spi| spi.get() == outbound)
+    };
+    if let Some(child) = endpoint.children.of(slot).find(is_meant) {
+        child.renewal_owed = true;
+        sa.timers.set(Timer::Resume, now);
+    }
+}
+
 /// Whether an IKE SA has no Child SA and is not about to get one.
 pub(crate) fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16) -> bool {
     !endpoint.desk.wants.has_any(slot) && !endpoint.children.has_any(slot)
@@ -130,7 +168,9 @@ pub(crate) fn conclude<C: Crypto, R: TryCryptoRng>(
     // A Delete of ours that crossed it is forgotten (RFC 7296 §2.25.2).
     let reason = match &sa.state {
         State::Closing(_, ours) => *ours,
-        State::Established(Established { standing: Standing::Replaced, .. }) => CloseReason::Replaced,
+        State::Established(Established { standing: Standing::Replaced | Standing::Yielding, .. }) => {
+            CloseReason::Replaced
+        }
         State::Established(_) if endpoint.rival_made_on(slot, sa).is_some() => CloseReason::Replaced,
         _ => reason,
     };
@@ -213,17 +253,19 @@ pub(crate) fn delete_children<C: Crypto, R: TryCryptoRng>(
     }
 }
 
-/// Asks the peer whether it lives, unless it owes us an answer already.
+/// Asks the peer whether it lives, unless it owes us an answer already; the question may carry news.
 pub(crate) fn probe<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &mut IkeSa,
+    news: Option<&NotifyView<'_>>,
     now: Instant,
 ) {
     let Some(id) = sa.window.next_request() else {
         return;
     };
     let header = sa.header(ExchangeType::INFORMATIONAL, false, id);
-    if let Some(message) = seal(endpoint, sa, &header, |_| Ok(())) {
+    let written = |writer: &mut Writer<'_>| news.map_or(Ok(()), |notify| notify.write(writer));
+    if let Some(message) = seal(endpoint, sa, &header, written) {
         send_request(endpoint, sa, message, Purpose::Liveness, now);
     }
 }

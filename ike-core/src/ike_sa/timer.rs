@@ -8,6 +8,7 @@ use esp_engine::sa::Lifetime;
 use esp_engine::time::Instant;
 
 use crate::config::Timing;
+use crate::ike_sa::keys::Role;
 
 /// Packets after which 32-bit sequence numbers are three quarters used up.
 const SHORT_NUMBERS: u64 = 3 << 30;
@@ -25,14 +26,23 @@ pub(crate) enum Timer {
     Keepalive,
     /// A successor is begun before the IKE SA's time is over.
     Renew,
+    /// Both ends have to prove again who they are.
+    Reauthenticate,
     /// What was put off is tried again.
     Resume,
 }
 
 impl Timer {
     /// All of them, in the order in which they fire at one moment.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Retransmit, Self::Expire, Self::Liveness, Self::Keepalive, Self::Renew, Self::Resume];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Retransmit,
+        Self::Expire,
+        Self::Liveness,
+        Self::Keepalive,
+        Self::Renew,
+        Self::Reauthenticate,
+        Self::Resume,
+    ];
 }
 
 /// When each fires.
@@ -52,6 +62,11 @@ impl Timers {
         if let Some(entry) = self.0.get_mut(timer as usize) {
             *entry = None;
         }
+    }
+
+    /// When one fires.
+    pub(crate) fn at(&self, timer: Timer) -> Option<Instant> {
+        self.0.get(timer as usize).copied().flatten()
     }
 
     /// Whether one will fire.
@@ -101,6 +116,15 @@ impl Timing {
     pub(crate) fn ike_soft_lifetime(&self, random: u32) -> Duration {
         let tenth = self.ike_lifetime / 10;
         tenth * 8 + jitter(tenth, random)
+    }
+
+    /// When the initiator of an IKE SA begins to prove anew who it is: a tenth and a little more before its
+    /// time, so that it is done before the responder, who waits for all of it, acts (RFC 4478 §2).
+    pub(crate) fn reauthentication(&self, role: Role, random: u32) -> Duration {
+        match role {
+            Role::Initiator => self.reauthentication / 10 * 9 - jitter(self.reauthentication / 10, random),
+            Role::Responder => self.reauthentication,
+        }
     }
 
     /// The wait before what the peer could not do is asked for again (RFC 7296 §2.25).

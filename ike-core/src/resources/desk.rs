@@ -1,10 +1,13 @@
 //! What belongs to no IKE SA.
 
 use esp_engine::sa::Spi;
+use esp_engine::spd::PolicyId;
 
 use crate::cookie::Cookies;
 use crate::counters::Counters;
 use crate::handshake::Want;
+use crate::pace::Pace;
+use crate::pad::PeerId;
 use crate::setback::Setbacks;
 use crate::wants::Wants;
 
@@ -14,8 +17,12 @@ use crate::wants::Wants;
 pub(crate) struct Desk {
     pub(crate) cookies: Cookies,
     pub(crate) counters: Counters,
-    pub(crate) setbacks: Setbacks,
+    pub(crate) setbacks: Setbacks<PolicyId>,
+    /// Wrong shared keys, by the entry whose they should have been.
+    pub(crate) guesses: Setbacks<PeerId>,
     pub(crate) wants: Wants,
+    /// Unprotected hints that were sent.
+    pub(crate) complaints: Pace,
     /// The Child SA whose successor a timer asks for.
     pub(crate) due: Option<Spi>,
     /// What is to be begun when the present input is dealt with.
@@ -30,7 +37,9 @@ impl Desk {
             cookies: Cookies::new(),
             counters: Counters::new(),
             setbacks: Setbacks::new(),
+            guesses: Setbacks::new(),
             wants: Wants::new(),
+            complaints: Pace::new(),
             due: None,
             again: None,
             shutting_down: false,

@@ -87,6 +87,16 @@ impl<'a> NotifyView<'a> {
         Some(u32::from_be_bytes(data)).filter(|&size| size != 0)
     }
 
+    /// AUTH_LIFETIME: seconds within which reauthentication is wanted (RFC 4478 §3).
+    pub fn auth_lifetime(&self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.of(NotifyType::AUTH_LIFETIME)?.data.try_into().ok()?))
+    }
+
+    /// INVALID_SPI: the value that nobody has (RFC 7296 §1.5).
+    pub fn invalid_spi(&self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.of(NotifyType::INVALID_SPI)?.data.try_into().ok()?))
+    }
+
     fn of(&self, kind: NotifyType) -> Option<&Self> {
         (self.kind == kind).then_some(self)
     }

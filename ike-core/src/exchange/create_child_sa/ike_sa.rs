@@ -72,6 +72,10 @@ fn successor<C: Crypto, R: TryCryptoRng>(
         is_full: false,
     });
     endpoint.start_timers(&mut sa, old.nat, now);
+    // Fresh keys prove nothing anew (RFC 4478 §2).
+    if let Some(at) = old_sa.timers.at(Timer::Reauthenticate) {
+        sa.timers.set(Timer::Reauthenticate, at);
+    }
     sa
 }
 
@@ -80,7 +84,7 @@ fn wait_for_delete(sa: &mut IkeSa, standing: Standing, now: Instant) {
     if let State::Established(established) = &mut sa.state {
         established.standing = standing;
     }
-    for timer in [Timer::Liveness, Timer::Renew, Timer::Resume, Timer::Keepalive] {
+    for timer in [Timer::Liveness, Timer::Renew, Timer::Reauthenticate, Timer::Resume, Timer::Keepalive] {
         sa.timers.stop(timer);
     }
     sa.timers.set(Timer::Expire, now + PATIENCE);

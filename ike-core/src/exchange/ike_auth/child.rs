@@ -87,6 +87,7 @@ pub(crate) fn reserve<C: Crypto, R: TryCryptoRng>(
         stage: Stage::Reserved,
         renewal_owed: false,
         update_owed: false,
+        retiring: false,
     });
     Ok(inbound)
 }
@@ -130,6 +131,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         stage: Stage::Live,
         renewal_owed: false,
         update_owed: false,
+        retiring: false,
     });
     endpoint.outbox.event(Event::Install(ChildSa {
         policy,

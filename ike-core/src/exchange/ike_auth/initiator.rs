@@ -4,7 +4,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::peer::{self, Proven, asserted};
-use super::{OwnProof, child, establish, is_somebody, put_back, take_handshake};
+use super::{OwnProof, child, establish, hasten, is_somebody, put_back, take_handshake};
 use crate::child_sa::Stage;
 use crate::config::IkePolicy;
 use crate::crypto::Crypto;
@@ -44,7 +44,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
         OwnProof::new(endpoint, agreed, &entry, agreed.key_wanted).map_err(|_| Discarded::NotOffered)?;
     let is_first = !endpoint.knows(sa);
     let inbound = child::reserve(endpoint, slot, want.policy).map_err(|_| Discarded::NoSlot)?;
-    let (tsi, tsr) = offered(policy, sa, want);
+    let (tsi, tsr) = offered(endpoint, policy, sa, want);
     let header = sa.header(ExchangeType::IKE_AUTH, false, 1);
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     let message = exchange::seal_with(endpoint, sa, &key, &header, |writer| {
@@ -86,11 +86,15 @@ fn write_expected(entry: &PadEntry<'_>, writer: &mut Writer<'_>) -> Result<(), N
 }
 
 /// TSi and TSr for this want.
-fn offered(
+fn offered<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
     policy: &IkePolicy<'_>,
     sa: &IkeSa,
     want: &Want,
 ) -> (child::offer::Offered, child::offer::Offered) {
+    if let Some(old) = want.replaces.and_then(|spi| endpoint.children.look(spi)) {
+        return child::offer::like(old);
+    }
     let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
     child::offer::offer(policy, want.packet.as_ref(), want.single_pair, local, remote)
 }
@@ -130,6 +134,8 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
             finish_child(endpoint, slot, sa, &agreed, &want, &proven, payloads, now);
             put_back(endpoint, index, Handshake::AuthSent(agreed, want));
             endpoint.free_handshake(index);
+            hasten(endpoint, sa, payloads, now);
+            endpoint.settle_rivalry(sa, now);
             create_child_sa::resume(endpoint, slot, sa, now);
         }
         (judged, _) => {
@@ -199,7 +205,7 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     let (reason, is_made) = match (&payloads.sa, &payloads.tsi, &payloads.tsr) {
         (Some(answer), Some(tsi), Some(tsr)) => {
             let offer = match endpoint.config.policy(want.policy) {
-                Some(policy) => offered(policy, sa, want),
+                Some(policy) => offered(endpoint, policy, sa, want),
                 None => Default::default(),
             };
             let offer = (want.policy, &offer);

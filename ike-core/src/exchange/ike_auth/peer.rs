@@ -41,6 +41,17 @@ pub(super) fn asserted(agreed: &Agreed, payloads: &Payloads<'_>) -> Option<Owned
     Identity::from_wire(id.kind.0, id.data).to_owned()
 }
 
+/// The entry that the initiator claims to be, if that is known by a shared key: somebody may be guessing.
+pub(super) fn with_secret<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    payloads: &Payloads<'_>,
+    source: IpAddr,
+) -> Option<PeerId> {
+    let id = payloads.idi?;
+    let (peer, entry) = endpoint.config.search(&Identity::from_wire(id.kind.0, id.data), source)?;
+    matches!(entry.authentication, Authentication::SharedKey(_)).then_some(peer)
+}
+
 /// Judges the peer's identity and proof. `wanted`: the only entry that will do.
 pub(super) fn judge<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,

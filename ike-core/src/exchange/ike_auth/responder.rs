@@ -17,6 +17,7 @@ use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, State, cipher_keys};
 use crate::proposal::{self, Pfs};
 use crate::resources::BufferId;
+use crate::setback::network;
 use crate::wire::code_point::{ExchangeType, PayloadType};
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
@@ -63,11 +64,23 @@ fn judge<C: Crypto, R: TryCryptoRng>(
             return refuse(endpoint, sa, agreed, now, received, FailReason::BadMessage, &notify);
         }
     };
+    let source = sa.path.remote.ip();
+    let secret = peer::with_secret(endpoint, payloads, source);
+    if secret.is_some_and(|entry| endpoint.desk.guesses.is_waiting(entry, network(source), now)) {
+        return Err(Discarded::GuessLimit);
+    }
     let judged = if payloads.eap.is_some() {
         Err(FailReason::WrongMethod)
     } else {
-        peer::judge(endpoint, agreed, payloads, None, sa.path.remote.ip())
+        peer::judge(endpoint, agreed, payloads, None, source)
     };
+    match (secret, &judged) {
+        (Some(entry), Err(FailReason::BadAuthentication)) => {
+            endpoint.desk.guesses.failed(entry, network(source), now);
+        }
+        (Some(entry), Ok(_)) => endpoint.desk.guesses.succeeded(entry, network(source)),
+        _ => {}
+    }
     let proven = match judged {
         Ok(proven) => proven,
         Err(reason) => {
@@ -126,6 +139,9 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     #[cfg(feature = "keylog")]
     super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
     establish(endpoint, sa, agreed, proven, now);
+    if !is_somebody(proven.level) {
+        endpoint.suspect_others(now, sa.path.remote.ip());
+    }
     let failure = match agreement {
         Ok(agreement) => {
             child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
@@ -134,6 +150,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
         Err(reason) => Some(reason),
     };
     exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    endpoint.settle_rivalry(sa, now);
     if let Some(reason) = failure {
         endpoint.fail(sa, Some(proven.identity.clone()), reason);
         if !is_somebody(proven.level) {
@@ -169,7 +186,13 @@ fn write_response<C: Crypto, R>(
                 config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))
             }
             Err(reason) => NotifyView::new(child::refusal(*reason), &[]).write(writer),
+        }?;
+        let lifetime = config.timing.reauthentication.as_secs();
+        if lifetime == 0 {
+            return Ok(());
         }
+        let lifetime = u32::try_from(lifetime).unwrap_or(u32::MAX).to_be_bytes();
+        NotifyView::new(NotifyType::AUTH_LIFETIME, &lifetime).write(writer)
     })
 }
 

@@ -127,7 +127,7 @@ fn admit<C: Crypto, R: TryCryptoRng>(
     if !endpoint.buffers.spare(BUFFERS) {
         return Err(Discarded::NoBuffer);
     }
-    endpoint.slot_for_stranger().ok_or(Discarded::NoSlot)
+    endpoint.slot_for_stranger(path.remote.ip()).ok_or(Discarded::NoSlot)
 }
 
 fn check_cookie<C: Crypto, R: TryCryptoRng>(

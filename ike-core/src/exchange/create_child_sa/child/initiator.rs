@@ -64,7 +64,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
     let nonce = endpoint.random.array().ok()?;
     let id = sa.window.next_request()?;
     let inbound = child::reserve(endpoint, slot, aim.policy()).ok()?;
-    let (tsi, tsr) = offered(&aim, policy, sa);
+    let (tsi, tsr) = offered(endpoint, &aim, policy, sa);
     let header = sa.header(ExchangeType::CREATE_CHILD_SA, false, id);
     let message = exchange::seal(endpoint, sa, &header, |writer| {
         if let Aim::Successor { of, .. } = &aim {
@@ -92,9 +92,17 @@ fn send<C: Crypto, R: TryCryptoRng>(
 
 /// TSi and TSr. A successor is offered with just what the old pair has, and no packet in front
 /// (RFC 7296 §2.9.2).
-fn offered(aim: &Aim, policy: &IkePolicy<'_>, sa: &IkeSa) -> (Offered, Offered) {
+fn offered<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    aim: &Aim,
+    policy: &IkePolicy<'_>,
+    sa: &IkeSa,
+) -> (Offered, Offered) {
     match aim {
         Aim::New(wanted) => {
+            if let Some(old) = wanted.like.and_then(|spi| endpoint.children.look(spi)) {
+                return child::offer::like(old);
+            }
             let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
             child::offer::offer(policy, wanted.packet.as_ref(), false, local, remote)
         }
@@ -169,7 +177,7 @@ fn judge<C: Crypto, R>(
     let established = sa.established().ok_or(FailReason::Internal)?;
     let id = creating.aim.policy();
     let policy = endpoint.config.policy(id).ok_or(FailReason::Internal)?;
-    let offer = (id, &offered(&creating.aim, policy, sa));
+    let offer = (id, &offered(endpoint, &creating.aim, policy, sa));
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
     let proven = proven(established);
     let answer = (answer, tsi, tsr);

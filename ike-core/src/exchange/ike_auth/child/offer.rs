@@ -9,6 +9,7 @@ use esp_engine::spd::{Action, PolicyId};
 
 use super::super::peer::Proven;
 use super::{Agreement, Translated, mode_of};
+use crate::child_sa::Child;
 use crate::config::IkePolicy;
 use crate::crypto::{Crypto, Group};
 use crate::endpoint::Endpoint;
@@ -21,6 +22,12 @@ use crate::wire::ts::TsView;
 
 /// Selectors that are offered on one side: the packet's own, then the policy's.
 pub(crate) type Offered = heapless::Vec<TrafficSelector, 8>;
+
+/// What an initiator offers for a pair that takes over from this one: just what that has, and no packet in front
+/// (RFC 7296 §2.9.2).
+pub(crate) fn like(child: &Child) -> (Offered, Offered) {
+    (child.local_ts.iter().copied().collect(), child.remote_ts.iter().copied().collect())
+}
 
 /// What an initiator offers, for a packet or without one: TSi and TSr.
 pub(crate) fn offer(
