@@ -62,7 +62,9 @@ fn assert_replaced(pair: &Pair, old: &[Spi], case: &str) {
     assert!(pair.a.closed().is_empty() && pair.b.closed().is_empty(), "{case}");
 }
 
-/// RFC 7296 §1.3.3, §2.8: the successor is installed at both ends, then the old pair is deleted.
+/// RFC 7296 §1.3.3, §2.8: the successor is installed at both ends, then the old pair is deleted. strongSwan
+/// `child_rekey` `regular`. strongSwan
+/// `child_rekey` `regular`.
 #[test]
 fn rekey_is_one_exchange_and_a_delete() {
     let mut pair = standing(1);
@@ -156,7 +158,7 @@ fn rekey_under_loss() {
 }
 
 /// RFC 7296 §2.8.1: both ends rekey the same pair at once; the exchange with the lowest nonce loses and
-/// each end deletes what is its to delete.
+/// each end deletes what is its to delete. strongSwan `child_rekey` `collision`.
 #[test]
 fn both_ends_rekey_at_once() {
     let mut winners = [0, 0];
@@ -425,6 +427,7 @@ fn refused_successor_comes_with_another_ike_sa() {
 }
 
 /// RFC 7296 §2.25: what the peer says it does not have is gone here too, and a new pair takes its place.
+/// strongSwan `child_rekey` `regular_responder_lost_sa`.
 #[test]
 fn child_that_the_peer_lost_is_made_anew() {
     let mut pair = refused(NotifyType::CHILD_SA_NOT_FOUND);
