@@ -319,6 +319,8 @@ pub enum Suite {
     FastSoftware,
     /// AES-GCM and P-256: for chips with engines, and for captures that tshark can decrypt.
     HardwareAes,
+    /// As the first, and ML-KEM-768 beside Curve25519. Alone in the list it is demanded of every peer.
+    PostQuantum,
     /// A choice of one's own.
     Custom {
         /// Protection of IKE messages.
@@ -358,6 +360,8 @@ enum GroupWords {
     Curve25519,
     P256,
     Modp2048,
+    MlKem512,
+    MlKem768,
 }
 
 /// Durations, in milliseconds or seconds as named.

@@ -84,6 +84,8 @@ pub struct Link {
     pub nat_of_b: Option<NatBox>,
     /// Longer IP datagrams are lost, and nobody is told.
     pub mtu: usize,
+    /// The same for datagrams from B alone.
+    pub mtu_from_b: usize,
     /// Nothing passes.
     pub cut: bool,
     rng: ChaCha8Rng,
@@ -102,6 +104,7 @@ impl Link {
             nat_of_a: None,
             nat_of_b: None,
             mtu: usize::MAX,
+            mtu_from_b: usize::MAX,
             cut: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
             sent: 0,
@@ -120,8 +123,9 @@ impl Link {
         let number = self.sent;
         self.sent += 1;
         let scripted = self.script.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        let mtu = if direction == Direction::BtoA { self.mtu.min(self.mtu_from_b) } else { self.mtu };
         let ip = if path.remote.is_ipv4() { 20 } else { 40 };
-        let fault = if self.cut || datagram.len() + 8 + ip > self.mtu {
+        let fault = if self.cut || datagram.len() + 8 + ip > mtu {
             Some(Fault::Drop)
         } else {
             scripted.or_else(|| self.draw())

@@ -4,9 +4,14 @@
 mod vectors_support;
 
 use esp_engine::crypto::{Algorithm, RawKey};
+use ike_core::auth::{HashAlgorithms, IntAuth, Proof, SignatureHashes, SignedOctets, prove};
 use ike_core::crypto::software::Software;
-use ike_core::crypto::{Prf, SharedSecret};
+use ike_core::crypto::{Crypto, Prf, PrfOutput, SharedSecret};
 use ike_core::ike_sa::keys::{ChildKeys, IkeKeys, IkeSpis, Nonces, Role, Suite};
+use ike_core::wire::code_point::{ExchangeType, IdType, PayloadType};
+use ike_core::wire::encrypted::Clear;
+use ike_core::wire::header::{Flags, Header, IkeSpi};
+use ike_core::wire::id::IdView;
 use vectors_support::{array, hex};
 
 const SPIS: IkeSpis = IkeSpis { initiator: 0x0001020304050607, responder: 0x08090a0b0c0d0e0f };
@@ -152,4 +157,64 @@ fn longest_nonces() {
     let nonces = Nonces { initiator: &[0xa5; 256], responder: &[0x5a; 256] };
     let keys = IkeKeys::initial(&Software, suite, &shared(), nonces, SPIS);
     assert_eq!(keys.sk_d.octets(), hex("02386ce9ae979bd6e99beb80c0b239c3f7a51ff9d89608da6a8cd617918fc16d"));
+}
+
+/// RFC 9370 §2.2.2, RFC 9242 §3.3.2: the keys after an additional key exchange, what its two messages leave
+/// for AUTH, and an AUTH with it. From `vectors/additional_key_exchange.py`.
+#[test]
+fn additional_key_exchange() {
+    let cipher = Algorithm::ChaCha20Poly1305;
+    let first = initial(cipher);
+    let (ni, nr) = (octets(0), octets(0x20));
+    let nonces = Nonces { initiator: &ni, responder: &nr };
+    let secret: [u8; 32] = array("d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de");
+    let (secret, suite) = (SharedSecret::new(secret), Suite { prf: Prf::HmacSha256, cipher });
+    let second = IkeKeys::rekeyed(&Software, suite.prf, &first.sk_d, suite, &secret, nonces, SPIS);
+    assert_eq!(second.sk_d.octets(), hex("2213781fe2888b11608e738a1720817606bf3d2ca8937ddc8b0b455164303232"));
+    assert_eq!(
+        second.sk_ei,
+        raw(cipher, "caffcc3a0cd7528696b18ca1bcf2b764642d5ded6fb30b04fe921e5d5ec66529 0ba359c6")
+    );
+    assert_eq!(
+        second.sk_er,
+        raw(cipher, "2118b7c1c5c604c8058610b4eaf738b7d5f57244de20a076d7f0bed0113f8741 fb5cc417")
+    );
+    assert_eq!(
+        second.sk_pi.octets(),
+        hex("4652524f11c86893b8471f7f2d54f1dd7f522fe8408241d0f5f84a4b951b3c89")
+    );
+    assert_eq!(
+        second.sk_pr.octets(),
+        hex("68e1746be89a0fb83025e2cad68e3863bfb2c2e1fd4ca5a2725b28552550c533")
+    );
+
+    let header = |initiator| Header {
+        initiator_spi: IkeSpi(SPIS.initiator),
+        responder_spi: IkeSpi(SPIS.responder),
+        next_payload: PayloadType::SKF,
+        exchange: ExchangeType::IKE_INTERMEDIATE,
+        flags: Flags { initiator, response: !initiator },
+        message_id: 1,
+    };
+    let ke = |modulus: usize, length: usize| {
+        let value: Vec<u8> = (0..length).map(|i| (i % modulus) as u8).collect();
+        let start = [0, 0, ((length + 8) >> 8) as u8, (length + 8) as u8, 0, 36, 0, 0];
+        [&start[..], &value].concat()
+    };
+    let int_auth = |sk_p: &PrfOutput, initiator, text: &[u8]| {
+        let clear = Clear::new(&header(initiator).octets(77), (PayloadType::KE, 0), text);
+        Software.prf(suite.prf, sk_p.octets(), &[&clear.head, clear.text])
+    };
+    let initiator = int_auth(&first.sk_pi, true, &ke(251, 1184));
+    let responder = int_auth(&first.sk_pr, false, &ke(241, 1088));
+    assert_eq!(initiator.octets(), hex("d02d5865520bcbb8e47fbb1c7b48ccbfe240ca9f7845c6c13fdeaf9ca3854417"));
+    assert_eq!(responder.octets(), hex("b227ea2ee65163ba8b1b093a41d3ee1de71a44f247da867cf414da25ef64ea6e"));
+
+    let identity = IdView::new(IdType::FQDN, b"a.example").unwrap();
+    let message = b"the request of IKE_SA_INIT";
+    let octets = SignedOctets::new(&Software, suite.prf, &second.sk_pi, message, &nr, &identity)
+        .with(IntAuth { initiator: &initiator, responder: &responder, message_id: [0, 0, 0, 2] });
+    let hashes = SignatureHashes { ours: HashAlgorithms::ALL, peer: None };
+    let auth = prove(&Software, Proof::SharedKey(b"secret"), hashes, &octets).unwrap();
+    assert_eq!(auth.data[..], hex("4a97de7cc2f82e671780a4fa37bb5e9287b73288feba4f6e0615f0558f077a75"));
 }

@@ -41,6 +41,18 @@ pub struct SignedOctets<'a> {
     message: &'a [u8],
     nonce: &'a [u8],
     identity: PrfOutput,
+    int_auth: Option<IntAuth<'a>>,
+}
+
+/// What IKE_INTERMEDIATE adds to what both ends sign (RFC 9242 §3.3.2).
+#[derive(Copy, Clone, Debug)]
+pub struct IntAuth<'a> {
+    /// IntAuth_iN, of the initiator's messages.
+    pub initiator: &'a PrfOutput,
+    /// IntAuth_rN, of the responder's.
+    pub responder: &'a PrfOutput,
+    /// Message ID of IKE_AUTH, as on the wire.
+    pub message_id: [u8; 4],
 }
 
 impl<'a> SignedOctets<'a> {
@@ -56,11 +68,22 @@ impl<'a> SignedOctets<'a> {
         identity: &IdView<'_>,
     ) -> Self {
         let identity = crypto.prf(prf, sk_p.octets(), &[&identity.prefix(), identity.data]);
-        Self { prf, sk_p, message, nonce, identity }
+        Self { prf, sk_p, message, nonce, identity, int_auth: None }
     }
 
-    fn pieces(&self) -> [&[u8]; 3] {
-        [self.message, self.nonce, self.identity.octets()]
+    /// After IKE_INTERMEDIATE.
+    pub fn with(self, int_auth: IntAuth<'a>) -> Self {
+        Self { int_auth: Some(int_auth), ..self }
+    }
+
+    fn pieces(&self) -> [&[u8]; 6] {
+        let [initiator, responder, id] = match &self.int_auth {
+            Some(IntAuth { initiator, responder, message_id }) => {
+                [initiator.octets(), responder.octets(), message_id]
+            }
+            None => [&[][..]; 3],
+        };
+        [self.message, self.nonce, self.identity.octets(), initiator, responder, id]
     }
 
     /// AUTH = prf(prf(secret, "Key Pad for IKEv2"), octets) (RFC 7296 §2.15).

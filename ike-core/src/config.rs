@@ -86,6 +86,9 @@ pub struct Suite {
     pub prf: Prf,
     /// Key exchange.
     pub group: Group,
+    /// A second one before IKE_AUTH (RFC 9370), without which the suite is neither offered nor taken: an
+    /// attacker has to break both.
+    pub additional: Option<Group>,
     /// Protection of packets.
     pub esp: Algorithm,
 }
@@ -96,19 +99,26 @@ impl Suite {
         ike: Algorithm::ChaCha20Poly1305,
         prf: Prf::HmacSha256,
         group: Group::Curve25519,
+        additional: None,
         esp: Algorithm::ChaCha20Poly1305,
     };
+    /// `post-quantum`: as `fast-software`, and ML-KEM-768 beside Curve25519.
+    pub const POST_QUANTUM: Self = Self { additional: Some(Group::MlKem768), ..Self::FAST_SOFTWARE };
     /// `hardware-aes`: what AES and P-256 engines compute.
     pub const HARDWARE_AES: Self = Self {
         ike: Algorithm::Aes128Gcm16,
         prf: Prf::HmacSha256,
         group: Group::P256,
+        additional: None,
         esp: Algorithm::Aes128Gcm16,
     };
 
     /// The named suites, with their names.
-    pub const NAMED: [(&'static str, Self); 2] =
-        [("fast-software", Self::FAST_SOFTWARE), ("hardware-aes", Self::HARDWARE_AES)];
+    pub const NAMED: [(&'static str, Self); 3] = [
+        ("fast-software", Self::FAST_SOFTWARE),
+        ("hardware-aes", Self::HARDWARE_AES),
+        ("post-quantum", Self::POST_QUANTUM),
+    ];
 }
 
 /// Times and thresholds.

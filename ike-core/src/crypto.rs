@@ -22,8 +22,8 @@ pub use key::{KeyKind, PrivateKey, PublicKey};
 /// Octets of the longest PRF output (HMAC-SHA2-512).
 pub const MAX_PRF: usize = 64;
 
-/// Octets of the longest public value in a KE payload.
-pub const MAX_PUBLIC_VALUE: usize = 256;
+/// Octets of the longest public value in a KE payload (ML-KEM-768).
+pub const MAX_PUBLIC_VALUE: usize = 1184;
 
 /// Octets of the longest secret that a key exchange yields.
 pub const MAX_SHARED_SECRET: usize = 256;
@@ -59,6 +59,18 @@ pub trait Crypto {
         rng: &mut R,
     ) -> Result<Self::KeyExchange, RngFailure>;
 
+    /// Answers a key exchange that the peer began: our public value, and the secret. Where both ends do the
+    /// same, this is [`Self::generate`] and [`KeyExchange::agree`]; a key encapsulation has its own way.
+    ///
+    /// # Errors
+    /// [`ExchangeError`].
+    fn respond<R: TryCryptoRng + ?Sized>(
+        &self,
+        group: Group,
+        peer: &[u8],
+        rng: &mut R,
+    ) -> Result<(PublicValue, SharedSecret), ExchangeError>;
+
     /// Makes a private key ready for signing, which costs one multiplication on its curve.
     ///
     /// # Errors
@@ -92,7 +104,8 @@ pub trait KeyExchange: Clone + ZeroizeOnDrop {
     /// # Errors
     /// [`BadPublicValue`] when `peer` has the wrong length or fails the tests of RFC 6989 §2.1 (MODP:
     /// 1 < r < p - 1) or §2.3 (P-256: on the curve), or RFC 8031 §3.2 (Curve25519: the result must not
-    /// be zero).
+    /// be zero). A ciphertext of ML-KEM that is none for our key yields a secret that nobody knows
+    /// (FIPS 203 §6.3).
     fn agree(self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue>;
 }
 
@@ -156,6 +169,10 @@ pub enum Group {
     P256,
     /// Curve25519 (RFC 8031).
     Curve25519,
+    /// ML-KEM-512 (FIPS 203): encapsulation key one way, ciphertext the other.
+    MlKem512,
+    /// ML-KEM-768.
+    MlKem768,
 }
 
 impl Group {
@@ -165,6 +182,8 @@ impl Group {
             14 => Some(Self::Modp2048),
             19 => Some(Self::P256),
             31 => Some(Self::Curve25519),
+            35 => Some(Self::MlKem512),
+            36 => Some(Self::MlKem768),
             _ => None,
         }
     }
@@ -175,15 +194,28 @@ impl Group {
             Self::Modp2048 => 14,
             Self::P256 => 19,
             Self::Curve25519 => 31,
+            Self::MlKem512 => 35,
+            Self::MlKem768 => 36,
         }
     }
 
-    /// Octets of its public values.
+    /// Octets of the public value of who begins.
     pub const fn public_length(self) -> usize {
         match self {
             Self::Modp2048 => 256,
             Self::P256 => 64,
             Self::Curve25519 => 32,
+            Self::MlKem512 => 800,
+            Self::MlKem768 => 1184,
+        }
+    }
+
+    /// Octets of the public value of who answers.
+    pub const fn answer_length(self) -> usize {
+        match self {
+            Self::MlKem512 => 768,
+            Self::MlKem768 => 1088,
+            _ => self.public_length(),
         }
     }
 }
@@ -283,6 +315,15 @@ impl fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedSecret")
     }
+}
+
+/// Why a key exchange is not answered.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum ExchangeError {
+    /// The source of randomness failed.
+    NoRandom,
+    /// The peer's public value is unusable (RFC 6989 §2.5, FIPS 203 §7.2).
+    BadPublicValue,
 }
 
 /// The source of randomness failed; nothing was generated.

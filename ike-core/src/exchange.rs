@@ -17,7 +17,7 @@ use crate::ike_sa::{IkeSa, State, cipher_keys};
 use crate::output::Path;
 use crate::resources::BufferId;
 use crate::wire::code_point::ExchangeType;
-use crate::wire::encrypted::{Encrypted, OpenError};
+use crate::wire::encrypted::{Clear, Encrypted, OpenError};
 use crate::wire::header::{Flags, Header, Message};
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
@@ -27,6 +27,7 @@ use crate::wire::{Malformed, NoSpace};
 pub(crate) mod create_child_sa;
 pub(crate) mod fragment;
 pub(crate) mod ike_auth;
+pub(crate) mod ike_intermediate;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
 
@@ -38,6 +39,7 @@ pub(crate) struct Received<'m> {
     pub(crate) path: Path,
     pub(crate) header: Header,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) clear: Clear<'m>,
     /// Its payloads, unless they are malformed.
     pub(crate) payloads: Result<Payloads<'m>, Malformed>,
 }
@@ -64,9 +66,11 @@ pub(crate) fn handle_protected<C: Crypto, R: TryCryptoRng>(
         return fragment::gather(endpoint, slot, sa, now, path, octets, (encrypted, fragment), &cipher);
     }
     let fingerprint = Fingerprint::of(octets);
+    let start = *octets.first_chunk().ok_or(Malformed::HeaderTruncated)?;
     let text = open(sa, now, &encrypted, octets, &cipher)?;
     let payloads = text.and_then(|text| Payloads::parse(encrypted.chain(&header, text)));
-    take(endpoint, slot, sa, now, Received { path, header, fingerprint, payloads })
+    let clear = Clear::new(&start, (encrypted.first, encrypted.reserved), text.unwrap_or_default());
+    take(endpoint, slot, sa, now, Received { path, header, fingerprint, clear, payloads })
 }
 
 /// Opens what came from the peer, who is thereby heard; the inner error is its own mistake.
@@ -123,6 +127,12 @@ fn dispatch<C: Crypto, R: TryCryptoRng>(
     received: Received<'_>,
 ) -> Result<(), Discarded> {
     match (received.header.exchange, received.header.flags.response) {
+        (ExchangeType::IKE_INTERMEDIATE, false) => {
+            ike_intermediate::handle_request(endpoint, sa, now, &received)
+        }
+        (ExchangeType::IKE_INTERMEDIATE, true) => {
+            ike_intermediate::handle_response(endpoint, slot, sa, now, &received)
+        }
         (ExchangeType::IKE_AUTH, false) => {
             ike_auth::responder::handle_request(endpoint, slot, sa, now, received)
         }
@@ -143,7 +153,7 @@ fn dispatch<C: Crypto, R: TryCryptoRng>(
     }
 }
 
-/// IKE_AUTH belongs to the handshake and everything else behind it, whoever sends it (RFC 7296 §1.2).
+/// IKE_AUTH and what was agreed on before it belong to the handshake and everything else behind it, whoever sends it (RFC 7296 §1.2).
 fn check_exchange<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     sa: &IkeSa,
@@ -152,8 +162,18 @@ fn check_exchange<C: Crypto, R>(
 ) -> Result<(), Discarded> {
     match exchange {
         ExchangeType::IKE_AUTH => match (endpoint.handshake_of(sa), response) {
-            (Some(Handshake::AuthSent(..)), true) | (Some(Handshake::InitAnswered(_)), false) => Ok(()),
+            (Some(Handshake::AuthSent(..)), true) => Ok(()),
+            (Some(Handshake::InitAnswered(agreed)), false) if agreed.awaits_intermediate().is_none() => {
+                Ok(())
+            }
             _ => Err(Discarded::WrongState),
+        },
+        ExchangeType::IKE_INTERMEDIATE => match (endpoint.handshake_of(sa), response) {
+            (Some(Handshake::IntermediateSent(..)), true) => Ok(()),
+            (Some(Handshake::InitAnswered(agreed)), false) if agreed.awaits_intermediate().is_some() => {
+                Ok(())
+            }
+            _ => Err(Discarded::UnexpectedExchange),
         },
         ExchangeType::INFORMATIONAL | ExchangeType::CREATE_CHILD_SA => match sa.established() {
             Some(_) if !response || exchange == awaited(sa) => Ok(()),
@@ -266,12 +286,24 @@ pub(crate) fn send_response<C: Crypto, R>(
     response: BufferId,
     now: Instant,
 ) {
-    if let Some(before) = sa.window.answer(fingerprint, response) {
+    if let Some(before) = put_response(endpoint, sa, path, fingerprint, response, now) {
         endpoint.buffers.release(before);
     }
+}
+
+/// As [`send_response`], but hands back the response before it, which is still needed.
+pub(crate) fn put_response<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    path: Path,
+    fingerprint: Fingerprint,
+    response: BufferId,
+    now: Instant,
+) -> Option<BufferId> {
     endpoint.buffers.keep(response, now);
     endpoint.outbox.message(path, response);
     remind_later(endpoint, sa, now);
+    sa.window.answer(fingerprint, response)
 }
 
 /// Refuses a protected request with one notification.

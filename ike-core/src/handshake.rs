@@ -1,6 +1,7 @@
 //! What only a handshake needs: key exchange, nonces, the two IKE_SA_INIT messages that both ends
 //! sign. It lies in a slot of a pool that is free again once the IKE SA stands or is gone.
 
+use esp_engine::crypto::RawKey;
 use esp_engine::sa::Spi;
 use esp_engine::selector::{Selectors, TrafficSelectors};
 use esp_engine::spd::PolicyId;
@@ -8,7 +9,7 @@ use esp_engine::spd::PolicyId;
 use crate::auth::SignatureHashes;
 use crate::child_sa::Child;
 use crate::config::Suite;
-use crate::crypto::{Crypto, Group};
+use crate::crypto::{Crypto, Group, PrfOutput};
 use crate::exchange::ike_auth::child::Making;
 use crate::ike_sa::keys::{IkeKeys, Nonces, Role};
 use crate::ike_sa::nat::Nat;
@@ -39,9 +40,11 @@ pub(crate) type Tried = heapless::Vec<Group, 4>;
 pub(crate) enum Handshake<C: Crypto> {
     /// Initiator: IKE_SA_INIT was sent.
     InitSent(InitSent<C::KeyExchange>),
+    /// Initiator: IKE_INTERMEDIATE was sent.
+    IntermediateSent(Agreed, Want, Additional<C::KeyExchange>),
     /// Initiator: IKE_AUTH was sent.
     AuthSent(Agreed, Want),
-    /// Responder: IKE_SA_INIT was answered.
+    /// Responder: IKE_SA_INIT was answered, and IKE_INTERMEDIATE if that was agreed on.
     InitAnswered(Agreed),
     /// CREATE_CHILD_SA for a Child SA was sent on an IKE SA that stands.
     Creating(Creating<C::KeyExchange>),
@@ -53,6 +56,7 @@ impl<C: Crypto> core::fmt::Debug for Handshake<C> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::InitSent(_) => "InitSent",
+            Self::IntermediateSent(..) => "IntermediateSent",
             Self::AuthSent(..) => "AuthSent",
             Self::InitAnswered(_) => "InitAnswered",
             Self::Creating(_) => "Creating",
@@ -111,6 +115,27 @@ pub(crate) struct Agreed {
     pub(crate) hashes: SignatureHashes,
     /// The peer asked for our raw key (RFC 7670 §3).
     pub(crate) key_wanted: bool,
+    /// What IKE_INTERMEDIATE left, once it took place.
+    pub(crate) intermediate: Option<Intermediate>,
+}
+
+/// An additional key exchange that waits for its answer.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
+pub(crate) struct Additional<K> {
+    pub(crate) exchange: K,
+    /// IntAuth_i1 (RFC 9242 §3.3.2).
+    pub(crate) int_auth: PrfOutput,
+}
+
+/// What IKE_INTERMEDIATE leaves for IKE_AUTH.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
+pub(crate) struct Intermediate {
+    /// IntAuth_i1 (RFC 9242 §3.3.2).
+    pub(crate) initiator: PrfOutput,
+    /// IntAuth_r1.
+    pub(crate) responder: PrfOutput,
+    /// What our message was sealed with, should it have to be cut smaller.
+    pub(crate) sealed_with: RawKey,
 }
 
 /// A Child SA that the peer was asked for.
@@ -195,6 +220,16 @@ impl Agreed {
         }
     }
 
+    /// The key exchange that has to take place in IKE_INTERMEDIATE before IKE_AUTH.
+    pub(crate) fn awaits_intermediate(&self) -> Option<Group> {
+        self.suite.additional.filter(|_| self.intermediate.is_none())
+    }
+
+    /// The Message ID of IKE_AUTH: one more than that of the exchange before it (RFC 9242 §3.2).
+    pub(crate) const fn auth_id(&self) -> u32 {
+        if self.intermediate.is_some() { 2 } else { 1 }
+    }
+
     /// Both nonces in the order of the exchange.
     pub(crate) fn nonces(&self) -> Nonces<'_> {
         match self.role {
@@ -205,11 +240,23 @@ impl Agreed {
 }
 
 impl<C: Crypto> Handshake<C> {
+    /// What its initiator is after, if that is us.
+    pub(crate) fn want(&self) -> Option<&Want> {
+        match self {
+            Self::InitSent(InitSent { want, .. })
+            | Self::IntermediateSent(_, want, _)
+            | Self::AuthSent(_, want) => Some(want),
+            Self::InitAnswered(_) | Self::Creating(_) | Self::Rekeying(_) => None,
+        }
+    }
+
     /// The messages that are kept for signatures.
     pub(crate) fn messages(&self) -> Option<[BufferId; 2]> {
         match self {
             Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
-            Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some([agreed.request, agreed.response]),
+            Self::IntermediateSent(agreed, ..) | Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => {
+                Some([agreed.request, agreed.response])
+            }
         }
     }
 
@@ -217,7 +264,9 @@ impl<C: Crypto> Handshake<C> {
     pub(crate) fn agreed(&self) -> Option<&Agreed> {
         match self {
             Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
-            Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => Some(agreed),
+            Self::IntermediateSent(agreed, ..) | Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => {
+                Some(agreed)
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One IKE SA (RFC 7296 §2). Its life, both roles:
 //!
 //! ```text
-//! initiator:  Handshake(InitSent ─▶ AuthSent) ─▶ Established ─▶ Closing
-//! responder:  Handshake(InitAnswered)         ─▶ Established ─▶ Concluded
-//!                                             ─▶ Lingering
+//! initiator:  Handshake(InitSent ─▶ [IntermediateSent ─▶] AuthSent) ─▶ Established ─▶ Closing
+//! responder:  Handshake(InitAnswered)                               ─▶ Established ─▶ Concluded
+//!                                                                   ─▶ Lingering
 //! ```
 //!
 //! A successor (RFC 7296 §1.3.2) is Established from its beginning; where we ask for it, its slot is Reserved before.

@@ -77,7 +77,7 @@ fn sequence(extended: bool) -> Transform {
     transform(TransformType::ESN, id.0)
 }
 
-/// The transforms of a suite for an IKE SA, one of each type.
+/// The transforms of a suite for an IKE SA, one of each type, without those of additional key exchanges.
 fn ike_transforms(suite: &Suite) -> [Transform; 3] {
     [
         encryption(suite.ike),
@@ -94,12 +94,19 @@ pub(crate) struct IkeChoice {
     pub(crate) suite: Suite,
     /// The SPI that the peer chose; in a first exchange it stands in the header alone.
     pub(crate) spi: Option<IkeSpi>,
+    additional: AdditionalTransforms,
 }
 
-/// Whether the proposals carry SPIs: those for a successor do (RFC 7296 §3.3.1).
+/// One transform for each type of additional key exchange that the proposal has.
+type AdditionalTransforms = [Option<Transform>; TransformType::ADDITIONAL.len()];
+
+/// What the proposals are for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum IkeSaKind {
-    First,
+    /// A first IKE SA; there may be an additional key exchange if both ends speak IKE_INTERMEDIATE.
+    First { may_add: bool },
+    /// A successor: the proposals carry SPIs (RFC 7296 §3.3.1). An additional key exchange of the first IKE
+    /// SA lives on in SK_d, from which the keys come.
     Successor,
 }
 
@@ -107,14 +114,50 @@ impl IkeSaKind {
     /// The SPI of a proposal, if it is as it has to be.
     fn spi(self, proposal: &ProposalView<'_>) -> Option<Option<IkeSpi>> {
         match (self, proposal.spi) {
-            (Self::First, []) => Some(None),
-            (Self::First, _) => None,
+            (Self::First { .. }, []) => Some(None),
+            (Self::First { .. }, _) => None,
             (Self::Successor, spi) => {
                 let spi = IkeSpi(u64::from_be_bytes(spi.try_into().ok()?));
                 (spi != IkeSpi::ZERO).then_some(Some(spi))
             }
         }
     }
+
+    /// The additional key exchange that this suite has here; `None` when it cannot take place.
+    fn additional(self, suite: &Suite) -> Option<Option<Group>> {
+        match (self, suite.additional) {
+            (Self::First { may_add: false }, Some(_)) => None,
+            (Self::First { .. }, additional) => Some(additional),
+            (Self::Successor, _) => Some(None),
+        }
+    }
+}
+
+/// What of a proposal's additional key exchanges is to be taken: the one that is wanted, whichever its place,
+/// and NONE for the others (RFC 9370 §2.2.1). `None` when that is not offered.
+fn additional(proposal: &ProposalView<'_>, mut wanted: Option<Group>) -> Option<AdditionalTransforms> {
+    let mut chosen = [None; TransformType::ADDITIONAL.len()];
+    for (kind, place) in TransformType::ADDITIONAL.into_iter().zip(&mut chosen) {
+        let offers = |id: u16| proposal.transforms().any(|t| t.transform() == Some(transform(kind, id)));
+        if !proposal.transforms().any(|t| t.kind == kind) {
+            continue;
+        }
+        let id = match wanted {
+            Some(group) if offers(group.id()) => {
+                wanted = None;
+                group.id()
+            }
+            _ if offers(KeyExchangeMethod::NONE.0) => KeyExchangeMethod::NONE.0,
+            _ => return None,
+        };
+        *place = Some(transform(kind, id));
+    }
+    wanted.is_none().then_some(chosen)
+}
+
+/// Where we put it in our own offers.
+fn own_additional(group: Option<Group>) -> Option<Transform> {
+    group.map(|group| transform(TransformType::ADDKE1, group.id()))
 }
 
 /// Offers every suite, one proposal each; for a successor with the SPI that we chose.
@@ -128,7 +171,9 @@ pub(crate) fn offer_ike(
         number,
         protocol: Protocol::IKE,
         spi: spi.as_ref().map_or(&[][..], |spi| spi),
-        transforms: ike_transforms(suite),
+        transforms: ike_transforms(suite)
+            .into_iter()
+            .chain(own_additional(suite.additional.filter(|_| spi.is_none()))),
     });
     sa::write(proposals, writer)
 }
@@ -139,8 +184,9 @@ pub(crate) fn answer_ike(
     spi: Option<IkeSpi>,
     writer: &mut Writer<'_>,
 ) -> Result<(), NoSpace> {
-    let (spi, transforms) = (spi.map(IkeSpi::octets), ike_transforms(&choice.suite));
+    let spi = spi.map(IkeSpi::octets);
     let spi = spi.as_ref().map_or(&[][..], |spi| spi);
+    let transforms = ike_transforms(&choice.suite).into_iter().chain(choice.additional.into_iter().flatten());
     sa::write([Proposal { number: choice.number, protocol: Protocol::IKE, spi, transforms }], writer)
 }
 
@@ -152,10 +198,13 @@ pub(crate) fn choose_ike(
 ) -> Result<IkeChoice, Mismatch> {
     for suite in suites {
         let wanted = ike_transforms(suite);
-        let spi =
-            |p: &ProposalView<'_>| kind.spi(p).filter(|_| is_for_ike(p) && differs(p, &wanted).is_none());
-        if let Some((proposal, spi)) = offer.proposals().find_map(|p| Some((p, spi(&p)?))) {
-            return Ok(IkeChoice { number: proposal.number, suite: *suite, spi });
+        let choice = |p: ProposalView<'_>| {
+            let (spi, additional) = (kind.spi(&p)?, additional(&p, kind.additional(suite)?)?);
+            let fits = is_for_ike(&p) && differs(&p, &wanted).is_none();
+            fits.then_some(IkeChoice { number: p.number, suite: *suite, spi, additional })
+        };
+        if let Some(choice) = offer.proposals().find_map(choice) {
+            return Ok(choice);
         }
     }
     let wanted = suites.first().map(ike_transforms);
@@ -200,9 +249,11 @@ fn describe(offer: &SaView<'_>, wanted: &[Transform]) -> Mismatch {
 pub(crate) fn accept_ike(answer: &SaView<'_>, suites: &[Suite], kind: IkeSaKind) -> Option<IkeChoice> {
     let proposal = only(answer)?;
     let suite = suites.get(usize::from(proposal.number).checked_sub(1)?)?;
-    let spi = kind.spi(&proposal)?;
-    let matches = proposal.protocol == Protocol::IKE && is_exactly(&proposal, &ike_transforms(suite));
-    matches.then_some(IkeChoice { number: proposal.number, suite: *suite, spi })
+    let (spi, own) = (kind.spi(&proposal)?, own_additional(kind.additional(suite)?));
+    let matches = proposal.protocol == Protocol::IKE
+        && is_exactly(&proposal, ike_transforms(suite).into_iter().chain(own));
+    let additional = additional(&proposal, kind.additional(suite)?)?;
+    matches.then_some(IkeChoice { number: proposal.number, suite: *suite, spi, additional })
 }
 
 /// The one proposal of an answer.
@@ -213,8 +264,9 @@ fn only<'a>(answer: &SaView<'a>) -> Option<ProposalView<'a>> {
 }
 
 /// Whether these are the proposal's transforms and no other (RFC 7296 §3.3.6).
-fn is_exactly(proposal: &ProposalView<'_>, wanted: &[Transform]) -> bool {
-    proposal.transforms().count() == wanted.len() && differs(proposal, wanted).is_none()
+fn is_exactly(proposal: &ProposalView<'_>, wanted: impl Iterator<Item = Transform> + Clone) -> bool {
+    let is_there = |w: Transform| proposal.transforms().any(|t| t.transform() == Some(w));
+    proposal.transforms().count() == wanted.clone().count() && wanted.into_iter().all(is_there)
 }
 
 /// The suites' ciphers for packets, each once.
@@ -295,7 +347,9 @@ pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite], pfs: Pfs) -> Resu
 }
 
 fn is_for_esp(proposal: &ProposalView<'_>, pfs: Pfs) -> bool {
-    proposal.protocol == Protocol::ESP && is_usable(proposal) && pfs.group(proposal).is_some()
+    let is_single =
+        additional(proposal, None).is_some_and(|transforms| transforms.iter().all(Option::is_none));
+    proposal.protocol == Protocol::ESP && is_single && is_usable(proposal) && pfs.group(proposal).is_some()
 }
 
 /// What an answer to our offer takes; `None` unless it is exactly one of ours.
@@ -310,7 +364,7 @@ pub(crate) fn accept_esp(
     let method = exchange.map(|group| transform(TransformType::KE, group.id()));
     let extended_sequence = [true, false].into_iter().find(|extended| {
         let wanted = [Some(encryption(algorithm)), method, Some(sequence(*extended))];
-        is_exactly(&proposal, &wanted.into_iter().flatten().collect::<heapless::Vec<_, 3>>())
+        is_exactly(&proposal, wanted.into_iter().flatten())
     })?;
     Some(EspChoice { number: proposal.number, algorithm, extended_sequence, group: exchange, outbound })
 }

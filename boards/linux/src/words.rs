@@ -58,15 +58,22 @@ fn of_established(established: &Established) -> Vec<String> {
         format!("its level: {}", Shown(established.level).words()),
     ];
     if established.role == Role::Initiator {
-        let group = match established.suite.group {
-            Group::Curve25519 => "Curve25519",
-            Group::P256 => "P-256",
-            Group::Modp2048 => "MODP-2048",
-        };
-        let Suite { ike, prf, .. } = established.suite;
-        words.push(format!("IKE SA: {}, {}, {group}", of_algorithm(ike), of_prf(prf)));
+        let Suite { ike, prf, group, additional, .. } = established.suite;
+        let additional = additional.map_or(String::new(), |group| format!(" and {}", of_group(group)));
+        let group = of_group(group);
+        words.push(format!("IKE SA: {}, {}, {group}{additional}", of_algorithm(ike), of_prf(prf)));
     }
     words
+}
+
+fn of_group(group: Group) -> &'static str {
+    match group {
+        Group::Curve25519 => "Curve25519",
+        Group::P256 => "P-256",
+        Group::Modp2048 => "MODP-2048",
+        Group::MlKem512 => "ML-KEM-512",
+        Group::MlKem768 => "ML-KEM-768",
+    }
 }
 
 fn of_child(child: &ChildEstablished) -> Vec<String> {

@@ -167,7 +167,8 @@ impl Suite {
         match self {
             Self::FastSoftware => ike::Suite::FAST_SOFTWARE,
             Self::HardwareAes => ike::Suite::HARDWARE_AES,
-            Self::Custom { ike, prf, group, esp } => ike::Suite { ike, prf, group, esp },
+            Self::PostQuantum => ike::Suite::POST_QUANTUM,
+            Self::Custom { ike, prf, group, esp } => ike::Suite { ike, prf, group, additional: None, esp },
         }
     }
 }

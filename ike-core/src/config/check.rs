@@ -4,6 +4,7 @@
 use esp_engine::spd::{Action, Level, PolicyId};
 
 use super::{Config, IkePolicy, Peer};
+use crate::crypto::Group;
 use crate::pad::{Authentication, Matcher, PadEntry, PeerId};
 
 /// Why a configuration cannot work.
@@ -11,6 +12,9 @@ use crate::pad::{Authentication, Matcher, PadEntry, PeerId};
 pub enum ConfigError {
     /// No suite is offered.
     NoSuite,
+    /// The suite with this place has the same key exchange twice, or one in IKE_SA_INIT whose values are too
+    /// long for a message that cannot be fragmented (RFC 9370 §2.2.1).
+    KeyExchanges(u8),
     /// Our identity is longer than [`super::MAX_IDENTITY`] or is no name.
     Identity,
     /// This entry is authenticated by signatures and we have no key to answer with.
@@ -57,6 +61,11 @@ impl Config<'_> {
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.suites.is_empty() {
             return Err(ConfigError::NoSuite);
+        }
+        for (place, suite) in (0..=u8::MAX).zip(self.suites) {
+            if suite.group == Group::MlKem768 || suite.additional == Some(suite.group) {
+                return Err(ConfigError::KeyExchanges(place));
+            }
         }
         if !self.identity.is_valid() {
             return Err(ConfigError::Identity);

@@ -10,15 +10,18 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{
-    BadPrivateKey, BadSignature, Crypto, Group, Prf, PrfOutput, PrivateKey, PublicKey, RngFailure, SIGNATURE,
+    BadPrivateKey, BadSignature, Crypto, ExchangeError, Group, KeyExchange, Prf, PrfOutput, PrivateKey,
+    PublicKey, PublicValue, RngFailure, SIGNATURE, SharedSecret,
 };
 
 mod curve;
 mod exchange;
+mod ml_kem;
 mod modp;
 mod signature;
 
 pub use exchange::SoftwareExchange;
+pub use ml_kem::MlKemSeed;
 pub use signature::SoftwareSigner;
 
 /// Algorithms in portable Rust.
@@ -51,6 +54,9 @@ impl Crypto for Software {
         group: Group,
         rng: &mut R,
     ) -> Result<SoftwareExchange, RngFailure> {
+        if let Some(parameters) = ml_kem::Parameters::of(group) {
+            return MlKemSeed::generate(parameters, rng).map(SoftwareExchange::MlKem);
+        }
         // Random octets are no P-256 scalar and no exponent once in 2^32; twice in a row means a broken source.
         for _ in 0..2 {
             let mut secret = Zeroizing::new([0; 32]);
@@ -60,6 +66,21 @@ impl Crypto for Software {
             }
         }
         Err(RngFailure)
+    }
+
+    fn respond<R: TryCryptoRng + ?Sized>(
+        &self,
+        group: Group,
+        peer: &[u8],
+        rng: &mut R,
+    ) -> Result<(PublicValue, SharedSecret), ExchangeError> {
+        if let Some(parameters) = ml_kem::Parameters::of(group) {
+            return parameters.encapsulate(peer, rng);
+        }
+        let exchange = self.generate(group, rng).map_err(|_| ExchangeError::NoRandom)?;
+        let public = exchange.public();
+        let secret = exchange.agree(peer).map_err(|_| ExchangeError::BadPublicValue)?;
+        Ok((public, secret))
     }
 
     fn signer(&self, key: &PrivateKey) -> Result<SoftwareSigner, BadPrivateKey> {

@@ -9,8 +9,8 @@ use rand_core::TryCryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{
-    BadPrivateKey, BadPublicValue, BadSignature, Crypto, Group, KeyExchange, Prf, PrfOutput, PrivateKey,
-    PublicKey, PublicValue, RngFailure, SIGNATURE, SharedSecret, Signer,
+    BadPrivateKey, BadPublicValue, BadSignature, Crypto, ExchangeError, Group, KeyExchange, Prf, PrfOutput,
+    PrivateKey, PublicKey, PublicValue, RngFailure, SIGNATURE, SharedSecret, Signer,
 };
 
 /// Checksums in place of cryptography; with `LENIENT` every ICV matches.
@@ -43,6 +43,18 @@ impl<const LENIENT: bool> Crypto for Toy<LENIENT> {
         // Zero is no secret, so that there are public values to be refused.
         let secret = rng.try_next_u64().map_err(|_| RngFailure)?.max(1);
         Ok(ToyExchange { group, secret })
+    }
+
+    fn respond<R: TryCryptoRng + ?Sized>(
+        &self,
+        group: Group,
+        peer: &[u8],
+        rng: &mut R,
+    ) -> Result<(PublicValue, SharedSecret), ExchangeError> {
+        let exchange = self.generate(group, rng).map_err(|_| ExchangeError::NoRandom)?;
+        let public = exchange.value(group.answer_length());
+        let secret = exchange.sum(peer, group.public_length()).map_err(|_| ExchangeError::BadPublicValue)?;
+        Ok((public, secret))
     }
 
     fn signer(&self, key: &PrivateKey) -> Result<ToySigner, BadPrivateKey> {
@@ -79,17 +91,26 @@ impl KeyExchange for ToyExchange {
         self.group
     }
 
-    /// The counter itself, then zeros.
     fn public(&self) -> PublicValue {
-        let zeros = core::iter::repeat(0);
-        self.secret.to_be_bytes().into_iter().chain(zeros).take(self.group.public_length()).collect()
+        self.value(self.group.public_length())
+    }
+
+    fn agree(self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue> {
+        self.sum(peer, self.group.answer_length())
+    }
+}
+
+impl ToyExchange {
+    /// The counter itself, then zeros.
+    fn value(&self, length: usize) -> PublicValue {
+        self.secret.to_be_bytes().into_iter().chain(core::iter::repeat(0)).take(length).collect()
     }
 
     /// The sum of both counters.
-    fn agree(self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue> {
+    fn sum(&self, peer: &[u8], length: usize) -> Result<SharedSecret, BadPublicValue> {
         let (counter, rest) = peer.split_first_chunk().ok_or(BadPublicValue)?;
         let counter = u64::from_be_bytes(*counter);
-        if counter == 0 || peer.len() != self.group.public_length() || rest.iter().any(|octet| *octet != 0) {
+        if counter == 0 || peer.len() != length || rest.iter().any(|octet| *octet != 0) {
             return Err(BadPublicValue);
         }
         let sum = self.secret.wrapping_add(counter);

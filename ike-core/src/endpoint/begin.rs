@@ -119,12 +119,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// stands.
     fn negotiating_with(&self, entry: PeerId, policy: PolicyId, path: &Path) -> Option<u16> {
         let fits = |sa: &IkeSa| {
-            let want = match self.handshake_of(sa) {
-                Some(Handshake::InitSent(init)) => &init.want,
-                Some(Handshake::AuthSent(_, want)) => want,
-                _ => return false,
-            };
-            want.entry == entry && want.policy != policy && want.path == *path
+            let want = self.handshake_of(sa).and_then(Handshake::want);
+            want.is_some_and(|want| want.entry == entry && want.policy != policy && want.path == *path)
         };
         let slot = self.sas.iter().position(|sa| sa.as_ref().is_some_and(fits))?;
         u16::try_from(slot).ok()
@@ -166,11 +162,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let is_same = |other: &Want| other.policy == want.policy && other.peer == want.peer;
         self.sas.iter().flatten().any(|sa| {
             sa.path.remote.ip() == remote
-                && match self.handshake_of(sa) {
-                    Some(Handshake::InitSent(init)) => is_same(&init.want),
-                    Some(Handshake::AuthSent(_, other)) => is_same(other),
-                    _ => false,
-                }
+                && self.handshake_of(sa).and_then(Handshake::want).is_some_and(is_same)
         })
     }
 

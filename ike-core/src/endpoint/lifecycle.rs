@@ -105,12 +105,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     ) {
         for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
             let _ = self.with_sa(slot, |endpoint, sa| {
-                let peer = match (sa.established(), endpoint.handshake_of(sa)) {
-                    (Some(established), _) => Some(established.peer),
-                    (None, Some(Handshake::InitSent(init))) => Some(init.want.entry),
-                    (None, Some(Handshake::AuthSent(_, want))) => Some(want.entry),
-                    _ => None,
-                };
+                let want = endpoint.handshake_of(sa).and_then(Handshake::want);
+                let peer = sa.established().map(|e| e.peer).or(want.map(|want| want.entry));
                 match sa.state {
                     State::Established(_) if concerns(peer) => {
                         if endpoint.outbox.has_room() {
@@ -180,10 +176,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// A negotiation of ours failed: packets have to wait a while before they begin another.
     pub(crate) fn set_back(&mut self, sa: &IkeSa, now: Instant) {
-        let want = match self.handshake_of(sa) {
-            Some(Handshake::InitSent(init)) => init.want,
-            Some(Handshake::AuthSent(_, want)) => *want,
-            _ => return,
+        let Some(want) = self.handshake_of(sa).and_then(Handshake::want).copied() else {
+            return;
         };
         self.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
     }
@@ -213,11 +207,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             self.desk.counters.authentication_failed =
                 self.desk.counters.authentication_failed.saturating_add(1);
         }
-        let peer = match (sa.established(), self.handshake_of(sa)) {
+        let peer = match (sa.established(), self.handshake_of(sa).and_then(Handshake::want)) {
             (Some(established), _) => Some(established.peer),
-            (None, Some(Handshake::InitSent(init))) => Some(init.want.entry),
-            (None, Some(Handshake::AuthSent(_, want))) => Some(want.entry),
-            _ => identity
+            (None, Some(want)) => Some(want.entry),
+            (None, None) => identity
                 .as_ref()
                 .and_then(|identity| self.config.search(&identity.view(), sa.path.remote.ip()))
                 .map(|(id, _)| id),

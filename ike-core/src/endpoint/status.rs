@@ -17,12 +17,8 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
                 return None;
             }
         };
-        let peer = match (sa.established(), self.handshake_of(sa)) {
-            (Some(established), _) => Some(established.peer),
-            (None, Some(Handshake::InitSent(init))) => init.want.peer,
-            (None, Some(Handshake::AuthSent(_, want))) => want.peer,
-            _ => None,
-        };
+        let want = self.handshake_of(sa).and_then(Handshake::want);
+        let peer = sa.established().map(|e| e.peer).or(want.and_then(|want| want.peer));
         Some(SaStatus {
             spis: sa.spis,
             role: sa.role,

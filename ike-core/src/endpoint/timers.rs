@@ -126,10 +126,14 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         true
     }
 
-    /// Begins a handshake anew when IKE_AUTH stays unanswered.
+    /// Begins a handshake anew when what follows IKE_SA_INIT stays unanswered.
     fn restart(&mut self, slot: u16, sa: &mut IkeSa, tries: u8, now: Instant) -> bool {
         let want = match self.handshake_of(sa) {
-            Some(Handshake::AuthSent(_, want)) if want.restarts < MAX_RESTARTS => *want,
+            Some(Handshake::IntermediateSent(_, want, _) | Handshake::AuthSent(_, want))
+                if want.restarts < MAX_RESTARTS =>
+            {
+                *want
+            }
             _ => return false,
         };
         if tries < TRIES_BEFORE_RESTART.min(self.config.timing.tries) {

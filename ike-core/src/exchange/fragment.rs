@@ -10,13 +10,16 @@ use super::{Received, keys, open, take};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::Discarded;
+use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::window::Fingerprint;
 use crate::output::Path;
 use crate::resources::{BufferId, Of, Piece};
+use crate::wire::Malformed;
 use crate::wire::chain::Chain;
-use crate::wire::encrypted::{self, Encrypted, EncryptedWriter, Fragment};
+use crate::wire::code_point::ExchangeType;
+use crate::wire::encrypted::{self, Clear, Encrypted, EncryptedWriter, Fragment};
 use crate::wire::header::{Header, Message};
 use crate::wire::payloads::Payloads;
 
@@ -80,9 +83,14 @@ pub(crate) fn narrow<C: Crypto, R>(
     if endpoint.buffers.longest(message) <= room {
         return None;
     }
-    let key = keys(endpoint, sa)?.outbound;
-    let cipher = C::Cipher::new(&key).ok()?;
     let header = Header::parse(endpoint.buffers.message(message)?).ok()?;
+    // The keys of IKE_INTERMEDIATE are those from before it.
+    let agreed = endpoint.handshake_of(sa).and_then(Handshake::agreed);
+    let key = match agreed.and_then(|agreed| agreed.intermediate.as_ref()) {
+        Some(before) if header.exchange == ExchangeType::IKE_INTERMEDIATE => before.sealed_with.clone(),
+        _ => keys(endpoint, sa)?.outbound,
+    };
+    let cipher = C::Cipher::new(&key).ok()?;
     for number in 0..count {
         let datagram = endpoint.buffers.fragment(message, u8::try_from(number).ok()?)?;
         endpoint.draft.reopen(number == 0, datagram, &cipher)?;
@@ -118,6 +126,7 @@ pub(super) fn gather<C: Crypto, R: TryCryptoRng>(
     let of = Of { spi: sa.own_spi(), is_response: header.flags.response, message_id: header.message_id };
     endpoint.reassemblies.check(of, fragment, now)?;
     let fingerprint = Fingerprint::of(octets);
+    let start = *octets.first_chunk().ok_or(Malformed::HeaderTruncated)?;
     let first = (encrypted.first, encrypted.reserved);
     let text = open(sa, now, &encrypted, octets, cipher)??;
     let piece = Piece { fragment, first, fingerprint, text };
@@ -131,7 +140,8 @@ pub(super) fn gather<C: Crypto, R: TryCryptoRng>(
                 sa.fragmentation = narrowed;
             }
             let payloads = Payloads::parse(Chain::inside(whole.first.0, whole.text, header.critical()));
-            let received = Received { path, header, fingerprint: whole.fingerprint, payloads };
+            let clear = Clear::new(&start, whole.first, whole.text);
+            let received = Received { path, header, fingerprint: whole.fingerprint, clear, payloads };
             take(endpoint, slot, sa, now, received)
         }
         Err(reason) => Err(reason),

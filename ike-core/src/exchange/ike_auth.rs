@@ -11,11 +11,11 @@ use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
-use crate::auth::{AuthData, Proof, SignedOctets, prove};
+use crate::auth::{AuthData, IntAuth, Proof, SignedOctets, prove};
 use crate::crypto::{Crypto, PrfOutput};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
-use crate::handshake::{Agreed, Handshake};
+use crate::handshake::{Agreed, Handshake, Intermediate};
 use crate::ike_sa::keys::Role;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{Established, IkeSa, Standing, State, cipher_keys};
@@ -93,8 +93,8 @@ enum Side {
     Peer,
 }
 
-/// What one side signs: its own IKE_SA_INIT message, the other's nonce, its own identity
-/// (RFC 7296 §2.15).
+/// What one side signs: its own IKE_SA_INIT message, the other's nonce, its own identity, and what
+/// IKE_INTERMEDIATE adds (RFC 7296 §2.15, RFC 9242 §3.3.2).
 fn signed_octets<'a, C: Crypto, R>(
     endpoint: &'a Endpoint<'_, C, R>,
     agreed: &'a Agreed,
@@ -109,7 +109,14 @@ fn signed_octets<'a, C: Crypto, R>(
     };
     let nonce: &[u8] = if side == Side::Own { &agreed.peer_nonce } else { &agreed.own_nonce };
     let message = endpoint.buffers.message(message).ok_or(FailReason::Internal)?;
-    Ok(SignedOctets::new(&endpoint.crypto, agreed.suite.prf, sk_p, message, nonce, identity))
+    let octets = SignedOctets::new(&endpoint.crypto, agreed.suite.prf, sk_p, message, nonce, identity);
+    let message_id = agreed.auth_id().to_be_bytes();
+    Ok(match &agreed.intermediate {
+        Some(Intermediate { initiator, responder, .. }) => {
+            octets.with(IntAuth { initiator, responder, message_id })
+        }
+        None => octets,
+    })
 }
 
 /// Both ends are authenticated: the handshake's slot is free again and the IKE SA stands.
@@ -188,14 +195,17 @@ pub(crate) fn log_keys<C: Crypto, R>(
 }
 
 /// Takes the handshake out of its slot; [`put_back`] returns it.
-fn take_handshake<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, sa: &IkeSa) -> Option<(u8, Handshake<C>)> {
+pub(super) fn take_handshake<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &IkeSa,
+) -> Option<(u8, Handshake<C>)> {
     let State::Handshake(index) = sa.state else {
         return None;
     };
     Some((index, endpoint.handshakes.get_mut(usize::from(index))?.take()?))
 }
 
-fn put_back<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, index: u8, handshake: Handshake<C>) {
+pub(super) fn put_back<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, index: u8, handshake: Handshake<C>) {
     if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
         *entry = Some(handshake);
     }

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! I ─▶ R   HDR(A,0) [N(COOKIE)] SA KE Nonce N(NAT_S) N(NAT_D) N(FRAGMENTATION) N(SIGNATURE_HASHES)
+//!          [N(INTERMEDIATE)]
 //! R ─▶ I   HDR(A,B) SA KE Nonce N(NAT_S) N(NAT_D) CERTREQ [N(FRAGMENTATION)] N(SIGNATURE_HASHES)
+//!          [N(INTERMEDIATE)]
 //! ```
 
 use crate::auth::{HashAlgorithms, SignatureHashes};
 use crate::config::{Suite, Timing};
-use crate::crypto::{Crypto, SharedSecret};
+use crate::crypto::{Crypto, Group, SharedSecret};
 use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::keys::{self, IkeKeys, IkeSpis, Nonces};
 use crate::wire::NoSpace;
@@ -23,13 +25,8 @@ pub(crate) mod initiator;
 pub(crate) mod responder;
 
 /// KE and nonce, in the same order in both directions.
-fn write_exchange(
-    exchange: &impl crate::crypto::KeyExchange,
-    nonce: &[u8],
-    writer: &mut Writer<'_>,
-) -> Result<(), NoSpace> {
-    let method = KeyExchangeMethod(exchange.group().id());
-    KeView { method, data: &exchange.public() }.write(writer)?;
+fn write_exchange(group: Group, public: &[u8], nonce: &[u8], writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    KeView { method: KeyExchangeMethod(group.id()), data: public }.write(writer)?;
     NonceView::parse(nonce).map_err(|_| NoSpace)?.write(writer)
 }
 
@@ -57,6 +54,19 @@ fn fragmentation(timing: &Timing, payloads: &Payloads<'_>) -> Fragmentation {
         Some(_) if timing.datagram > 0 => Fragmentation::Into(timing.datagram),
         _ => Fragmentation::Off,
     }
+}
+
+/// Says that an additional key exchange may take place (RFC 9242 §3.1).
+fn write_intermediate(is_wanted: bool, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+    if !is_wanted {
+        return Ok(());
+    }
+    NotifyView::new(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, &[]).write(writer)
+}
+
+/// Whether the peer says so too.
+fn speaks_intermediate(payloads: &Payloads<'_>) -> bool {
+    payloads.notify(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED).is_some()
 }
 
 /// Whether the peer asks for raw keys (RFC 7670 §3).

@@ -5,7 +5,7 @@ use esp_engine::crypto::Cipher;
 use super::LONGEST;
 use crate::wire::NoSpace;
 use crate::wire::code_point::PayloadType;
-use crate::wire::encrypted::Encrypted;
+use crate::wire::encrypted::{Clear, Encrypted};
 use crate::wire::header::{Header, Message};
 use crate::wire::writer::Writer;
 
@@ -54,6 +54,13 @@ impl Draft {
         self.octets.copy_within(start..start.checked_add(length)?, self.length);
         self.length = self.length.checked_add(length)?;
         Some(())
+    }
+
+    /// The message, as IKE_INTERMEDIATE authenticates it.
+    pub(crate) fn clear(&self) -> Clear<'_> {
+        let header = self.octets.first_chunk().unwrap_or(&[0; Header::LENGTH]);
+        let (first, text) = self.text().unwrap_or((PayloadType::NONE, &[]));
+        Clear::new(header, (first, 0), text)
     }
 
     /// Type of the first payload, and all payloads.

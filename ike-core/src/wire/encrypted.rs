@@ -9,7 +9,7 @@ use super::chain::{Chain, PAYLOAD_HEADER};
 use super::code_point::PayloadType;
 use super::header::{Header, Message};
 use super::reader::Reader;
-use super::writer::Writer;
+use super::writer::{LENGTH_IN_HEADER, NEXT_PAYLOAD_IN_HEADER, Writer};
 use super::{Malformed, NoSpace};
 
 /// Octets of fragment number and total.
@@ -145,6 +145,32 @@ impl Encrypted {
 pub const fn capacity(datagram: usize, algorithm: Algorithm) -> usize {
     const HEADERS: usize = Header::LENGTH + PAYLOAD_HEADER + FRAGMENT_HEADER;
     datagram.saturating_sub(HEADERS + algorithm.iv_length() + 1 + algorithm.icv_length())
+}
+
+/// A message as it is without encryption and fragmentation, which is what IKE_INTERMEDIATE authenticates
+/// (RFC 9242 §3.3.2). Payloads in front of the encrypted one are left out: none are defined.
+#[derive(Clone, Debug)]
+pub struct Clear<'m> {
+    /// IKE header and header of an SK payload, with the lengths that they would have.
+    pub head: [u8; Header::LENGTH + PAYLOAD_HEADER],
+    /// The payloads inside.
+    pub text: &'m [u8],
+}
+
+impl<'m> Clear<'m> {
+    /// Of a message with this header, from any of its fragments, and `first` and reserved bits from the first.
+    pub fn new(header: &[u8; Header::LENGTH], (first, reserved): (PayloadType, u8), text: &'m [u8]) -> Self {
+        let mut head = [0; Header::LENGTH + PAYLOAD_HEADER];
+        let all = u32::try_from(head.len().saturating_add(text.len())).unwrap_or(u32::MAX).to_be_bytes();
+        let inner =
+            u16::try_from(PAYLOAD_HEADER.saturating_add(text.len())).unwrap_or(u16::MAX).to_be_bytes();
+        let (spis, fields) = header.split_at(NEXT_PAYLOAD_IN_HEADER);
+        let fields = fields.iter().skip(1).take(LENGTH_IN_HEADER - NEXT_PAYLOAD_IN_HEADER - 1);
+        let octets = spis.iter().copied().chain([PayloadType::SK.0]).chain(fields.copied());
+        let octets = octets.chain(all).chain([first.0, reserved]).chain(inner);
+        head.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+        Self { head, text }
+    }
 }
 
 /// Removes pad length and padding, whose octets may be anything (RFC 7296 §3.14).

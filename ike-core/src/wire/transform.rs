@@ -21,6 +21,21 @@ code_points! {
         KE = 4,
         /// Sequence numbers.
         ESN = 5,
+        /// Additional key exchanges in the order in which they take place (RFC 9370 §2.2.1), with the
+        /// identifiers of KE.
+        ADDKE1 = 6,
+        /// The second.
+        ADDKE2 = 7,
+        /// The third.
+        ADDKE3 = 8,
+        /// The fourth.
+        ADDKE4 = 9,
+        /// The fifth.
+        ADDKE5 = 10,
+        /// The sixth.
+        ADDKE6 = 11,
+        /// The seventh.
+        ADDKE7 = 12,
     }
 }
 
@@ -63,6 +78,10 @@ code_points! {
         P384 = 20,
         /// Curve25519.
         CURVE25519 = 31,
+        /// ML-KEM-512.
+        ML_KEM_512 = 35,
+        /// ML-KEM-768.
+        ML_KEM_768 = 36,
     }
 }
 
@@ -116,6 +135,10 @@ impl TransformView {
 }
 
 impl TransformType {
+    /// Those of additional key exchanges.
+    pub const ADDITIONAL: [Self; 7] =
+        [Self::ADDKE1, Self::ADDKE2, Self::ADDKE3, Self::ADDKE4, Self::ADDKE5, Self::ADDKE6, Self::ADDKE7];
+
     /// Whether a proposal with transforms of this type can be used at all (RFC 7296 §3.3.6).
     pub const fn is_understood(self) -> bool {
         self.name().is_some()

@@ -132,5 +132,5 @@ impl<'b> Writer<'b> {
     }
 }
 
-const NEXT_PAYLOAD_IN_HEADER: usize = 16;
-const LENGTH_IN_HEADER: usize = 24;
+pub(super) const NEXT_PAYLOAD_IN_HEADER: usize = 16;
+pub(super) const LENGTH_IN_HEADER: usize = 24;

@@ -188,13 +188,14 @@ impl<'de> Deserialize<'de> for SuiteWord {
         let named = match word.as_str() {
             "fast-software" => Some(Suite::FastSoftware),
             "hardware-aes" => Some(Suite::HardwareAes),
+            "post-quantum" => Some(Suite::PostQuantum),
             chosen => custom_suite(chosen),
         };
         named.map(Self).ok_or_else(|| {
             serde::de::Error::custom(format_args!(
-                "\"{word}\" is not a suite: write fast-software, hardware-aes, or a cipher (aes128gcm16, \
+                "\"{word}\" is not a suite: write fast-software, hardware-aes, post-quantum, or a cipher (aes128gcm16, \
                  aes256gcm16, chacha20poly1305), a PRF (prfsha256, prfsha384, prfsha512; left out it is \
-                 prfsha256) and a group (curve25519, p256, modp2048) such as aes256gcm16-prfsha384-p256"
+                 prfsha256) and a group (curve25519, p256, modp2048, mlkem512) such as aes256gcm16-prfsha384-p256"
             ))
         })
     }
@@ -219,6 +220,7 @@ fn custom_suite(word: &str) -> Option<Suite> {
         "curve25519" => Group::Curve25519,
         "p256" => Group::P256,
         "modp2048" => Group::Modp2048,
+        "mlkem512" => Group::MlKem512,
         _ => return None,
     };
     Some(Suite::Custom { ike: cipher, prf, group, esp: cipher })

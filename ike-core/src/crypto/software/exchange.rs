@@ -1,9 +1,10 @@
-//! Key exchange (RFC 8031, RFC 5903, RFC 3526).
+//! Key exchange (RFC 8031, RFC 5903, RFC 3526, FIPS 203).
 
 use x25519_dalek::StaticSecret;
 use zeroize::ZeroizeOnDrop;
 
 use super::curve::{p256_octets, p256_point};
+use super::ml_kem::MlKemSeed;
 use super::modp;
 use crate::crypto::{BadPublicValue, Group, KeyExchange, PublicValue, SharedSecret};
 
@@ -16,6 +17,8 @@ pub enum SoftwareExchange {
     P256(p256::SecretKey),
     /// Group 14.
     Modp2048(modp::Exponent),
+    /// Methods 35 and 36.
+    MlKem(MlKemSeed),
 }
 
 impl SoftwareExchange {
@@ -25,6 +28,7 @@ impl SoftwareExchange {
             Group::Curve25519 => Some(Self::Curve25519(StaticSecret::from(*secret))),
             Group::P256 => p256::SecretKey::from_slice(secret).ok().map(Self::P256),
             Group::Modp2048 => modp::Exponent::new(secret).map(Self::Modp2048),
+            Group::MlKem512 | Group::MlKem768 => None,
         }
     }
 }
@@ -35,6 +39,7 @@ impl KeyExchange for SoftwareExchange {
             Self::Curve25519(_) => Group::Curve25519,
             Self::P256(_) => Group::P256,
             Self::Modp2048(_) => Group::Modp2048,
+            Self::MlKem(seed) => seed.group(),
         }
     }
 
@@ -45,6 +50,7 @@ impl KeyExchange for SoftwareExchange {
             }
             Self::P256(secret) => p256_octets(&secret.public_key()).into_iter().collect(),
             Self::Modp2048(exponent) => exponent.public(),
+            Self::MlKem(seed) => seed.encapsulation_key(),
         }
     }
 
@@ -66,6 +72,7 @@ impl KeyExchange for SoftwareExchange {
                 Ok(SharedSecret::new((*shared.raw_secret_bytes()).into()))
             }
             Self::Modp2048(exponent) => exponent.agree(peer),
+            Self::MlKem(seed) => seed.decapsulate(peer),
         }
     }
 }
@@ -78,4 +85,5 @@ const _: () = {
     wipes_itself::<StaticSecret>();
     wipes_itself::<p256::SecretKey>();
     wipes_itself::<modp::Exponent>();
+    wipes_itself::<MlKemSeed>();
 };

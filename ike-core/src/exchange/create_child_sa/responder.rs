@@ -5,7 +5,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{child, ike_sa, ours};
-use crate::crypto::{Crypto, Group, KeyExchange, PublicValue, SharedSecret};
+use crate::crypto::{Crypto, ExchangeError, Group, PublicValue, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::ike_auth::child::refusal;
@@ -181,11 +181,10 @@ pub(super) fn exchange_keys<C: Crypto, R: TryCryptoRng>(
     ke: &KeView<'_>,
 ) -> Result<Fresh, Refusal> {
     endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
-    let exchange = endpoint
-        .crypto
-        .generate(group, &mut endpoint.random)
-        .map_err(|_| Refusal::Notify(NotifyType::TEMPORARY_FAILURE))?;
-    let public = exchange.public();
-    let secret = exchange.agree(ke.data).map_err(|_| Refusal::Broken)?;
+    let exchanged = endpoint.crypto.respond(group, ke.data, &mut endpoint.random);
+    let (public, secret) = exchanged.map_err(|error| match error {
+        ExchangeError::NoRandom => Refusal::Notify(NotifyType::TEMPORARY_FAILURE),
+        ExchangeError::BadPublicValue => Refusal::Broken,
+    })?;
     Ok(Fresh { group, public, secret })
 }

@@ -28,7 +28,7 @@ use crate::wire::writer::Writer;
 /// The peer makes Child SAs for one pair of addresses only: worth another try, unless that was one.
 const SINGLE_PAIR: FailReason = FailReason::Refused(NotifyType::SINGLE_PAIR_REQUIRED.0);
 
-/// Sends the request, which takes the place of IKE_SA_INIT's. Changes nothing when that fails.
+/// Sends the request, which takes the place of that before it. Changes nothing when that fails.
 pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -45,7 +45,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     let is_first = !endpoint.knows(sa);
     let inbound = child::reserve(endpoint, slot, want.policy).map_err(|_| Discarded::NoSlot)?;
     let (tsi, tsr) = offered(endpoint, policy, sa, want);
-    let header = sa.header(ExchangeType::IKE_AUTH, false, 1);
+    let header = sa.header(ExchangeType::IKE_AUTH, false, agreed.auth_id());
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     let message = exchange::seal_with(endpoint, sa, &key, &header, |writer| {
         proof.write_identity(PayloadType::IDI, writer)?;
@@ -68,7 +68,9 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
         return Err(Discarded::NoBuffer);
     };
     // The message of IKE_SA_INIT is kept: it is signed by the other end too.
-    sa.window.answered();
+    if let Some(before) = sa.window.answered().filter(|before| before.buffer != agreed.request) {
+        endpoint.buffers.release(before.buffer);
+    }
     #[cfg(feature = "keylog")]
     super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
     exchange::send_request(endpoint, sa, message, Purpose::Handshake, now);

@@ -168,7 +168,7 @@ fn write_response<C: Crypto, R>(
     agreement: &Result<Agreement, FailReason>,
 ) -> Option<BufferId> {
     let config = endpoint.config;
-    let header = sa.header(ExchangeType::IKE_AUTH, true, 1);
+    let header = sa.header(ExchangeType::IKE_AUTH, true, agreed.auth_id());
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     exchange::seal_with(endpoint, sa, &key, &header, |writer| {
         proof.write_identity(PayloadType::IDR, writer)?;
@@ -197,7 +197,7 @@ fn write_response<C: Crypto, R>(
 }
 
 /// The IKE SA ends with this answer; it stays a while only to repeat it.
-fn refuse<C: Crypto, R: TryCryptoRng>(
+pub(in super::super) fn refuse<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &mut IkeSa,
     agreed: &Agreed,
@@ -206,7 +206,7 @@ fn refuse<C: Crypto, R: TryCryptoRng>(
     reason: FailReason,
     notify: &NotifyView<'_>,
 ) -> Result<(), Discarded> {
-    let header = sa.header(ExchangeType::IKE_AUTH, true, 1);
+    let header = sa.header(received.header.exchange, true, received.header.message_id);
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     let response = exchange::seal_with(endpoint, sa, &key, &header, |writer| notify.write(writer))
         .ok_or(Discarded::NoBuffer)?;

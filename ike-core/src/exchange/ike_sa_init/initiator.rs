@@ -6,12 +6,13 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{
-    derive, fragmentation, hashes, wants_raw_key, write_exchange, write_fragmentation, write_hashes,
+    derive, fragmentation, hashes, speaks_intermediate, wants_raw_key, write_exchange, write_fragmentation,
+    write_hashes, write_intermediate,
 };
 use crate::crypto::{Crypto, Group, KeyExchange};
 use crate::endpoint::Endpoint;
 use crate::error::{AcquireError, Discarded};
-use crate::exchange::{self, ike_auth};
+use crate::exchange::{self, ike_auth, ike_intermediate};
 use crate::handshake::{Agreed, Handshake, InitSent, MAX_RETRIES, Want};
 use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
 use crate::ike_sa::nat::{self, ENCAPSULATED, Nat};
@@ -72,10 +73,11 @@ fn send<C: Crypto, R: TryCryptoRng>(
             NotifyView::new(NotifyType::COOKIE, &init.cookie).write(writer)?;
         }
         proposal::offer_ike(config.suites, None, writer)?;
-        write_exchange(&init.exchange, &init.nonce, writer)?;
+        write_exchange(init.exchange.group(), &init.exchange.public(), &init.nonce, writer)?;
         nat::write(crypto, spis, &path, config.force_encapsulation, writer)?;
         write_fragmentation(&config.timing, writer)?;
-        write_hashes(writer)
+        write_hashes(writer)?;
+        write_intermediate(config.suites.iter().any(|suite| suite.additional.is_some()), writer)
     })?;
     if let Some(before) = sa.window.take_back() {
         endpoint.buffers.release(before.buffer);
@@ -181,7 +183,7 @@ fn retry<'r, C: Crypto, R: TryCryptoRng>(
     send(endpoint, sa, init, now).ok_or(Discarded::NoBuffer)
 }
 
-/// The answer agrees: keys, then IKE_AUTH.
+/// The answer agrees: keys, then IKE_INTERMEDIATE if that is a part of it, then IKE_AUTH.
 #[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
 fn agree<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
@@ -200,7 +202,8 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     if responder == IkeSpi::ZERO || responder == message.header.initiator_spi {
         return Err(Discarded::BadSpi);
     }
-    let choice = proposal::accept_ike(answer, endpoint.config.suites, IkeSaKind::First);
+    let kind = IkeSaKind::First { may_add: speaks_intermediate(payloads) };
+    let choice = proposal::accept_ike(answer, endpoint.config.suites, kind);
     let suite = choice.ok_or(Discarded::NotOffered)?.suite;
     let group = init.exchange.group();
     if suite.group != group || ke.method.0 != group.id() {
@@ -230,6 +233,7 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         nat,
         hashes: hashes(payloads),
         key_wanted: wants_raw_key(payloads),
+        intermediate: None,
     };
     let before = (sa.spis, sa.path);
     sa.spis = spis;
@@ -238,8 +242,14 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         sa.path.local.set_port(ENCAPSULATED);
         sa.path.remote.set_port(ENCAPSULATED);
     }
-    match ike_auth::initiator::begin(endpoint, slot, sa, &agreed, &init.want, now) {
-        Ok(()) => Ok(Handshake::AuthSent(agreed, init.want)),
+    let want = init.want;
+    let begun = match agreed.awaits_intermediate() {
+        Some(group) => ike_intermediate::begin(endpoint, sa, &agreed, group, now).map(Some),
+        None => ike_auth::initiator::begin(endpoint, slot, sa, &agreed, &want, now).map(|()| None),
+    };
+    match begun {
+        Ok(Some(additional)) => Ok(Handshake::IntermediateSent(agreed, want, additional)),
+        Ok(None) => Ok(Handshake::AuthSent(agreed, want)),
         Err(reason) => {
             endpoint.buffers.release(response);
             (sa.spis, sa.path) = before;

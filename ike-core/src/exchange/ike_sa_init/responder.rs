@@ -5,11 +5,12 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{
-    derive, fragmentation, hashes, wants_raw_key, write_exchange, write_fragmentation, write_hashes,
+    derive, fragmentation, hashes, speaks_intermediate, wants_raw_key, write_exchange, write_fragmentation,
+    write_hashes, write_intermediate,
 };
 use crate::config::Suite;
 use crate::cookie::Request;
-use crate::crypto::{Crypto, KeyExchange, SharedSecret};
+use crate::crypto::{Crypto, ExchangeError, PublicValue, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
 use crate::exchange;
@@ -59,7 +60,8 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
         return Err(Discarded::TooLong);
     }
     let slot = admit(endpoint, now, path, message, &payloads, nonce)?;
-    let choice = match proposal::choose_ike(offer, endpoint.config.suites, IkeSaKind::First) {
+    let kind = IkeSaKind::First { may_add: speaks_intermediate(&payloads) };
+    let choice = match proposal::choose_ike(offer, endpoint.config.suites, kind) {
         Ok(choice) => choice,
         Err(mismatch) => {
             let sa = IkeSa::new(Role::Responder, spis(message, 0), path, now);
@@ -155,10 +157,10 @@ fn check_cookie<C: Crypto, R: TryCryptoRng>(
 }
 
 /// Our part of the exchange.
-struct Answer<K> {
+struct Answer {
     spis: IkeSpis,
     nonce: [u8; NONCE],
-    exchange: K,
+    public: PublicValue,
     secret: SharedSecret,
 }
 
@@ -168,36 +170,39 @@ fn compute<C: Crypto, R: TryCryptoRng>(
     message: &Message<'_>,
     suite: &Suite,
     ke: &KeView<'_>,
-) -> Result<Answer<C::KeyExchange>, Discarded> {
+) -> Result<Answer, Discarded> {
     if ke.data.len() != suite.group.public_length() {
         return Err(Discarded::BadKeyExchange);
     }
     endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
-    let exchange =
-        endpoint.crypto.generate(suite.group, &mut endpoint.random).map_err(|_| Discarded::NoRandom)?;
-    let secret = exchange.clone().agree(ke.data).map_err(|_| Discarded::BadKeyExchange)?;
+    let exchanged = endpoint.crypto.respond(suite.group, ke.data, &mut endpoint.random);
+    let (public, secret) = exchanged.map_err(|error| match error {
+        ExchangeError::NoRandom => Discarded::NoRandom,
+        ExchangeError::BadPublicValue => Discarded::BadKeyExchange,
+    })?;
     let responder = endpoint.fresh_ike_spi(slot).map_err(|_| Discarded::NoRandom)?;
     let nonce = endpoint.random.array().map_err(|_| Discarded::NoRandom)?;
-    Ok(Answer { spis: spis(message, responder), nonce, exchange, secret })
+    Ok(Answer { spis: spis(message, responder), nonce, public, secret })
 }
 
 fn write_response<C: Crypto, R>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &IkeSa,
     choice: &IkeChoice,
-    answer: &Answer<C::KeyExchange>,
+    answer: &Answer,
 ) -> Option<BufferId> {
     let config = endpoint.config;
     let header = sa.header(ExchangeType::IKE_SA_INIT, true, 0);
     exchange::write(endpoint, &header, |crypto, writer| {
         proposal::answer_ike(choice, None, writer)?;
-        write_exchange(&answer.exchange, &answer.nonce, writer)?;
+        write_exchange(choice.suite.group, &answer.public, &answer.nonce, writer)?;
         nat::write(crypto, sa.spis, &sa.path, config.force_encapsulation, writer)?;
         CertRequestView::RAW_PUBLIC_KEY.write(writer)?;
         if sa.fragmentation != Fragmentation::Off {
             write_fragmentation(&config.timing, writer)?;
         }
-        write_hashes(writer)
+        write_hashes(writer)?;
+        write_intermediate(choice.suite.additional.is_some(), writer)
     })
 }
 
@@ -207,7 +212,7 @@ fn agreed<C: Crypto, R>(
     payloads: &Payloads<'_>,
     nonce: &NonceView<'_>,
     suite: Suite,
-    answer: &Answer<C::KeyExchange>,
+    answer: &Answer,
     request: BufferId,
     response: BufferId,
     path: &Path,
@@ -227,5 +232,6 @@ fn agreed<C: Crypto, R>(
         nat,
         hashes: hashes(payloads),
         key_wanted: wants_raw_key(payloads),
+        intermediate: None,
     }
 }
