@@ -371,16 +371,31 @@ pub struct Timing {
     pub retransmit_ms: u32,
     /// Times that a request is sent in all before the peer counts as gone.
     pub tries: u8,
-    /// Silence of a peer before it is asked whether it lives, s; 0: never.
+    /// How long packets to a peer go unanswered before it is asked whether it lives, s; 0: never.
     pub liveness_s: u32,
     /// Age at which a Child SA ends, s; 0: none.
     pub child_lifetime_s: u32,
+    /// Age at which an IKE SA ends, s.
+    pub ike_lifetime_s: u32,
+    /// Age of an IKE SA at which both ends prove again who they are, s; 0: never.
+    pub reauthentication_s: u32,
+    /// Interval at which a NAT is reminded of us, s; 0: never.
+    pub keepalive_s: u32,
     /// Longest break before a peer with [`Start::AtOnce`] is called again, s.
     pub retry_s: u32,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { retransmit_ms: 1_000, tries: 6, liveness_s: 30, child_lifetime_s: 3_600, retry_s: 60 }
+        Self {
+            retransmit_ms: 1_000,
+            tries: 6,
+            liveness_s: 5,
+            child_lifetime_s: 3_600,
+            ike_lifetime_s: 24 * 3_600,
+            reauthentication_s: 0,
+            keepalive_s: 20,
+            retry_s: 60,
+        }
     }
 }

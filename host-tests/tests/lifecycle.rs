@@ -108,12 +108,12 @@ fn packets_of_one_policy_share_a_negotiation() {
 #[test]
 fn ike_sa_ends_with_its_lifetime() {
     let mut b = parties::b();
-    b.timing.ike_lifetime = Duration::from_secs(60);
+    b.timing.ike_lifetime = Duration::from_secs(100);
     let mut pair = Pair::new(parties::a(), b, 1);
     pair.initiate();
-    pair.pass(Duration::from_secs(45));
+    pair.pass(Duration::from_secs(75));
     pair.link.cut = true;
-    pair.pass(Duration::from_secs(14));
+    pair.pass(Duration::from_secs(24));
     assert_eq!(pair.b.installed.len(), 1);
     pair.pass(Duration::from_secs(2));
     assert!(pair.b.installed.is_empty());

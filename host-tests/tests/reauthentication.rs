@@ -76,19 +76,19 @@ fn all_child_sas_come_along() {
 #[test]
 fn no_packet_is_lost_over_reauthentication() {
     let (mut a, b) = parties();
-    a.timing.reauthentication = Duration::from_secs(50);
+    a.timing.reauthentication = Duration::from_secs(60);
     let mut devices = Devices::new(a, b, 5);
     devices.pair.initiate();
     devices.pass(Duration::from_secs(1));
     devices.pair.link.odds = Odds { drop: 5, duplicate: 5, delay: 0, corrupt: 0 };
     (devices.from_a, devices.from_b) = (Some(Duration::from_millis(20)), Some(Duration::from_millis(20)));
-    devices.pass(Duration::from_secs(200));
+    devices.pass(Duration::from_secs(120));
     (devices.from_a, devices.from_b) = (None, None);
     devices.pass(Duration::from_secs(1));
-    assert!(devices.pair.a.established().len() >= 4, "{}", devices.pair.trace);
+    assert!(devices.pair.a.established().len() >= 3, "{}", devices.pair.trace);
     for (from, to) in [(&devices.a, &devices.b), (&devices.b, &devices.a)] {
         let lost: Vec<_> = from.sent.iter().filter(|n| !to.accepted.contains_key(n)).collect();
-        assert!(lost.is_empty() && from.sent.len() > 9_000, "{lost:?}\n{}", devices.pair.trace);
+        assert!(lost.is_empty() && from.sent.len() > 5_000, "{lost:?}\n{}", devices.pair.trace);
     }
 }
 

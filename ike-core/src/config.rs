@@ -4,10 +4,8 @@
 //! cannot work and says why.
 
 use core::net::IpAddr;
-use core::time::Duration;
 
 use esp_engine::crypto::Algorithm;
-use esp_engine::sa::{Lifetime, Limits};
 use esp_engine::selector::TrafficSelector;
 use esp_engine::spd::{Action, PolicyId};
 
@@ -15,8 +13,10 @@ use crate::crypto::{Group, Prf, PrivateKey};
 use crate::pad::{Identity, PadEntry, PeerId};
 
 pub use check::ConfigError;
+pub use timing::{BadTiming, Timing};
 
 mod check;
+mod timing;
 
 /// Octets of the longest identity that is sent or accepted.
 pub const MAX_IDENTITY: usize = 128;
@@ -119,74 +119,6 @@ impl Suite {
         ("hardware-aes", Self::HARDWARE_AES),
         ("post-quantum", Self::POST_QUANTUM),
     ];
-}
-
-/// Times and thresholds.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Timing {
-    /// Wait for an answer before the first retransmission.
-    pub retransmission: Duration,
-    /// Each further wait is this many eighths of the one before.
-    pub backoff_eighths: u8,
-    /// Each wait is lengthened by up to this many percent at random.
-    pub jitter_percent: u8,
-    /// How often a request is sent in all before the peer counts as dead (RFC 7296 §2.4).
-    pub tries: u8,
-    /// How long a responder waits for IKE_AUTH.
-    pub half_open: Duration,
-    /// Half-open IKE SAs from which on a cookie is demanded (RFC 7296 §2.6).
-    pub cookie_threshold: u8,
-    /// Age at which the cookie secret is replaced; the one before stays good for as long again.
-    pub cookie_secret: Duration,
-    /// Half-open IKE SAs that one source address may have.
-    pub half_open_per_source: u8,
-    /// How long the last response is kept for a retransmitted request.
-    pub response: Duration,
-    /// How long packets to a peer go unanswered before it is asked whether it lives; zero never asks. The
-    /// data plane is told the same ([`SaReport::Unanswered`](esp_engine::sa::SaReport)).
-    pub liveness: Duration,
-    /// Age at which an IKE SA is followed by a new one, so that both ends prove again who they are
-    /// (RFC 7296 §2.8.3); zero: never.
-    pub reauthentication: Duration,
-    /// Age at which an IKE SA ends.
-    pub ike_lifetime: Duration,
-    /// Limits of Child SAs.
-    pub child: Lifetime,
-    /// Interval of NAT keepalives (RFC 3948 §4); zero sends none.
-    pub keepalive: Duration,
-    /// Octets of the longest IP datagram that a message leaves in whole; a longer one leaves in fragments, and
-    /// in smaller ones when they are not answered (RFC 7383 §2.5.1). Zero neither sends nor takes any.
-    pub datagram: u16,
-}
-
-impl Timing {
-    /// Values for ordinary networks: a dead peer is given up after about two minutes.
-    pub const DEFAULT: Self = Self {
-        retransmission: Duration::from_millis(1_000),
-        backoff_eighths: 14,
-        jitter_percent: 15,
-        tries: 7,
-        half_open: Duration::from_secs(30),
-        cookie_threshold: 2,
-        cookie_secret: Duration::from_secs(60),
-        half_open_per_source: 4,
-        response: Duration::from_secs(180),
-        liveness: Duration::from_secs(5),
-        reauthentication: Duration::ZERO,
-        ike_lifetime: Duration::from_secs(24 * 3600),
-        child: Lifetime {
-            soft: Limits { time: Duration::from_secs(50 * 60), octets: 0, packets: 3 << 46 },
-            hard: Limits { time: Duration::from_secs(3600), octets: 0, packets: 1 << 48 },
-        },
-        keepalive: Duration::from_secs(20),
-        datagram: 1280,
-    };
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
 }
 
 impl Config<'_> {

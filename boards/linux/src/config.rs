@@ -7,7 +7,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use firmware::config::check::{Entry, Refused};
+use firmware::config::check::{Entry, Fault as Reason, Refused};
 use firmware::config::{self, Config, PrivateKey, SharedKey};
 use zeroize::Zeroizing;
 
@@ -118,7 +118,10 @@ fn place(written: &Written, refused: Refused) -> Fault {
         Entry::Peer(n) => written.peer.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Policy(n) => written.policy.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Suites => None,
-        Entry::Timing => written.timing.as_ref().map(|timing| timing.span()),
+        Entry::Timing => written.timing.as_ref().map(|timing| match refused.fault {
+            Reason::Timing(reason) => timing.get_ref().place(reason).unwrap_or(timing.span()),
+            _ => timing.span(),
+        }),
     };
     (span, refused.fault.advice().to_owned())
 }

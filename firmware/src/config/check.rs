@@ -39,6 +39,7 @@ impl Config {
             .map_err(|fault| Refused { entry: Entry::Suites, fault })?;
         let timing = &self.timing;
         require(timing.retransmit_ms > 0 && timing.tries > 0 && timing.retry_s > 0, Fault::ZeroTiming)
+            .and_then(|()| timing.translate().check().map_err(Fault::Timing))
             .map_err(|fault| Refused { entry: Entry::Timing, fault })
     }
 

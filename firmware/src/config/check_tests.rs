@@ -300,6 +300,21 @@ fn timing_leaves_a_way_to_reach_a_peer() {
 }
 
 #[test]
+fn times_work_together() {
+    use ike_core::config::BadTiming::*;
+    for (timing, reason) in [
+        (Timing { child_lifetime_s: 120, ..Timing::default() }, ShortMargin),
+        (Timing { liveness_s: 3_590, ..Timing::default() }, LongLiveness),
+        (Timing { ike_lifetime_s: 30, ..Timing::default() }, ShortIkeLifetime),
+        (Timing { reauthentication_s: 60, ..Timing::default() }, ShortReauthentication),
+        (Timing { reauthentication_s: 100_000, ..Timing::default() }, LongReauthentication),
+        (Timing { keepalive_s: 60, ..Timing::default() }, LongKeepalive),
+    ] {
+        refused(Entry::Timing, Fault::Timing(reason), host(), |c| c.timing = timing);
+    }
+}
+
+#[test]
 fn secrets_do_not_show() {
     let mut config = host();
     config.peers[0].authentication = Authentication::Shared(SharedKey::new(&[0xAB; 16]).unwrap());

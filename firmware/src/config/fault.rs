@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use ike_core::config::BadTiming;
+
 /// One entry of a configuration and what is wrong with it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
@@ -117,6 +119,8 @@ pub enum Fault {
     NoSuite,
     /// A duration or count that stops the device from ever reaching anyone.
     ZeroTiming,
+    /// Durations that cannot work together.
+    Timing(BadTiming),
 }
 
 impl Fault {
@@ -186,8 +190,33 @@ impl Fault {
             }
             Self::Shadowed => "an earlier policy matches all of this: move this one before it, or remove it",
             Self::NoSuite => "nothing could be negotiated: write \"fast-software\", \"hardware-aes\" or both",
+            Self::Timing(reason) => timing_advice(reason),
             Self::ZeroTiming => "0 here means that no peer is ever reached: write at least 1",
         }
+    }
+}
+
+const fn timing_advice(reason: BadTiming) -> &'static str {
+    match reason {
+        BadTiming::Unreachable => "0 here means that no peer is ever reached: write at least 1",
+        BadTiming::SoftNotBeforeHard | BadTiming::ShortMargin => {
+            "the last sixth of a Child SA's life is for its successor, and the tries of a request may take longer: write \
+             a longer child-lifetime-s, or fewer tries"
+        }
+        BadTiming::LongLiveness => {
+            "a Child SA ends before its dead peer would be noticed: write a shorter liveness-s, or fewer tries"
+        }
+        BadTiming::ShortIkeLifetime => {
+            "an IKE SA ends before its dead peer would be noticed: write a longer ike-lifetime-s, or fewer tries"
+        }
+        BadTiming::ShortReauthentication => {
+            "a tenth of this time is left to reauthenticate in, and the tries of a request may take longer: write a \
+             longer reauthentication-s, or 0 for never"
+        }
+        BadTiming::LongReauthentication => {
+            "the IKE SA is over before that: write a shorter reauthentication-s, or a longer ike-lifetime-s"
+        }
+        BadTiming::LongKeepalive => "NATs forget after 30 s: write a keepalive-s of 30 or less",
     }
 }
 

@@ -174,13 +174,18 @@ impl Suite {
 }
 
 impl Timing {
-    fn translate(&self) -> ike::Timing {
-        let lifetime = Duration::from_secs(u64::from(self.child_lifetime_s));
+    /// The same times as key management takes them.
+    pub(super) fn translate(&self) -> ike::Timing {
+        let seconds = |n| Duration::from_secs(u64::from(n));
+        let lifetime = seconds(self.child_lifetime_s);
         let age = |time| Limits { time, ..ike::Timing::DEFAULT.child.soft };
         ike::Timing {
             retransmission: Duration::from_millis(u64::from(self.retransmit_ms)),
             tries: self.tries,
-            liveness: Duration::from_secs(u64::from(self.liveness_s)),
+            liveness: seconds(self.liveness_s),
+            ike_lifetime: seconds(self.ike_lifetime_s),
+            reauthentication: seconds(self.reauthentication_s),
+            keepalive: seconds(self.keepalive_s),
             child: Lifetime {
                 soft: age(lifetime * 5 / 6),
                 hard: Limits { time: lifetime, ..ike::Timing::DEFAULT.child.hard },

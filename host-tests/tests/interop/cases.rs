@@ -292,6 +292,8 @@ ranges = ["10.2.0.0/16", "fd00:b::/64"]
             (_, true) => "fd00:b::/64",
         };
         let lifetime = self.lifetime;
+        // A short life leaves no time for many.
+        let tries = if lifetime < 600 { 2 } else { 6 };
         let near = if self.six { "fd00:a::/64" } else { "10.1.0.0/16" };
         format!(
             r#"role = "gateway"
@@ -300,7 +302,7 @@ key = "own.pem"
 suites = {suite}
 force-encapsulation = true
 socket = "device.sock"
-timing = {{ child-lifetime-s = {lifetime} }}
+timing = {{ child-lifetime-s = {lifetime}, tries = {tries} }}
 
 [[interface]]
 device = "wan0"

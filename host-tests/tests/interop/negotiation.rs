@@ -54,7 +54,7 @@ fn wrong_guess(first: First) -> Result<(), Fault> {
 
 /// Pings for more than two lifetimes, of which none is lost.
 fn replaced_without_loss() -> Result<(), Fault> {
-    let case = Case { lifetime: 12, ..ORDINARY };
+    let case = Case { lifetime: 24, ..ORDINARY };
     with(case, |ground, _, peer| {
         traffic::ping(&ground.topology.host, case.far(), 2_600, "0.01", Duration::from_secs(3))?;
         let count = peer.log().matches("CHILD_SA net{").count();

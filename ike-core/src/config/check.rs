@@ -3,7 +3,7 @@
 
 use esp_engine::spd::{Action, Level, PolicyId};
 
-use super::{Config, IkePolicy, Peer};
+use super::{BadTiming, Config, IkePolicy, Peer};
 use crate::crypto::Group;
 use crate::pad::{Authentication, Matcher, PadEntry, PeerId};
 
@@ -43,8 +43,8 @@ pub enum ConfigError {
     LevelTooLow(PolicyId),
     /// No entry can ever serve the policy.
     NobodyServes(PolicyId),
-    /// A time or count that must not be zero is.
-    Timing,
+    /// These times cannot work together.
+    Timing(BadTiming),
     /// Datagrams so small that hardly anything fits beside the headers, or larger than an Ethernet frame
     /// carries.
     Datagram,
@@ -70,11 +70,8 @@ impl Config<'_> {
         if !self.identity.is_valid() {
             return Err(ConfigError::Identity);
         }
-        let timing = &self.timing;
-        if timing.tries == 0 || timing.retransmission.is_zero() || timing.backoff_eighths < 8 {
-            return Err(ConfigError::Timing);
-        }
-        if !matches!(timing.datagram, 0 | 256..=1500) {
+        self.timing.check().map_err(ConfigError::Timing)?;
+        if !matches!(self.timing.datagram, 0 | 256..=1500) {
             return Err(ConfigError::Datagram);
         }
         for (id, entry) in self.entries() {

@@ -1,9 +1,12 @@
 //! The file as it is written: tables, fields and words, each value with its place.
 
+use std::ops::Range;
+
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
 use firmware::config::{Role, Start, Suite, Timing};
+use ike_core::config::BadTiming;
 use ike_core::crypto::{Group, Prf};
 use serde::Deserialize;
 use toml::Spanned;
@@ -81,23 +84,46 @@ pub struct PolicyTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TimingTable {
-    retransmit_ms: Option<u32>,
-    tries: Option<u8>,
-    liveness_s: Option<u32>,
-    child_lifetime_s: Option<u32>,
-    retry_s: Option<u32>,
+    retransmit_ms: Option<Spanned<u32>>,
+    tries: Option<Spanned<u8>>,
+    liveness_s: Option<Spanned<u32>>,
+    child_lifetime_s: Option<Spanned<u32>>,
+    ike_lifetime_s: Option<Spanned<u32>>,
+    reauthentication_s: Option<Spanned<u32>>,
+    keepalive_s: Option<Spanned<u32>>,
+    retry_s: Option<Spanned<u32>>,
 }
 
 impl TimingTable {
     pub fn build(&self) -> Timing {
+        fn or<T: Copy>(written: &Option<Spanned<T>>, default: T) -> T {
+            written.as_ref().map_or(default, |value| *value.get_ref())
+        }
         let default = Timing::default();
         Timing {
-            retransmit_ms: self.retransmit_ms.unwrap_or(default.retransmit_ms),
-            tries: self.tries.unwrap_or(default.tries),
-            liveness_s: self.liveness_s.unwrap_or(default.liveness_s),
-            child_lifetime_s: self.child_lifetime_s.unwrap_or(default.child_lifetime_s),
-            retry_s: self.retry_s.unwrap_or(default.retry_s),
+            retransmit_ms: or(&self.retransmit_ms, default.retransmit_ms),
+            tries: or(&self.tries, default.tries),
+            liveness_s: or(&self.liveness_s, default.liveness_s),
+            child_lifetime_s: or(&self.child_lifetime_s, default.child_lifetime_s),
+            ike_lifetime_s: or(&self.ike_lifetime_s, default.ike_lifetime_s),
+            reauthentication_s: or(&self.reauthentication_s, default.reauthentication_s),
+            keepalive_s: or(&self.keepalive_s, default.keepalive_s),
+            retry_s: or(&self.retry_s, default.retry_s),
         }
+    }
+
+    /// Where the value stands that cannot work, if it was written at all.
+    pub fn place(&self, reason: BadTiming) -> Option<Range<usize>> {
+        let value = match reason {
+            BadTiming::Unreachable => &self.retransmit_ms,
+            BadTiming::SoftNotBeforeHard | BadTiming::ShortMargin => &self.child_lifetime_s,
+            BadTiming::LongLiveness => &self.liveness_s,
+            BadTiming::ShortIkeLifetime => &self.ike_lifetime_s,
+            BadTiming::ShortReauthentication | BadTiming::LongReauthentication => &self.reauthentication_s,
+            BadTiming::LongKeepalive => &self.keepalive_s,
+        };
+        let tries = self.tries.as_ref().map(Spanned::span);
+        value.as_ref().map(Spanned::span).or(tries)
     }
 }
 
