@@ -5,6 +5,7 @@
 //! Whatever is missing, a policy, an SA, room in a table, ends in a drop: no path leads from a
 //! packet that policy protects to clear octets.
 
+use core::net::SocketAddr;
 use core::ops::Range;
 use core::time::Duration;
 
@@ -243,6 +244,15 @@ impl<'r, C: Cipher> Engine<'r, C> {
     /// Every pair of SAs.
     pub fn sas(&self) -> impl Iterator<Item = SaStatus<'_>> {
         self.sad.iter().map(SaStatus::of)
+    }
+
+    /// Whether ESP in UDP went to this address and port since then: a NAT between us needs no other
+    /// reminder (RFC 3948 §4).
+    pub fn has_sent_since(&self, since: Instant, remote: SocketAddr) -> bool {
+        self.sad.iter().any(|sa| {
+            let port = sa.encapsulation.map(|ports| ports.remote_port);
+            sa.remote == remote.ip() && port == Some(remote.port()) && sa.sequence > 0 && sa.sent_at >= since
+        })
     }
 
     /// Octets of the largest IP packet that a stack above should send: what every protecting policy

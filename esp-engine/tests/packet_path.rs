@@ -2,6 +2,8 @@
 
 mod common;
 
+use core::time::Duration;
+
 use common::*;
 use esp_engine::crypto::software::SoftwareCipher;
 use esp_engine::crypto::{Algorithm, Cipher, RawKey};
@@ -12,6 +14,7 @@ use esp_engine::sa::{
 };
 use esp_engine::selector::{AddressRange, PortRange, Ports, Selectors, TrafficSelector};
 use esp_engine::spd::{Action, Level, Policy, PolicyId};
+use esp_engine::time::Instant;
 
 /// Every (mode × inner and outer IP version × algorithm × ESN × UDP encapsulation), at every
 /// alignment and up to the MTU.
@@ -201,7 +204,7 @@ fn limits_report_and_then_stop() {
 
 #[test]
 fn time_ends_an_sa_even_when_nobody_calls() {
-    let limit = |seconds| Limits { time: core::time::Duration::from_secs(seconds), ..Limits::default() };
+    let limit = |seconds| Limits { time: Duration::from_secs(seconds), ..Limits::default() };
     let lifetime = Lifetime { soft: limit(10), hard: limit(20) };
     let mut memory = Memory::new();
     let mut engine = Engine::new(Settings::default(), &mut memory);
@@ -518,6 +521,20 @@ fn only_a_new_packet_moves_the_peer() {
     let answer = seal(&mut b, NOW, &udp(host_b, host_a, 1, 2, b"x"));
     assert_eq!(answer[16..20], [203, 0, 113, 9]);
     assert_eq!(answer[22..24], 7000_u16.to_be_bytes());
+}
+
+/// RFC 3948 §4: whoever sends ESP need not remind the NAT.
+#[test]
+fn sent_esp_is_told() {
+    let case = Case { encapsulated: true, ..TUNNEL };
+    let mut memory = Memory::new();
+    let mut a = case.engine_a(&mut memory, Settings::default());
+    let (to, later) = ((case.gates().1, 4500).into(), NOW + Duration::from_secs(5));
+    assert!(!a.has_sent_since(Instant::ZERO, to));
+    let _ = seal(&mut a, NOW, &case.packet(b"x"));
+    assert!(a.has_sent_since(NOW, to));
+    assert!(!a.has_sent_since(later, to));
+    assert!(!a.has_sent_since(NOW, (case.gates().1, 4501).into()));
 }
 
 /// RFC 4303 §2.6: a dummy is authentic, delivers nothing, and is not heard of twice.

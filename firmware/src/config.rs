@@ -68,6 +68,8 @@ pub struct Config {
     pub suites: Vec<Suite, MAX_SUITES>,
     /// Whether ESP travels in UDP although no NAT lies between (RFC 7296 §2.23).
     pub force_encapsulation: bool,
+    /// Whether peers in tunnel mode may get other addresses and say so (MOBIKE, RFC 4555).
+    pub mobike: bool,
     /// Durations.
     pub timing: Timing,
 }
@@ -159,12 +161,29 @@ pub struct Peer {
     pub identity: Option<Identity>,
     /// Where it is; `None` when it calls us.
     pub address: Option<IpAddr>,
+    /// The port that IKE begins on: 500, or 4500 where 500 does not get through (RFC 7296 §2.23).
+    pub port: u16,
     /// What it has to prove that with.
     pub authentication: Authentication,
     /// Whose traffic it may carry; empty: only its own address.
     pub ranges: Vec<Prefix, MAX_RANGES>,
     /// Who begins.
     pub start: Start,
+    /// Whether the IKE SA is begun without a Child SA (RFC 6023), and stands without.
+    pub childless: bool,
+    /// A secret that guards against whoever may break the key exchange one day (RFC 8784).
+    pub ppk: Option<Ppk>,
+}
+
+/// A post-quantum preshared key (RFC 8784).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ppk {
+    /// How both ends call it.
+    pub id: Vec<u8, MAX_IDENTITY>,
+    /// The secret.
+    pub secret: SharedKey,
+    /// Whether there is no IKE SA without it.
+    pub mandatory: bool,
 }
 
 /// When an IKE SA is begun.
@@ -215,6 +234,12 @@ impl SharedKey {
     /// The secret.
     pub fn octets(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl core::fmt::Debug for SharedKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SharedKey(..)")
     }
 }
 

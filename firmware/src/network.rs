@@ -26,6 +26,7 @@ use embassy_net::{
 };
 use esp_engine::adapter;
 use esp_engine::crypto::Cipher;
+use esp_engine::encapsulation::KEEPALIVE;
 use esp_engine::engine::{Engine, Output, Settings};
 use esp_engine::resources::Resources;
 use esp_engine::time::Instant;
@@ -38,6 +39,10 @@ use crate::config::policies::MAX_SPD;
 use crate::management::MAX_LISTED;
 use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Queues, Report, Upward};
 use sockets::{IKE_PORT, NAT_PORT, Sockets};
+
+/// A NAT that saw ESP within so many ms needs no keepalive: the next one comes after 20 s, and no NAT
+/// forgets within 25 (RFC 3948 §4).
+const QUIET: u64 = 5_000;
 
 /// Sockets that IKE needs of the stack's.
 pub const IKE_SOCKETS: usize = 2;
@@ -198,6 +203,10 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
     /// Hands a datagram to the stack; one that finds the socket full is dropped, for IKE repeats it, and
     /// an SA that waits behind it must not.
     fn transmit(&self, socket: &UdpSocket<'_>, path: Path, datagram: &[u8]) {
+        let quiet = Instant::from_millis(clock::now().as_millis().saturating_sub(QUIET));
+        if *datagram == [KEEPALIVE] && self.engine.borrow().has_sent_since(quiet, path.remote) {
+            return;
+        }
         let mut to = UdpMetadata::from(endpoint(path.remote));
         to.local_address = Some(IpAddress::from(path.local.ip()));
         let mut context = Context::from_waker(core::task::Waker::noop());

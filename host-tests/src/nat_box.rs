@@ -41,6 +41,12 @@ impl NatBox {
         Self { forwards_to: Some(host), ..Self::dynamic(outside) }
     }
 
+    /// The same NAT with another host behind it, whose ports begin here.
+    pub fn from_port(mut self, port: u16) -> Self {
+        self.next_port = port;
+        self
+    }
+
     /// Forgets every mapping, as after a restart; the next packet out gets another port.
     pub fn rebind(&mut self) {
         self.mappings.clear();

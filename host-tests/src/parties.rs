@@ -49,6 +49,8 @@ pub fn pinned(name: &'static str, key: &PrivateKey, address: IpAddr) -> PadEntry
         claim: Claim::OwnAddress,
         address: Some((address, 500).into()),
         send_key: false,
+        childless: false,
+        ppk: None,
     }
 }
 
@@ -59,6 +61,8 @@ pub const BTNS: PadEntry<'static> = PadEntry {
     claim: Claim::OwnAddress,
     address: None,
     send_key: false,
+    childless: false,
+    ppk: None,
 };
 
 /// A policy for all traffic between two hosts.
@@ -95,6 +99,7 @@ pub fn config(
         local: leak_all(vec![Local { interface: 0, address: own }]),
         timing: Timing::DEFAULT,
         force_encapsulation: false,
+        mobike: false,
     }
 }
 

@@ -88,6 +88,29 @@ fn either_end_and_both_may_be_behind_a_nat() {
     }
 }
 
+/// RFC 7296 §2.23: "An initiator can use port 4500 … regardless of whether or not there is a NAT, even
+/// at the beginning". ESP is wrapped only where there is one; a successor begins there too.
+#[test]
+fn port_4500_from_the_first_message() {
+    for nat in [None, Some(NatBox::dynamic(OUTSIDE))] {
+        let (mut a, mut b) = (parties::a(), parties::b());
+        parties::make_tunnel(&mut a, A, B);
+        let mut entry = a.pad[0];
+        entry.address = Some((B, 4500).into());
+        a.pad = parties::leak_all(vec![entry]);
+        a.timing.ike_lifetime = Duration::from_secs(600);
+        parties::make_tunnel(&mut b, B, A);
+        let mut pair = Pair::new(a, b, 1);
+        pair.link.nat_of_a = nat.clone();
+        pair.initiate();
+        pair.pass(Duration::from_secs(580));
+        assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
+        let is_marked = |datagram: &[u8]| datagram.starts_with(&[0; 4]) || datagram == [0xFF];
+        assert!(pair.datagrams.iter().all(|(_, datagram)| is_marked(datagram)));
+        assert_eq!(pair.b.installed[0].encapsulation.map(|udp| udp.remote_port), nat.map(|_| FIRST_PORT));
+    }
+}
+
 /// RFC 7296 §2.23: a NAT may be claimed on purpose, so that ESP travels in UDP; in transport mode too.
 #[test]
 fn pretended_nat_is_as_good() {

@@ -41,6 +41,9 @@ pub struct Config<'c> {
     /// Claims that a NAT lies between, so that ESP travels in UDP (RFC 7296 §2.23 lets nobody refuse
     /// because of it).
     pub force_encapsulation: bool,
+    /// Offers and takes MOBIKE (RFC 4555) where Child SAs are in tunnel mode, so that an end may get
+    /// another address. A peer with it is followed when it says so, and not by its packets.
+    pub mobike: bool,
 }
 
 /// One of our addresses.
@@ -130,6 +133,11 @@ impl Config<'_> {
     /// The SPD with its numbers.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (PolicyId, &IkePolicy<'_>)> {
         (0..=u16::MAX).map(PolicyId).zip(self.policies)
+    }
+
+    /// Whether any peer shares a post-quantum key with us (RFC 8784).
+    pub(crate) fn has_ppk(&self) -> bool {
+        self.pad.iter().any(|entry| entry.ppk.is_some())
     }
 
     /// The entry with this number.

@@ -90,6 +90,8 @@ discarded! {
     NotOffered => "answer chooses what was not offered",
     /// The answer asks for a group that we did not offer or have tried, or for another try too many.
     UselessRetry => "answer asks for a useless retry",
+    /// The answer knows of no post-quantum preshared key, without which we do not go on.
+    NoPpk => "answer without post-quantum preshared keys",
     /// An answer nobody waits for.
     Unsolicited => "answer to no request",
     /// The source of randomness failed: nothing new begins.
@@ -161,6 +163,8 @@ pub enum FailReason {
     WrongMethod,
     /// The peer sent neither its key nor do we know one.
     NoKey,
+    /// The post-quantum preshared key that the entry asks for is not in the keys (RFC 8784).
+    NoPpk,
     /// The peer is not authenticated well enough for any policy over these addresses.
     LevelTooLow,
     /// No policy and no claim of the peer allows these traffic selectors.
@@ -196,6 +200,7 @@ impl FailReason {
             Self::OwnKey => "authentication failed: our own key came back",
             Self::WrongMethod => "authentication failed: method not allowed for this peer",
             Self::NoKey => "authentication failed: the peer's key is not known and was not sent",
+            Self::NoPpk => "authentication failed: no post-quantum preshared key in common",
             Self::LevelTooLow => "not authenticated well enough for the policy",
             Self::SelectorsUnacceptable => "traffic selectors not acceptable",
             Self::OtherKeysFlow => "the flow lives under another peer's key",
@@ -219,6 +224,7 @@ impl FailReason {
                 | Self::OwnKey
                 | Self::WrongMethod
                 | Self::NoKey
+                | Self::NoPpk
         )
     }
 }
@@ -243,6 +249,8 @@ pub enum CloseReason {
     /// For minutes the peer could not do what it was asked for: the two ends do not know the same
     /// (TEMPORARY_FAILURE, RFC 7296 §2.25).
     OutOfStep,
+    /// Our address there is gone.
+    Moved,
     /// The peer answered with an error that ends the IKE SA (RFC 7296 §2.21.3).
     RefusedByPeer(u16),
 }
@@ -259,6 +267,7 @@ impl CloseReason {
             Self::NoChildLeft => "its last Child SA ended",
             Self::Replaced => "a successor took over",
             Self::OutOfStep => "the peer put us off for minutes",
+            Self::Moved => "our address there is gone",
             Self::RefusedByPeer(_) => "the peer ended it with an error",
         }
     }

@@ -30,6 +30,7 @@ pub(crate) mod ike_auth;
 pub(crate) mod ike_intermediate;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
+pub(crate) mod mobike;
 
 /// Requests that a peer may send in a second: more than any use of them needs (RFC 7619 §3.2).
 const REQUESTS: u16 = 100;

@@ -18,6 +18,8 @@ use crate::pad::PeerId;
 use crate::resources::BufferId;
 use crate::wants::Wanted;
 use crate::wire::nonce::MAX_NONCE;
+use crate::wire::notify::NotifyType;
+use crate::wire::payloads::Payloads;
 
 /// Octets of our nonces: half the key size of the PRF and more (RFC 7296 §2.10).
 pub(crate) const NONCE: usize = 32;
@@ -117,6 +119,28 @@ pub(crate) struct Agreed {
     pub(crate) key_wanted: bool,
     /// What IKE_INTERMEDIATE left, once it took place.
     pub(crate) intermediate: Option<Intermediate>,
+    /// The responder takes an IKE SA without Child SA (RFC 6023).
+    pub(crate) childless: bool,
+    pub(crate) ppk: PpkUse,
+}
+
+/// Whether a post-quantum preshared key takes part (RFC 8784 §3).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum PpkUse {
+    /// Not both ends spoke of one.
+    None,
+    /// Both ends know such keys.
+    Offered,
+    /// One is in the keys.
+    Mixed,
+}
+
+impl PpkUse {
+    /// What IKE_SA_INIT brings: we have such keys, and the peer says so too.
+    pub(crate) fn new(ours: bool, payloads: &Payloads<'_>) -> Self {
+        let is_offered = ours && payloads.notify(NotifyType::USE_PPK).is_some();
+        if is_offered { Self::Offered } else { Self::None }
+    }
 }
 
 /// An additional key exchange that waits for its answer.

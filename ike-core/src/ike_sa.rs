@@ -20,6 +20,7 @@ use esp_engine::time::Instant;
 use crate::config::Suite;
 use crate::crypto::PrfOutput;
 use crate::error::CloseReason;
+use crate::exchange::mobike::Mobility;
 use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::keys::{IkeKeys, IkeSpis, Role};
 use crate::ike_sa::nat::Nat;
@@ -96,6 +97,8 @@ pub(crate) struct Established {
     pub(crate) level: Level,
     pub(crate) method: Method,
     pub(crate) nat: Nat,
+    /// Both ends know MOBIKE.
+    pub(crate) mobility: Option<Mobility>,
     pub(crate) since: Instant,
     /// When the peer was last heard.
     pub(crate) heard: Instant,
@@ -104,6 +107,8 @@ pub(crate) struct Established {
     pub(crate) suite: Suite,
     /// Keys of later Child SAs and of a successor come from it (SK_d).
     pub(crate) sk_d: PrfOutput,
+    /// A post-quantum preshared key went into it (RFC 8784).
+    pub(crate) ppk: bool,
     /// A successor is to be asked for as soon as no other request waits for its answer.
     pub(crate) renewal_owed: bool,
     /// Since when the peer cannot do what it is asked for (TEMPORARY_FAILURE).

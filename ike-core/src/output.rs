@@ -111,6 +111,8 @@ pub struct Established {
     pub level: Level,
     /// How it proved itself.
     pub method: Method,
+    /// Whether a post-quantum preshared key is in its keys (RFC 8784).
+    pub ppk: bool,
     /// What was negotiated; `suite.esp` is of the first Child SA asked for.
     pub suite: Suite,
     /// Where the peer is.
@@ -127,6 +129,7 @@ impl Established {
             key: state.key,
             level: state.level,
             method: state.method,
+            ppk: state.ppk,
             suite: state.suite,
             path: sa.path,
         }

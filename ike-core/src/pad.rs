@@ -28,10 +28,36 @@ pub struct PadEntry<'c> {
     pub authentication: Authentication<'c>,
     /// Which addresses its traffic selectors may name.
     pub claim: Claim<'c>,
-    /// Where to reach it; `None` for a peer that only answers, or whose address the packet names.
+    /// Where to reach it; `None` for a peer that only answers, or whose address the packet names. With
+    /// port 4500 IKE runs there from its first message on (RFC 7296 §2.23).
     pub address: Option<SocketAddr>,
     /// Sends our key in a CERT payload even when the peer did not ask for it.
     pub send_key: bool,
+    /// Begins its IKE SA without a Child SA, if it lets us (RFC 6023), and keeps it without one: Child
+    /// SAs follow when packets ask for them.
+    pub childless: bool,
+    /// A secret that guards the IKE SA beside the key exchange (RFC 8784).
+    pub ppk: Option<Ppk<'c>>,
+}
+
+/// A post-quantum preshared key (RFC 8784).
+#[derive(Copy, Clone)]
+pub struct Ppk<'c> {
+    /// How both ends call it.
+    pub id: &'c [u8],
+    /// The secret: 32 octets of randomness or more (RFC 8784 §6).
+    pub secret: &'c [u8],
+    /// No IKE SA without it.
+    pub mandatory: bool,
+}
+
+impl core::fmt::Debug for Ppk<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Ppk")
+            .field("id", &self.id)
+            .field("mandatory", &self.mandatory)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which identities an entry is for (RFC 4301 §4.4.3.1).
@@ -107,7 +133,7 @@ impl<'c> Config<'c> {
     }
 
     /// Whether another entry, or we ourselves, own this address.
-    fn is_taken(&self, id: PeerId, address: IpAddr) -> bool {
+    pub(crate) fn is_taken(&self, id: PeerId, address: IpAddr) -> bool {
         self.local.iter().any(|local| local.address == address)
             || self.entries().any(|(other, entry)| other != id && entry.owns(address))
     }
@@ -172,7 +198,15 @@ mod tests {
     use core::net::Ipv4Addr;
 
     const fn entry(matcher: Matcher<'static>, authentication: Authentication<'static>) -> PadEntry<'static> {
-        PadEntry { matcher, authentication, claim: Claim::OwnAddress, address: None, send_key: false }
+        PadEntry {
+            matcher,
+            authentication,
+            claim: Claim::OwnAddress,
+            address: None,
+            send_key: false,
+            childless: false,
+            ppk: None,
+        }
     }
 
     const A: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -194,6 +228,7 @@ mod tests {
             local: &[],
             timing: Timing::DEFAULT,
             force_encapsulation: false,
+            mobike: false,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::key;
 mod file;
 mod value;
 
-use file::{OneOrMore, PeerTable, PolicyTable, Written};
+use file::{OneOrMore, PeerTable, PolicyTable, PpkTable, Written};
 use value::Value;
 
 /// Where `status` and `why` find the device unless the file says otherwise.
@@ -142,6 +142,7 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         policies: Default::default(),
         suites: Default::default(),
         force_encapsulation: written.force_encapsulation,
+        mobike: written.mobike,
         timing: written.timing.as_ref().map(|timing| timing.get_ref().build()).unwrap_or_default(),
     };
     let suites: Vec<_> = match &written.suites {
@@ -189,9 +190,12 @@ fn build_peer(table: &PeerTable, folder: &Path) -> Result<config::Peer, Fault> {
         name: value::parse(&table.name)?,
         identity,
         address,
+        port: table.port.unwrap_or(config::check::IKE_PORT),
         authentication: build_authentication(table, folder)?,
         ranges,
         start: table.start.map_or(config::Start::OnTraffic, |start| start.0),
+        childless: table.childless,
+        ppk: table.ppk.as_ref().map(|ppk| build_ppk(ppk.get_ref(), folder)).transpose()?,
     })
 }
 
@@ -216,15 +220,7 @@ fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Auth
             }
             Ok(config::Authentication::Fingerprints(fingerprints))
         }
-        (None, None, Some(file), None) => {
-            let octets = fs::read(folder.join(file.get_ref()))
-                .map(Zeroizing::new)
-                .map_err(|error| (Some(file.span()), format!("{}: {error}", file.get_ref())))?;
-            SharedKey::new(octets.trim_ascii_end()).map(config::Authentication::Shared).ok_or((
-                Some(file.span()),
-                format!("a shared key has at most {} octets", config::MAX_SHARED_KEY),
-            ))
-        }
+        (None, None, Some(file), None) => read_secret(file, folder).map(config::Authentication::Shared),
         (None, None, None, Some(btns)) if *btns.get_ref() => Ok(config::Authentication::Btns),
         _ => Err((
             Some(table.name.span()),
@@ -233,6 +229,22 @@ fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Auth
                 .to_owned(),
         )),
     }
+}
+
+/// A secret from a file, without the line's end.
+fn read_secret(file: &toml::Spanned<String>, folder: &Path) -> Result<SharedKey, Fault> {
+    let octets = fs::read(folder.join(file.get_ref()))
+        .map(Zeroizing::new)
+        .map_err(|error| (Some(file.span()), format!("{}: {error}", file.get_ref())))?;
+    SharedKey::new(octets.trim_ascii_end())
+        .ok_or((Some(file.span()), format!("a shared key has at most {} octets", config::MAX_SHARED_KEY)))
+}
+
+fn build_ppk(table: &PpkTable, folder: &Path) -> Result<config::Ppk, Fault> {
+    let id = heapless::Vec::from_slice(table.id.get_ref().as_bytes()).map_err(|_| {
+        (Some(table.id.span()), format!("a PPK is called by at most {} octets", config::MAX_IDENTITY))
+    })?;
+    Ok(config::Ppk { id, secret: read_secret(&table.secret, folder)?, mandatory: !table.optional })
 }
 
 /// A public key from a file of this name, or spelled in the configuration itself.

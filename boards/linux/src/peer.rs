@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use bird::{Bird, BirdSession};
-pub use namespace::{Cable, Namespace, Topology};
+pub use namespace::{Behind, Cable, Namespace, Nat, Topology};
 pub use strongswan::{Authentication, Connection, DEVICE_NETWORKS, PEER_NETWORKS, StrongSwan};
 
 /// Why a peer is not there.

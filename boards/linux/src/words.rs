@@ -57,6 +57,9 @@ fn of_established(established: &Established) -> Vec<String> {
         format!("peer says {}, proves it by {method}", established.identity),
         format!("its level: {}", Shown(established.level).words()),
     ];
+    if established.ppk {
+        words.push("a post-quantum preshared key is in the keys".into());
+    }
     if established.role == Role::Initiator {
         let Suite { ike, prf, group, additional, .. } = established.suite;
         let additional = additional.map_or(String::new(), |group| format!(" and {}", of_group(group)));
@@ -192,6 +195,7 @@ mod tests {
             policies: [policy("net", protect), policy("rest", Action::Discard)].into_iter().collect(),
             suites: Default::default(),
             force_encapsulation: false,
+            mobike: false,
             timing: config::Timing::default(),
         };
         assert_eq!(

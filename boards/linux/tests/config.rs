@@ -42,7 +42,7 @@ peer = "b"
 "#;
 
 /// Each: what a hurried operator wrote, instead of what.
-const MISTAKES: [(&str, &str); 23] = [
+const MISTAKES: [(&str, &str); 25] = [
     (r#"role = "gateway""#, r#"role = "router""#),
     (r#"role = "gateway""#, r#"role = "host""#),
     (r#"role = "gateway""#, r#"rolle = "gateway""#),
@@ -69,6 +69,16 @@ suites = ["hardware-aes", "aes128gcm16-x25519"]"#,
 btns = true"#,
     ),
     (r#"start = "at-once""#, r#"start = "now""#),
+    (
+        r#"start = "at-once""#,
+        r#"start = "at-once"
+port = 501"#,
+    ),
+    (
+        r#"start = "at-once""#,
+        r#"start = "at-once"
+ppk = { id = "ours", secret = "own.pem" }"#,
+    ),
     (r#"remote = "10.2.0.0/16""#, r#"remote = "10.2.0.1/16""#),
     (r#"remote = "10.2.0.0/16""#, r#"remote = "172.16.0.0/12""#),
     (r#"action = "protect""#, r#"action = "bypass""#),
@@ -120,6 +130,27 @@ fn a_good_configuration_says_what_it_means() {
     assert_eq!(device.config.key, PrivateKey::Ed25519([1; 32]));
     let Authentication::Pinned(keys) = &device.config.peers[0].authentication else { panic!() };
     assert_eq!(*keys[0], *key::public(&PrivateKey::Ed25519([2; 32])).unwrap());
+}
+
+#[test]
+fn a_peer_may_have_its_own_ways() {
+    let folder = Folder::new("peer");
+    fs::write(folder.0.join("ppk"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let written = r#"name = "b"
+port = 4500
+childless = true
+ppk = { id = "ours", secret = "ppk", optional = true }"#;
+    let text = GOOD.replacen(r#"name = "b""#, written, 1).replacen("key =", "mobike = true\nkey =", 1);
+    let config = folder.read(&text).unwrap().config;
+    let ppk = config.peers[0].ppk.as_ref().unwrap();
+    assert!(config.mobike && config.peers[0].childless && !ppk.mandatory);
+    assert_eq!(
+        (config.peers[0].port, ppk.id.as_slice(), ppk.secret.octets().len()),
+        (4500, &b"ours"[..], 32)
+    );
+    let plain = folder.read(GOOD).unwrap().config;
+    assert!(!plain.mobike && !plain.peers[0].childless && plain.peers[0].ppk.is_none());
+    assert_eq!(plain.peers[0].port, 500);
 }
 
 #[test]

@@ -60,6 +60,9 @@ fn peer(name: &str, address: &str, authentication: Authentication) -> Peer {
         authentication,
         ranges: Default::default(),
         start: Start::OnTraffic,
+        childless: false,
+        port: 500,
+        ppk: None,
     }
 }
 
@@ -88,6 +91,7 @@ fn device(role: Role, name: &str, key: PrivateKey, interfaces: &[&[&str]]) -> Co
         policies: Default::default(),
         suites: [Suite::FastSoftware].into_iter().collect(),
         force_encapsulation: false,
+        mobike: false,
         timing: Timing::default(),
     }
 }

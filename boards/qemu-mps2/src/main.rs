@@ -66,6 +66,8 @@ fn pair(
         claim: Claim::OwnAddress,
         address: Some(ike_port(ends[peer].0)),
         send_key: false,
+        childless: false,
+        ppk: None,
     };
     let pads = [[entry(1)], [entry(0)]];
     let policies = [(0, 1), (1, 0)].map(|(own, peer)| {
@@ -82,6 +84,7 @@ fn pair(
         local: &locals[own],
         timing: Timing::DEFAULT,
         force_encapsulation: false,
+        mobike: false,
     };
     let configs = [config(0), config(1)];
     let ([ike_a, ike_b], [engine_a, engine_b]) = (ike, engines);

@@ -33,6 +33,8 @@ pub(crate) struct Association<C> {
     pub(crate) highest: u64,
     pub(crate) received: Traffic,
     sent_octets: u64,
+    /// When the last packet was sent.
+    pub(crate) sent_at: Instant,
     soft: Bounds,
     hard: Bounds,
     pub(crate) usable_from: Instant,
@@ -81,6 +83,7 @@ impl<C> Association<C> {
             highest: 0,
             received: Traffic::default(),
             sent_octets: 0,
+            sent_at: Instant::ZERO,
             soft: Bounds::soft(now, child.lifetime.soft, child.extended_sequence),
             hard: Bounds::hard(now, child.lifetime.hard, child.extended_sequence),
             usable_from: if child.may_send { now } else { now + CONFIRMATION },
@@ -141,6 +144,7 @@ impl<C> Association<C> {
     pub(crate) fn send(&mut self, now: Instant, octets: usize) -> u64 {
         self.sequence = self.sequence.saturating_add(1);
         self.sent_octets = self.sent_octets.saturating_add(octets as u64);
+        self.sent_at = now;
         self.age(now);
         self.sequence
     }

@@ -16,6 +16,16 @@ use super::{
 /// Fewer octets of a shared key can be guessed off-line by whoever sees one exchange.
 pub const MIN_SHARED_KEY: usize = 16;
 
+/// IKE.
+pub const IKE_PORT: u16 = 500;
+
+/// IKE beside ESP in UDP.
+pub const NAT_PORT: u16 = 4500;
+
+/// Octets of a post-quantum preshared key: 256 bits, half of which count against a quantum computer
+/// (RFC 8784 §6).
+pub const MIN_PPK: usize = 32;
+
 impl Config {
     /// Whether a device can work by this and means what it says.
     ///
@@ -102,9 +112,15 @@ impl Config {
             network(*range)?;
         }
         credential(&peer.authentication)?;
+        require(matches!(peer.port, IKE_PORT | NAT_PORT), Fault::IkePort)?;
+        if let Some(ppk) = &peer.ppk {
+            require(!ppk.id.is_empty(), Fault::NamelessPpk)?;
+            require(ppk.secret.octets().len() >= MIN_PPK, Fault::ShortPpk)?;
+        }
         match &peer.identity {
             None if peer.authentication == Authentication::Btns => {
-                require(peer.address.is_none() && peer.ranges.is_empty(), Fault::NarrowWildcard)
+                let is_wide = peer.address.is_none() && peer.ranges.is_empty() && peer.ppk.is_none();
+                require(is_wide, Fault::NarrowWildcard)
             }
             None => Err(Fault::NoIdentity),
             Some(_) if peer.authentication == Authentication::Btns => Err(Fault::NarrowWildcard),

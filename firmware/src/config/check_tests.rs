@@ -1,7 +1,7 @@
 use heapless::{String, Vec};
 
 use super::*;
-use crate::config::{Interface, Route, SharedKey, Suite, Timing};
+use crate::config::{Interface, Ppk, Route, SharedKey, Suite, Timing};
 
 pub(crate) fn prefix(text: &str) -> Prefix {
     let (address, length) = text.split_once('/').unwrap();
@@ -30,6 +30,9 @@ fn peer(called: &str, authentication: Authentication) -> Peer {
         authentication,
         ranges: Vec::new(),
         start: Start::OnTraffic,
+        childless: false,
+        port: 500,
+        ppk: None,
     }
 }
 
@@ -82,6 +85,7 @@ pub(crate) fn gateway() -> Config {
         .collect(),
         suites: [Suite::FastSoftware].into_iter().collect(),
         force_encapsulation: false,
+        mobike: false,
         timing: Timing::default(),
     }
 }
@@ -197,6 +201,27 @@ fn peers_have_something_to_authenticate_by() {
     refused(first, Fault::NoWay, host(), |c| {
         c.peers[0].address = None;
         c.peers[0].start = Start::AtOnce;
+    });
+}
+
+/// RFC 8784 §6: a secret that withstands a quantum computer, under a name; a wildcard shares none.
+#[test]
+fn post_quantum_keys_have_a_name_and_are_long() {
+    let ppk = |id: &[u8], octets: &[u8]| {
+        Some(Ppk {
+            id: Vec::from_slice(id).unwrap(),
+            secret: SharedKey::new(octets).unwrap(),
+            mandatory: true,
+        })
+    };
+    let mut sound = host();
+    sound.peers[0].ppk = ppk(b"id", &[7; 32]);
+    assert_eq!(sound.check(), Ok(()));
+    let first = Entry::Peer(0);
+    refused(first, Fault::NamelessPpk, sound.clone(), |c| c.peers[0].ppk = ppk(b"", &[7; 32]));
+    refused(first, Fault::ShortPpk, sound, |c| c.peers[0].ppk = ppk(b"id", &[7; 31]));
+    refused(Entry::Peer(1), Fault::NarrowWildcard, host(), |c| {
+        c.peers.push(Peer { ppk: ppk(b"id", &[7; 32]), ..wildcard() }).unwrap();
     });
 }
 

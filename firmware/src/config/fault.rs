@@ -83,11 +83,17 @@ pub enum Fault {
     UnknownKey,
     /// A shared key that can be guessed.
     ShortSharedKey,
+    /// IKE on another port than its two.
+    IkePort,
+    /// A post-quantum preshared key without a name.
+    NamelessPpk,
+    /// A post-quantum preshared key that a quantum computer could guess (RFC 8784 §6).
+    ShortPpk,
     /// A peer that authenticates by signature although the device has no key of its own.
     NoOwnKey,
     /// A key that is zero.
     ZeroKey,
-    /// The BTNS wildcard with an identity, an address or ranges.
+    /// The BTNS wildcard with an identity, an address, ranges or a post-quantum preshared key.
     NarrowWildcard,
     /// A peer behind the BTNS wildcard.
     BehindWildcard,
@@ -158,12 +164,17 @@ impl Fault {
             Self::UnknownKey => {
                 "not a public key that is understood: write an Ed25519 or P-256 SubjectPublicKeyInfo"
             }
+            Self::IkePort => "IKE begins on port 500, or on 4500 where 500 does not get through",
+            Self::NamelessPpk => "a post-quantum preshared key needs an id that the peer knows it by",
+            Self::ShortPpk => "a post-quantum preshared key needs at least 32 random octets",
             Self::ShortSharedKey => "a shared key needs at least 16 random octets",
             Self::NoOwnKey => {
                 "the device has no key of its own to sign with: make one, or use shared keys only"
             }
             Self::ZeroKey => "this key is all zero: make a new one",
-            Self::NarrowWildcard => "the BTNS wildcard is for anyone: remove identity, address and ranges",
+            Self::NarrowWildcard => {
+                "the BTNS wildcard is for anyone: remove identity, address, ranges and ppk"
+            }
             Self::BehindWildcard => "the BTNS wildcard comes last and there is only one: move it to the end",
             Self::NoWay => "a peer to call at once needs an address, or start \"on-traffic\" or \"never\"",
             Self::PortOrder => "the last port lies before the first: swap them",

@@ -23,8 +23,6 @@ use super::{
     Peer, Prefix, PrivateKey, Start, Suite, Timing,
 };
 
-const IKE_PORT: u16 = 500;
-
 /// The lists that key management's configuration points into.
 pub struct Tables<'c> {
     config: &'c Config,
@@ -119,6 +117,7 @@ impl Config {
             local: &tables.local,
             timing: self.timing.translate(),
             force_encapsulation: self.force_encapsulation,
+            mobike: self.mobike,
         }
     }
 }
@@ -135,9 +134,15 @@ fn entry<'t>(peer: &'t Peer, keys: &'t [PublicKey], ranges: &'t [AddressRange]) 
         authentication,
         claim: if ranges.is_empty() { Claim::OwnAddress } else { Claim::Ranges(ranges) },
         // Key management never calls whom it has no address for.
-        address: peer.address.filter(|_| peer.start != Start::Never).map(|a| SocketAddr::new(a, IKE_PORT)),
+        address: peer.address.filter(|_| peer.start != Start::Never).map(|a| SocketAddr::new(a, peer.port)),
         // Who is known by what it shows is taken to know us that way too.
         send_key: !knows_keys,
+        childless: peer.childless,
+        ppk: peer.ppk.as_ref().map(|ppk| pad::Ppk {
+            id: &ppk.id,
+            secret: ppk.secret.octets(),
+            mandatory: ppk.mandatory,
+        }),
     }
 }
 

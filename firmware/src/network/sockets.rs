@@ -3,12 +3,9 @@
 use embassy_net::Stack;
 use embassy_net::udp::{PacketMetadata, UdpSocket};
 
+pub(super) use crate::config::check::{IKE_PORT, NAT_PORT};
 use crate::queue::MAX_DATAGRAM;
 
-/// IKE.
-pub(super) const IKE_PORT: u16 = 500;
-/// IKE beside ESP in UDP.
-pub(super) const NAT_PORT: u16 = 4500;
 /// Datagrams that wait in a socket, each way.
 const WAITING: usize = 3;
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use buttons::key::{self, Kind};
-use buttons::peer::{Authentication, Connection, DEVICE_NETWORKS, PEER_NETWORKS, StrongSwan};
+use buttons::peer::{Authentication, Behind, Connection, DEVICE_NETWORKS, PEER_NETWORKS, StrongSwan};
 use esp_engine::spd::Level;
 use firmware::management::Shown;
 use ike_core::error::CloseReason;
@@ -72,6 +72,7 @@ pub const ORDINARY: Case = Case {
     first: First::Device,
     six: false,
     lifetime: 3_600,
+    nat: None,
 };
 
 /// Which end begins; the other end's Delete is tried at the end.
@@ -93,6 +94,8 @@ pub struct Case {
     pub six: bool,
     /// Seconds after which a Child SA ends; it is replaced after five sixths of them.
     pub lifetime: u32,
+    /// The end that is behind a NAT.
+    pub nat: Option<Behind>,
 }
 
 /// All of them.
@@ -294,6 +297,12 @@ ranges = ["10.2.0.0/16", "fd00:b::/64"]
         let lifetime = self.lifetime;
         // A short life leaves no time for many.
         let tries = if lifetime < 600 { 2 } else { 6 };
+        let (own, routes) = match self.nat {
+            Some(Behind::Device) => ("198.51.100.2/24", vec![("0.0.0.0/0", "198.51.100.1")]),
+            _ => ("192.0.2.1/24", vec![("10.2.0.0/16", "192.0.2.2"), ("fd00:b::/64", "2001:db8::2")]),
+        };
+        let routes: String =
+            routes.iter().map(|(to, via)| format!("[[route]]\nto = \"{to}\"\nvia = \"{via}\"\n\n")).collect();
         let near = if self.six { "fd00:a::/64" } else { "10.1.0.0/16" };
         format!(
             r#"role = "gateway"
@@ -306,21 +315,13 @@ timing = {{ child-lifetime-s = {lifetime}, tries = {tries} }}
 
 [[interface]]
 device = "wan0"
-addresses = ["192.0.2.1/24", "2001:db8::1/64"]
+addresses = ["{own}", "2001:db8::1/64"]
 
 [[interface]]
 device = "lan0"
 addresses = ["10.1.0.1/16", "fd00:a::1/64"]
 
-[[route]]
-to = "10.2.0.0/16"
-via = "192.0.2.2"
-
-[[route]]
-to = "fd00:b::/64"
-via = "2001:db8::2"
-
-[[peer]]
+{routes}[[peer]]
 name = "strongswan"
 {peer}
 

@@ -62,7 +62,11 @@ impl Ground {
 
     /// Makes it, with both eavesdroppers listening.
     pub fn listening_for(marker: &'static Marker) -> Result<Self, Fault> {
-        let topology = Topology::new()?;
+        Self::on(Topology::new()?, marker)
+    }
+
+    /// Makes it on namespaces that are there.
+    pub fn on(topology: Topology, marker: &'static Marker) -> Result<Self, Fault> {
         let wire = Sniffer::start(&topology.peer, "wan0", marker)?;
         let inside = Sniffer::start(&topology.host, "lan0", marker)?;
         Ok(Self { wire, inside, folder: Folder::new()?, topology })

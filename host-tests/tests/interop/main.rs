@@ -10,6 +10,7 @@
 //! | `reference` | strongSwan at both ends: that ground, traffic and eavesdroppers work |
 //! | `gateway` | our gateway and strongSwan: every proof and suite, either end first, either end's Delete |
 //! | `negotiation` | a wrong guess of the group, SAs that are replaced in time, strongSwan's rekeying |
+//! | `nat` | a NAT in front of either end, which forgets its mappings under pings |
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `guest` | our host and the kernel's ESP: transport mode and 64-bit sequence numbers |
 
@@ -19,6 +20,7 @@ mod credentials;
 mod device;
 mod ground;
 mod guest;
+mod nat;
 mod negotiation;
 mod reference;
 mod sniffer;
@@ -44,10 +46,17 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Vec<Trial> {
-    [reference::trials(), cases::trials(), negotiation::trials(), bgp::trials(), guest::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        reference::trials(),
+        cases::trials(),
+        negotiation::trials(),
+        nat::trials(),
+        bgp::trials(),
+        guest::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A case that needs strongSwan.

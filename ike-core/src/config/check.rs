@@ -21,7 +21,7 @@ pub enum ConfigError {
     NoKey(PeerId),
     /// Our key is no key of its algorithm.
     BadKey,
-    /// This entry lists no key, no fingerprint, or an empty shared secret.
+    /// This entry lists no key, no fingerprint, or an empty secret, or a PPK without name.
     EmptyCredentials(PeerId),
     /// This entry pins our own key, which is always refused: it would be a reflection.
     OwnKeyPinned(PeerId),
@@ -110,7 +110,7 @@ impl Config<'_> {
             Authentication::SharedKey(secret) => secret.is_empty(),
             Authentication::Btns => false,
         };
-        if empty {
+        if empty || entry.ppk.is_some_and(|ppk| ppk.id.is_empty() || ppk.secret.is_empty()) {
             return Err(ConfigError::EmptyCredentials(id));
         }
         let shared = matches!(entry.authentication, Authentication::SharedKey(_));

@@ -14,13 +14,19 @@ use crate::crypto::Crypto;
 use crate::error::{AcquireError, CloseReason};
 use crate::exchange::ike_sa_init;
 use crate::handshake::{Handshake, Want};
+use crate::ike_sa::nat::ENCAPSULATED;
 use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
 use crate::pad::{Authentication, Matcher, PeerId};
 use crate::wants::Wanted;
 
-/// The port that every negotiation begins on (RFC 7296 §2).
+/// The port that negotiations begin on, unless the entry says 4500 (RFC 7296 §2, §2.23).
 pub(super) const IKE: u16 = 500;
+
+/// Our port towards this one of the peer's: messages to 4500 carry the marker, and so do those from it.
+const fn own_port(remote: u16) -> u16 {
+    if remote == ENCAPSULATED { ENCAPSULATED } else { IKE }
+}
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     pub(super) fn begin(
@@ -60,6 +66,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             return Err(AcquireError::TooSoon);
         }
         if let Some(owner) = self.usable_for(entry, wanted.is_some(), policy, &path) {
+            if packet.is_none() && self.stands_alone(entry) {
+                return Ok(());
+            }
             return self.add(now, owner, Wanted { policy, packet, like: None });
         }
         if let Some(owner) = self.negotiating_with(entry, policy, &path) {
@@ -89,9 +98,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         let peer = established.peer;
         let mut path = sa.path;
-        path.local.set_port(IKE);
         let configured = self.config.entry(peer).and_then(|entry| entry.address);
-        path.remote.set_port(configured.map_or(IKE, |address| address.port()));
+        let port = configured.map_or(IKE, |address| address.port());
+        path.remote.set_port(port);
+        path.local.set_port(own_port(port));
         let (single_pair, replaces) = (false, Some(spi));
         let want = Want {
             policy,
@@ -173,7 +183,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 continue;
             }
             let _ = self.with_sa(slot, |endpoint, sa| {
-                if sa.path.remote.ip() == remote && matches!(sa.state, State::Established(_)) {
+                if sa.path.remote.ip() == remote
+                    && matches!(&sa.state, State::Established(e) if !endpoint.stands_alone(e.peer))
+                {
                     endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
                 }
                 Ok(())
@@ -229,7 +241,7 @@ impl Config<'_> {
             (None, Some(own)) => (0, own),
             (None, None) => return Err(AcquireError::NoLocalAddress),
         };
-        Ok(Path { interface, local: SocketAddr::new(address, IKE), remote })
+        Ok(Path { interface, local: SocketAddr::new(address, own_port(remote.port())), remote })
     }
 }
 
@@ -257,6 +269,8 @@ mod tests {
             claim: Claim::OwnAddress,
             address: None,
             send_key: true,
+            childless: false,
+            ppk: None,
         };
         let config = Config {
             identity: Identity::Fqdn("a.example"),
@@ -267,6 +281,7 @@ mod tests {
             local: &[Local { interface: 0, address: OWN }],
             timing: Timing::DEFAULT,
             force_encapsulation: false,
+            mobike: false,
         };
         config.path_for(Some(PeerId(0)), Mode::Tunnel, Some(&packet()))
     }

@@ -87,7 +87,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// ends too.
     pub(super) fn child_ended(&mut self, owner: u16, now: Instant) {
         let _ = self.with_sa(owner, |endpoint, sa| {
-            if !endpoint.children.has_any(owner) {
+            if endpoint.is_idle(owner, sa) {
                 endpoint.close_sa(owner, sa, CloseReason::NoChildLeft, now);
             } else {
                 informational::delete_children(endpoint, owner, sa, now);
@@ -222,6 +222,17 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 }
 
 impl<C: Crypto, R> Endpoint<'_, C, R> {
+    /// Whether the IKE SA with a peer of this entry stands without Child SA too (RFC 6023).
+    pub(crate) fn stands_alone(&self, peer: PeerId) -> bool {
+        self.config.entry(peer).is_some_and(|entry| entry.childless)
+    }
+
+    /// Whether an IKE SA has no Child SA, is not about to get one, and is not wanted without.
+    pub(crate) fn is_idle(&self, slot: u16, sa: &IkeSa) -> bool {
+        let is_wanted = sa.established().is_some_and(|established| self.stands_alone(established.peer));
+        !is_wanted && !self.desk.wants.has_any(slot) && !self.children.has_any(slot)
+    }
+
     /// What an IKE SA's handshake keeps in the pool.
     pub(crate) fn handshake_of(&self, sa: &IkeSa) -> Option<&Handshake<C>> {
         match sa.state {

@@ -1,16 +1,45 @@
-//! Peers that show up elsewhere (RFC 7296 §2.23): whether one is followed says
+//! Ends that get other addresses. Peers that show up elsewhere (RFC 7296 §2.23): whether one is followed says
 //! [`Nat::follow`](crate::ike_sa::nat::Nat::follow), for IKE messages and ESP packets alike. All Child
 //! SAs of the IKE SA go along, since IKE and ESP share one mapping of the NAT.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use esp_engine::sa::{Mode, SaUpdate, Spi};
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
 
 use super::Endpoint;
+use crate::config::Local;
 use crate::crypto::Crypto;
+use crate::error::CloseReason;
 use crate::exchange::ike_auth::child::mode_of;
+use crate::exchange::mobike;
 use crate::ike_sa::IkeSa;
 use crate::output::Path;
+
+impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
+    /// Our own address `old` is gone, and we have `new` in its place. IKE SAs that we began with MOBIKE go
+    /// along (RFC 4555); all others there end, and what wants them begins anew.
+    pub fn moved(&mut self, now: Instant, old: IpAddr, new: Local) {
+        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
+            let _ = self.with_sa(slot, |endpoint, sa| {
+                if sa.path.local.ip() != old {
+                    return Ok(());
+                }
+                let local = SocketAddr::new(new.address, sa.path.local.port());
+                let path = Path { interface: new.interface, local, ..sa.path };
+                if mobike::may_move(sa) && new.address.is_ipv4() == old.is_ipv4() {
+                    mobike::move_to(endpoint, slot, sa, path, now);
+                } else {
+                    // The peer hears of it from where we are now.
+                    sa.path = path;
+                    endpoint.close_sa(slot, sa, CloseReason::Moved, now);
+                }
+                Ok(())
+            });
+        }
+    }
+}
 
 impl<C: Crypto, R> Endpoint<'_, C, R> {
     /// The newest packet of a Child SA, which proved genuine, came from this address.
@@ -47,7 +76,9 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
     }
 }
 
-/// Where the peer of an IKE SA that stands is from now on, if it moved.
+/// Where the peer of an IKE SA that stands is from now on, if it moved. With MOBIKE it says so itself
+/// (RFC 4555 §3.8).
 pub(crate) fn followed(sa: &IkeSa, seen: &Path) -> Option<Path> {
-    sa.established().and_then(|established| established.nat.follow(&sa.path, seen))
+    let established = sa.established().filter(|established| established.mobility.is_none())?;
+    established.nat.follow(&sa.path, seen)
 }

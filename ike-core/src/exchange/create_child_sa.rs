@@ -23,7 +23,7 @@ use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::CloseReason;
 use crate::exchange::ike_auth::peer::Proven;
-use crate::exchange::informational;
+use crate::exchange::{informational, mobike};
 use crate::handshake::{Aim, Creating, Handshake, Rekeying, Tried};
 use crate::ike_sa::procedure::Ours;
 use crate::ike_sa::timer::Timer;
@@ -46,6 +46,7 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
     sa: &mut IkeSa,
     now: Instant,
 ) {
+    mobike::resume(endpoint, sa, now);
     informational::delete_children(endpoint, slot, sa, now);
     let Some(established) = sa.current() else {
         return;
@@ -147,7 +148,10 @@ pub(crate) fn ours<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> O
         _ => {}
     }
     match sa.window.outstanding().map(|outstanding| outstanding.purpose) {
-        None | Some(Purpose::Handshake | Purpose::Liveness) => Ours::Nothing,
+        None
+        | Some(Purpose::Handshake | Purpose::Liveness | Purpose::UpdateAddresses | Purpose::CheckAddress) => {
+            Ours::Nothing
+        }
         Some(Purpose::DeleteIkeSa) => Ours::ClosingIkeSa,
         Some(Purpose::DeleteChild) => Ours::DeletingChildren,
         Some(Purpose::CreateChild(_)) => match endpoint.creation(sa) {

@@ -15,7 +15,7 @@ use crate::auth::{AuthData, IntAuth, Proof, SignedOctets, prove};
 use crate::crypto::{Crypto, PrfOutput};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
-use crate::handshake::{Agreed, Handshake, Intermediate};
+use crate::handshake::{Agreed, Handshake, Intermediate, PpkUse};
 use crate::ike_sa::keys::Role;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{Established, IkeSa, Standing, State, cipher_keys};
@@ -36,6 +36,7 @@ use crate::{config::Suite, ike_sa::keys::IkeKeys};
 pub(crate) mod child;
 pub(crate) mod initiator;
 pub(crate) mod peer;
+mod ppk;
 pub(crate) mod responder;
 
 use peer::Proven;
@@ -142,6 +143,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         level: proven.level,
         method: proven.method,
         nat: agreed.nat,
+        mobility: None,
         since: now,
         heard: now,
         standing: Standing::Current,
@@ -149,6 +151,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         renewal_owed: false,
         refused_since: None,
         sk_d: agreed.keys.sk_d.clone(),
+        ppk: agreed.ppk == PpkUse::Mixed,
         is_full: false,
     });
     endpoint.desk.counters.established = endpoint.desk.counters.established.saturating_add(1);

@@ -97,7 +97,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     let sealed_with = cipher_keys(&before, agreed.role).outbound;
     let initiator = additional.int_auth.clone();
     agreed.intermediate = Some(Intermediate { initiator, responder, sealed_with });
-    let result = ike_auth::initiator::begin(endpoint, slot, sa, &agreed, &want, now);
+    let result = ike_auth::initiator::begin(endpoint, slot, sa, &mut agreed, &want, now);
     let handshake = match result {
         Ok(()) => Handshake::AuthSent(agreed, want),
         Err(_) => {

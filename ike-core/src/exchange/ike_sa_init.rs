@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! I ─▶ R   HDR(A,0) [N(COOKIE)] SA KE Nonce N(NAT_S) N(NAT_D) N(FRAGMENTATION) N(SIGNATURE_HASHES)
-//!          [N(INTERMEDIATE)]
+//!          [N(INTERMEDIATE)] [N(USE_PPK)]
 //! R ─▶ I   HDR(A,B) SA KE Nonce N(NAT_S) N(NAT_D) CERTREQ [N(FRAGMENTATION)] N(SIGNATURE_HASHES)
-//!          [N(INTERMEDIATE)]
+//!          [N(INTERMEDIATE)] N(CHILDLESS) [N(USE_PPK)]
 //! ```
 
 use crate::auth::{HashAlgorithms, SignatureHashes};

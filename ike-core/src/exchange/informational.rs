@@ -4,7 +4,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::ike_auth::hasten;
-use super::{Received, create_child_sa, refusal, refuse, seal, send_request, send_response};
+use super::{Received, create_child_sa, mobike, refusal, refuse, seal, send_request, send_response};
 use crate::child_sa::{Child, Stage};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
@@ -74,11 +74,16 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     let header = sa.header(ExchangeType::INFORMATIONAL, true, received.header.message_id);
     let deleted = if ending.is_some() { heapless::Vec::new() } else { named(endpoint, slot, sa, payloads) };
     let paired: heapless::Vec<u32, DELETED> = deleted.iter().map(|(inbound, _)| *inbound).collect();
+    let addresses = mobike::judge(endpoint, sa, &received.path, payloads);
     let response = seal(endpoint, sa, &header, |writer| {
-        if paired.is_empty() { Ok(()) } else { delete::write_esp(&paired, writer) }
+        if !paired.is_empty() {
+            delete::write_esp(&paired, writer)?;
+        }
+        addresses.write(writer)
     })
     .ok_or(Discarded::NoBuffer)?;
     send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    mobike::carry_out(endpoint, sa, received.path, &addresses, now);
     endpoint.children.advance(slot, &paired, Stage::Removed);
     if let Some(spi) = payloads.notify(NotifyType::INVALID_SPI).and_then(|notify| notify.invalid_spi()) {
         renew_unknown(endpoint, slot, sa, spi, now);
@@ -86,7 +91,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     hasten(endpoint, sa, payloads, now);
     if let Some(reason) = ending {
         conclude(endpoint, slot, sa, reason, now);
-    } else if !paired.is_empty() && is_idle(endpoint, slot) {
+    } else if !paired.is_empty() && endpoint.is_idle(slot, sa) {
         endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     } else if sa.window.is_used_up() {
         endpoint.end(slot, sa, CloseReason::Expired);
@@ -152,11 +157,6 @@ fn renew_unknown<C: Crypto, R>(
     }
 }
 
-/// Whether an IKE SA has no Child SA and is not about to get one.
-pub(crate) fn is_idle<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, slot: u16) -> bool {
-    !endpoint.desk.wants.has_any(slot) && !endpoint.children.has_any(slot)
-}
-
 /// The peer ended the IKE SA and has our answer; it stays a while only to repeat it.
 pub(crate) fn conclude<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
@@ -189,12 +189,18 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     let was_delete = Endpoint::<C, R>::is_deleting(sa);
     if let Some(request) = sa.window.answered() {
         endpoint.buffers.release(request.buffer);
+        sa.timers.stop(Timer::Retransmit);
+        let said = received.payloads.as_ref().ok().map(|payloads| (&received.path, payloads));
+        let ending = said.and_then(|said| mobike::conclude(endpoint, slot, sa, now, request.purpose, said));
+        if let Some(reason) = ending {
+            endpoint.close_sa(slot, sa, reason, now);
+            return Ok(());
+        }
         if request.purpose == Purpose::DeleteChild {
             let deleted: heapless::Vec<u32, DELETED> = endpoint.children.at(slot, Stage::Deleting);
             endpoint.children.advance(slot, &deleted, Stage::Removed);
         }
     }
-    sa.timers.stop(Timer::Retransmit);
     let error = received.payloads.as_ref().ok().and_then(Payloads::error).map(|error| error.kind);
     match (&sa.state, error) {
         (State::Closing(_, reason), _) if was_delete => {
@@ -264,7 +270,11 @@ pub(crate) fn probe<C: Crypto, R: TryCryptoRng>(
         return;
     };
     let header = sa.header(ExchangeType::INFORMATIONAL, false, id);
-    let written = |writer: &mut Writer<'_>| news.map_or(Ok(()), |notify| notify.write(writer));
+    let detection = mobike::beside_probe(endpoint, sa);
+    let written = |writer: &mut Writer<'_>| {
+        news.map_or(Ok(()), |notify| notify.write(writer))?;
+        detection.map_or(Ok(()), |detection| detection.write(writer))
+    };
     if let Some(message) = seal(endpoint, sa, &header, written) {
         send_request(endpoint, sa, message, Purpose::Liveness, now);
     }

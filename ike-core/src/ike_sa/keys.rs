@@ -101,6 +101,22 @@ impl IkeKeys {
         Self::expand(crypto, suite, &seed, nonces, spis)
     }
 
+    /// The same keys with a post-quantum preshared key in those that authenticate and that later keys
+    /// come from: SK_d = prf+(PPK, SK_d'), SK_pi and SK_pr likewise (RFC 8784 §3).
+    pub fn with_ppk<C: Crypto>(&self, crypto: &C, prf: Prf, ppk: &[u8]) -> Self {
+        let mixed = |key: &PrfOutput| {
+            let mut stream = PrfPlus::new(crypto, prf, ppk, [key.octets(), &[], &[], &[]]);
+            PrfOutput::derive(prf, |octets| stream.fill(octets))
+        };
+        Self {
+            sk_d: mixed(&self.sk_d),
+            sk_ei: self.sk_ei.clone(),
+            sk_er: self.sk_er.clone(),
+            sk_pi: mixed(&self.sk_pi),
+            sk_pr: mixed(&self.sk_pr),
+        }
+    }
+
     /// {SK_d | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
     fn expand<C: Crypto>(
         crypto: &C,
@@ -111,7 +127,7 @@ impl IkeKeys {
     ) -> Self {
         let (spi_i, spi_r) = (spis.initiator.to_be_bytes(), spis.responder.to_be_bytes());
         let seeds = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
-        let mut keys = PrfPlus::new(crypto, suite.prf, seed, seeds);
+        let mut keys = PrfPlus::new(crypto, suite.prf, seed.octets(), seeds);
         // The order of the fields is the order of the keys.
         Self {
             sk_d: PrfOutput::derive(suite.prf, |octets| keys.fill(octets)),
@@ -152,7 +168,8 @@ impl ChildKeys {
         nonces: Nonces<'_>,
     ) -> Self {
         let secret = secret.map_or(&[][..], SharedSecret::octets);
-        let mut keymat = PrfPlus::new(crypto, prf, sk_d, [secret, nonces.initiator, nonces.responder, &[]]);
+        let mut keymat =
+            PrfPlus::new(crypto, prf, sk_d.octets(), [secret, nonces.initiator, nonces.responder, &[]]);
         Self {
             from_initiator: RawKey::derive(cipher, |octets| keymat.fill(octets)),
             from_responder: RawKey::derive(cipher, |octets| keymat.fill(octets)),
@@ -172,7 +189,7 @@ impl ChildKeys {
 struct PrfPlus<'a, C: Crypto> {
     crypto: &'a C,
     prf: Prf,
-    key: &'a PrfOutput,
+    key: &'a [u8],
     seed: [&'a [u8]; 4],
     block: Option<PrfOutput>,
     number: u8,
@@ -180,7 +197,7 @@ struct PrfPlus<'a, C: Crypto> {
 }
 
 impl<'a, C: Crypto> PrfPlus<'a, C> {
-    fn new(crypto: &'a C, prf: Prf, key: &'a PrfOutput, seed: [&'a [u8]; 4]) -> Self {
+    fn new(crypto: &'a C, prf: Prf, key: &'a [u8], seed: [&'a [u8]; 4]) -> Self {
         Self { crypto, prf, key, seed, block: None, number: 0, used: 0 }
     }
 
@@ -207,7 +224,7 @@ impl<'a, C: Crypto> PrfPlus<'a, C> {
         self.used = 0;
         let [a, b, c, d] = self.seed;
         let previous = previous.map_or(&[][..], PrfOutput::octets);
-        self.crypto.prf(self.prf, self.key.octets(), &[previous, a, b, c, d, &[self.number]])
+        self.crypto.prf(self.prf, self.key, &[previous, a, b, c, d, &[self.number]])
     }
 }
 

@@ -78,19 +78,24 @@ impl Nat {
     }
 }
 
-/// Appends both notifications for a message that takes this path. `pretend` spoils the source's, so
-/// that the peer takes us to be behind a NAT.
-pub(crate) fn write<C: Crypto>(
-    crypto: &C,
-    spis: IkeSpis,
-    path: &Path,
-    pretend: bool,
-    writer: &mut Writer<'_>,
-) -> Result<(), NoSpace> {
-    let source = if pretend { [0; 20] } else { digest(crypto, spis, path.local) };
-    NotifyView::new(NotifyType::NAT_DETECTION_SOURCE_IP, &source).write(writer)?;
-    let destination = digest(crypto, spis, path.remote);
-    NotifyView::new(NotifyType::NAT_DETECTION_DESTINATION_IP, &destination).write(writer)
+/// Both notifications for a message that takes one path.
+pub(crate) struct Detection {
+    source: [u8; 20],
+    destination: [u8; 20],
+}
+
+impl Detection {
+    /// `pretend` spoils the source's, so that the peer takes us to be behind a NAT.
+    pub(crate) fn new<C: Crypto>(crypto: &C, spis: IkeSpis, path: &Path, pretend: bool) -> Self {
+        let source = if pretend { [0; 20] } else { digest(crypto, spis, path.local) };
+        Self { source, destination: digest(crypto, spis, path.remote) }
+    }
+
+    /// Appends both.
+    pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+        NotifyView::new(NotifyType::NAT_DETECTION_SOURCE_IP, &self.source).write(writer)?;
+        NotifyView::new(NotifyType::NAT_DETECTION_DESTINATION_IP, &self.destination).write(writer)
+    }
 }
 
 /// SHA-1(SPIi | SPIr | address | port).
@@ -100,5 +105,83 @@ fn digest<C: Crypto>(crypto: &C, spis: IkeSpis, address: SocketAddr) -> [u8; 20]
     match address.ip() {
         IpAddr::V4(ip) => crypto.sha1(&[&initiator, &responder, &ip.octets(), &port]),
         IpAddr::V6(ip) => crypto.sha1(&[&initiator, &responder, &ip.octets(), &port]),
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "software")]
+mod tests {
+    use super::*;
+    use crate::crypto::software::Software;
+    use crate::wire::code_point::{ExchangeType, PayloadType};
+    use crate::wire::header::{Flags, Header, IkeSpi, Message};
+
+    const SPIS: IkeSpis = IkeSpis { initiator: 1, responder: 0 };
+
+    fn path(local: &str, remote: &str) -> Path {
+        Path { interface: 0, local: local.parse().expect("an end"), remote: remote.parse().expect("an end") }
+    }
+
+    /// What these notifications say about a message that came from 192.0.2.2 to 192.0.2.1.
+    fn detected(notifications: &[(NotifyType, &[u8])]) -> Option<Nat> {
+        let mut room = [0; 2048];
+        let header = Header {
+            initiator_spi: IkeSpi(1),
+            responder_spi: IkeSpi::ZERO,
+            next_payload: PayloadType::NONE,
+            exchange: ExchangeType::IKE_SA_INIT,
+            flags: Flags { initiator: true, response: false },
+            message_id: 0,
+        };
+        let mut writer = Writer::new(&mut room, &header).expect("room");
+        for (kind, data) in notifications {
+            NotifyView::new(*kind, data).write(&mut writer).expect("room");
+        }
+        let message = Message::parse(writer.finish().expect("room")).expect("a message");
+        let payloads = message.payloads().ok()?;
+        Some(Nat::detect(&Software, &payloads, SPIS, &path("192.0.2.1:500", "192.0.2.2:500"), false))
+    }
+
+    const SOURCE: NotifyType = NotifyType::NAT_DETECTION_SOURCE_IP;
+    const DESTINATION: NotifyType = NotifyType::NAT_DETECTION_DESTINATION_IP;
+
+    fn nat(local: bool, remote: bool) -> Option<Nat> {
+        Some(Nat { local, remote, pretended: false })
+    }
+
+    /// RFC 7296 §2.23: behind a NAT is whoever no digest of the right kind matches; a sender that does
+    /// not know its address may send several of its own.
+    #[test]
+    fn digests_tell_who_is_behind_a_nat() {
+        let sent = Detection::new(&Software, SPIS, &path("192.0.2.2:500", "192.0.2.1:500"), false);
+        let (source, destination) = ((SOURCE, &sent.source[..]), (DESTINATION, &sent.destination[..]));
+        let (other_source, other_destination) = ((SOURCE, &[7; 20][..]), (DESTINATION, &[7; 20][..]));
+        assert_eq!(detected(&[source, destination]), nat(false, false));
+        assert_eq!(detected(&[other_source, destination]), nat(false, true));
+        assert_eq!(detected(&[source, other_destination]), nat(true, false));
+        assert_eq!(detected(&[other_source, other_destination]), nat(true, true));
+        assert_eq!(detected(&[other_source, source, destination]), nat(false, false));
+        assert_eq!(detected(&[]), nat(false, false), "a peer without NAT traversal");
+    }
+
+    /// RFC 7296 §2.23: a digest has 20 octets; what has not is ignored, and there is an end to their
+    /// number.
+    #[test]
+    fn malformed_digests_say_nothing() {
+        for length in [0, 19, 21] {
+            let odd = &[7; 21][..length];
+            assert_eq!(detected(&[(SOURCE, odd), (DESTINATION, odd)]), nat(false, false));
+        }
+        assert_eq!(detected(&[(SOURCE, &[7; 20][..]); 40]), None);
+    }
+
+    /// RFC 7296 §2.23: "UDP encapsulation MUST NOT be done on port 500".
+    #[test]
+    fn nothing_is_wrapped_on_port_500() {
+        let behind = Nat { remote: true, ..Nat::default() };
+        assert_eq!(behind.encapsulation(&path("192.0.2.1:500", "192.0.2.2:500")), None);
+        let udp = Encapsulation { local_port: 4500, remote_port: 61_000 };
+        assert_eq!(behind.encapsulation(&path("192.0.2.1:4500", "192.0.2.2:61000")), Some(udp));
+        assert_eq!(Nat::default().encapsulation(&path("192.0.2.1:4500", "192.0.2.2:4500")), None);
     }
 }

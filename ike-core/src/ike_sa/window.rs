@@ -50,6 +50,10 @@ pub(crate) enum Purpose {
     DeleteChild,
     /// Whether the peer lives.
     Liveness,
+    /// Says that our address is another (RFC 4555).
+    UpdateAddresses,
+    /// Whether the peer is where it says (RFC 4555).
+    CheckAddress,
     /// An SA, new or in place of another (CREATE_CHILD_SA); the slot in the pool of handshakes.
     CreateChild(u8),
 }

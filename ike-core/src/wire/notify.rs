@@ -81,6 +81,12 @@ impl<'a> NotifyView<'a> {
             .ok()
     }
 
+    /// COOKIE2: 8 to 64 octets (RFC 4555 §4.2.5).
+    pub fn cookie2(&self) -> Option<&'a [u8]> {
+        let data = self.of(NotifyType::COOKIE2)?.data;
+        (8..=MAX_COOKIE).contains(&data.len()).then_some(data)
+    }
+
     /// SET_WINDOW_SIZE: how many requests may be outstanding, not zero (RFC 7296 §2.3).
     pub fn window_size(&self) -> Option<u32> {
         let data = self.of(NotifyType::SET_WINDOW_SIZE)?.data.try_into().ok()?;

@@ -43,7 +43,7 @@ impl<'a> TsView<'a> {
     }
 
     /// The selectors of known types, in their order. There may be none.
-    pub fn selectors(&self) -> impl Iterator<Item = TrafficSelector> + use<'a> {
+    pub fn selectors(&self) -> impl Iterator<Item = TrafficSelector> + Clone + use<'a> {
         let mut reader = Reader(self.selectors);
         core::iter::from_fn(move || next_selector(&mut reader)).filter_map(|selector| selector.ok().flatten())
     }

@@ -24,6 +24,8 @@ pub struct Written {
     pub suites: Option<Vec<Spanned<SuiteWord>>>,
     #[serde(default)]
     pub force_encapsulation: bool,
+    #[serde(default)]
+    pub mobike: bool,
     pub socket: Option<Text>,
     #[serde(default)]
     pub interface: Vec<Spanned<InterfaceTable>>,
@@ -56,6 +58,7 @@ pub struct PeerTable {
     pub name: Text,
     pub identity: Option<Text>,
     pub address: Option<Text>,
+    pub port: Option<u16>,
     pub key: Option<Spanned<OneOrMore>>,
     pub fingerprint: Option<Spanned<OneOrMore>>,
     pub shared_key: Option<Text>,
@@ -63,6 +66,18 @@ pub struct PeerTable {
     #[serde(default)]
     pub ranges: Vec<Text>,
     pub start: Option<StartWord>,
+    #[serde(default)]
+    pub childless: bool,
+    pub ppk: Option<Spanned<PpkTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PpkTable {
+    pub id: Text,
+    pub secret: Text,
+    #[serde(default)]
+    pub optional: bool,
 }
 
 #[derive(Deserialize)]

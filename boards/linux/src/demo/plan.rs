@@ -116,6 +116,7 @@ impl Plan {
             policies: [policy].into_iter().collect(),
             suites: [suite].into_iter().collect(),
             force_encapsulation: false,
+            mobike: false,
             timing: Timing { liveness_s: 10, ..Timing::default() },
         }
     }
@@ -131,6 +132,9 @@ impl Trust {
                 authentication: Authentication::Btns,
                 ranges: Default::default(),
                 start: Start::OnTraffic,
+                childless: false,
+                port: 500,
+                ppk: None,
             },
             Self::Pinned { name, number, key, start } => {
                 let spki = key::public(key).unwrap_or_default();
@@ -142,6 +146,9 @@ impl Trust {
                     authentication: Authentication::Pinned([pinned].into_iter().collect()),
                     ranges: Default::default(),
                     start: *start,
+                    childless: false,
+                    port: 500,
+                    ppk: None,
                 }
             }
         }

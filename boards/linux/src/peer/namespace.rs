@@ -113,6 +113,61 @@ pub struct Topology {
     pub host: Namespace,
     /// The peer: port `wan0`, 192.0.2.2/24 and 2001:db8::2/64.
     pub peer: Namespace,
+    /// A NAT between device and peer, if there is one.
+    pub nat: Option<Nat>,
+}
+
+/// Which end a NAT stands in front of.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Behind {
+    /// The device has 198.51.100.2/24 and the router 198.51.100.1; the peer sees 192.0.2.1.
+    Device,
+    /// The peer has 198.51.100.2/24; the device sees 192.0.2.2.
+    Peer,
+}
+
+/// A router with nftables that hides one end (IPv4 only).
+#[derive(Debug)]
+pub struct Nat {
+    namespace: Namespace,
+}
+
+impl Nat {
+    /// Ports that it gives out at first.
+    const FIRST: u16 = 20_000;
+
+    fn new(inside: &Namespace, outside: &Namespace, address: &str) -> Result<Self, PeerError> {
+        let namespace = Namespace::new("nat")?;
+        inside.cable("wan0", &namespace, "in0")?;
+        namespace.cable("out0", outside, "wan0")?;
+        namespace.address("in0", "198.51.100.1/24")?;
+        namespace.address("out0", &format!("{address}/24"))?;
+        namespace.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"])?;
+        let nat = Self { namespace };
+        nat.translate(Self::FIRST)?;
+        Ok(nat)
+    }
+
+    fn translate(&self, first: u16) -> Result<(), PeerError> {
+        let rules = format!(
+            "table ip nat {{}}; flush table ip nat; table ip nat {{ chain post {{ \
+             type nat hook postrouting priority 100; oifname \"out0\" ip protocol udp \
+             masquerade to :{first}-{}; }}; }}",
+            first + 999
+        );
+        self.namespace.run("nft", &[&rules]).map(drop)
+    }
+
+    /// Forgets every mapping, as after a restart, and gives out other ports from then on.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with the words of the command that failed.
+    pub fn rebind(&self) -> Result<(), PeerError> {
+        self.translate(Self::FIRST + 10_000)?;
+        // The kernel forgets the mappings of an interface that goes down.
+        self.namespace.run("ip", &["link", "set", "out0", "down"])?;
+        self.namespace.run("ip", &["link", "set", "out0", "up"]).map(drop)
+    }
 }
 
 impl Topology {
@@ -121,14 +176,31 @@ impl Topology {
     /// # Errors
     /// [`PeerError::Refused`] with the words of the command that failed.
     pub fn new() -> Result<Self, PeerError> {
+        Self::with_nat(None)
+    }
+
+    /// The same with a NAT between device and peer.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with the words of the command that failed.
+    pub fn with_nat(behind: Option<Behind>) -> Result<Self, PeerError> {
         let (device, host, peer) =
             (Namespace::new("device")?, Namespace::new("host")?, Namespace::new("peer")?);
         device.run("sysctl", &["-qw", "net.ipv6.conf.default.disable_ipv6=1"])?;
-        device.cable("wan0", &peer, "wan0")?;
+        let nat = match behind {
+            None => {
+                device.cable("wan0", &peer, "wan0")?;
+                None
+            }
+            Some(Behind::Device) => Some(Nat::new(&device, &peer, "192.0.2.1")?),
+            Some(Behind::Peer) => Some(Nat::new(&peer, &device, "192.0.2.2")?),
+        };
         device.cable("lan0", &host, "lan0")?;
         peer.cable("stub", &peer, "stub-end")?;
+        let hidden = behind == Some(Behind::Peer);
+        let v4 = if hidden { "198.51.100.2/24" } else { "192.0.2.2/24" };
         for (end, device, addresses) in [
-            (&peer, "wan0", ["192.0.2.2/24", "2001:db8::2/64"]),
+            (&peer, "wan0", [v4, "2001:db8::2/64"]),
             (&peer, "stub", ["10.2.0.1/16", "fd00:b::1/64"]),
             (&host, "lan0", ["10.1.0.2/16", "fd00:a::2/64"]),
         ] {
@@ -138,7 +210,10 @@ impl Topology {
         }
         host.run("ip", &["route", "add", "default", "via", "10.1.0.1"])?;
         host.run("ip", &["-6", "route", "add", "default", "via", "fd00:a::1"])?;
-        Ok(Self { device, host, peer })
+        if hidden {
+            peer.run("ip", &["route", "add", "default", "via", "198.51.100.1"])?;
+        }
+        Ok(Self { device, host, peer, nat })
     }
 
     /// Puts the kernel in the device's place, as a router with the device's addresses, for another

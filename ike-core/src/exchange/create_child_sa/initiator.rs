@@ -112,7 +112,7 @@ fn settle<C: Crypto, R: TryCryptoRng>(
     }
     if sa.window.is_used_up() {
         endpoint.end(slot, sa, CloseReason::Expired);
-    } else if informational::is_idle(endpoint, slot) {
+    } else if endpoint.is_idle(slot, sa) {
         endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     } else {
         resume(endpoint, slot, sa, now);

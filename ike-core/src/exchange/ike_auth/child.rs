@@ -1,10 +1,8 @@
 //! A Child SA, the first or a later one: which policy it serves, which selectors it has, whose it is (RFC 7296 §2.9,
 //! RFC 4301 §4.4.3.3). Both roles; what is refused never reaches the data plane.
 
-use core::net::IpAddr;
-
 use esp_engine::sa::{ChildSa, Mode, Spi};
-use esp_engine::selector::{AddressRange, TrafficSelector, TrafficSelectors};
+use esp_engine::selector::TrafficSelectors;
 use esp_engine::spd::{Action, PolicyId};
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -23,6 +21,7 @@ use crate::wire::notify::NotifyType;
 
 pub(crate) mod answer;
 pub(crate) mod offer;
+mod substitution;
 
 /// A Child SA that both ends agree on.
 pub(crate) struct Agreement {
@@ -34,31 +33,6 @@ pub(crate) struct Agreement {
     pub(crate) remote_ts: TrafficSelectors,
     /// The peer may ask for more (ADDITIONAL_TS_POSSIBLE).
     pub(crate) more: bool,
-    /// What the peer calls the two ends, where a NAT between us calls them otherwise.
-    pub(crate) translated: Translated,
-}
-
-impl Agreement {
-    /// TSi and TSr of an answer, in the peer's words.
-    pub(crate) fn answered(&self) -> (TrafficSelectors, TrafficSelectors) {
-        let in_words = |selectors: &TrafficSelectors, word: Option<IpAddr>| {
-            selectors.iter().map(|ts| readdress(*ts, word)).collect::<TrafficSelectors>()
-        };
-        (in_words(&self.remote_ts, self.translated.remote), in_words(&self.local_ts, self.translated.local))
-    }
-}
-
-/// In transport mode through a NAT the responder takes the addresses that it sees in place of those in
-/// the selectors (RFC 7296 §2.23.1). These are the ones that were there.
-#[derive(Copy, Clone, Default)]
-pub(crate) struct Translated {
-    pub(crate) local: Option<IpAddr>,
-    pub(crate) remote: Option<IpAddr>,
-}
-
-fn readdress(selector: TrafficSelector, address: Option<IpAddr>) -> TrafficSelector {
-    let addresses = address.map_or(selector.addresses, AddressRange::single);
-    TrafficSelector { addresses, ..selector }
 }
 
 pub(crate) fn mode_of(policy: &IkePolicy<'_>) -> Mode {

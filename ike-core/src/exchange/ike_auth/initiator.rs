@@ -4,18 +4,19 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::peer::{self, Proven, asserted};
-use super::{OwnProof, child, establish, hasten, is_somebody, put_back, take_handshake};
+use super::{child, establish, hasten, is_somebody, ppk, put_back, take_handshake};
 use crate::child_sa::Stage;
 use crate::config::IkePolicy;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
-use crate::exchange::{self, Received, create_child_sa, informational};
+use crate::exchange::{self, Received, create_child_sa, informational, mobike};
 use crate::handshake::{Agreed, Handshake, Want};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, cipher_keys};
 use crate::pad::{Matcher, PadEntry};
 use crate::proposal;
+use crate::wants::Wanted;
 use crate::wire::NoSpace;
 use crate::wire::cert::CertRequestView;
 use crate::wire::code_point::{ExchangeType, PayloadType};
@@ -33,18 +34,24 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
-    agreed: &Agreed,
+    agreed: &mut Agreed,
     want: &Want,
     now: Instant,
 ) -> Result<(), Discarded> {
     let config = endpoint.config;
     let entry = *config.entry(want.entry).ok_or(Discarded::WrongState)?;
     let policy = config.policy(want.policy).ok_or(Discarded::WrongState)?;
-    let proof =
-        OwnProof::new(endpoint, agreed, &entry, agreed.key_wanted).map_err(|_| Discarded::NotOffered)?;
+    let (proof, other_proof) = ppk::prove(endpoint, agreed, &entry).map_err(|_| Discarded::NotOffered)?;
     let is_first = !endpoint.knows(sa);
-    let inbound = child::reserve(endpoint, slot, want.policy).map_err(|_| Discarded::NoSlot)?;
+    // A successor brings the Child SA of the old one along.
+    let is_childless = entry.childless && agreed.childless && want.replaces.is_none();
+    let inbound = if is_childless {
+        None
+    } else {
+        Some(child::reserve(endpoint, slot, want.policy).map_err(|_| Discarded::NoSlot)?)
+    };
     let (tsi, tsr) = offered(endpoint, policy, sa, want);
+    let is_mobile = mobike::is_wanted(endpoint, want.policy);
     let header = sa.header(ExchangeType::IKE_AUTH, false, agreed.auth_id());
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     let message = exchange::seal_with(endpoint, sa, &key, &header, |writer| {
@@ -58,13 +65,18 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
             write_expected(&entry, writer)?;
         }
         proof.auth.view().write(writer)?;
+        ppk::write_identity(agreed, &entry, other_proof.as_ref(), writer)?;
+        let Some(inbound) = inbound else { return Ok(()) };
         proposal::offer_esp(config.suites, inbound, None, writer)?;
         ts::write(PayloadType::TSI, &tsi, writer)?;
         ts::write(PayloadType::TSR, &tsr, writer)?;
-        write_mode(policy, writer)
+        write_mode(policy, writer)?;
+        mobike::write_supported(is_mobile, writer)
     });
     let Some(message) = message else {
-        endpoint.children.withdraw(inbound);
+        if let Some(inbound) = inbound {
+            endpoint.children.withdraw(inbound);
+        }
         return Err(Discarded::NoBuffer);
     };
     // The message of IKE_SA_INIT is kept: it is signed by the other end too.
@@ -117,7 +129,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     received: Received<'_>,
 ) -> Result<(), Discarded> {
     let (index, handshake) = take_handshake(endpoint, sa).ok_or(Discarded::WrongState)?;
-    let Handshake::AuthSent(agreed, want) = handshake else {
+    let Handshake::AuthSent(mut agreed, want) = handshake else {
         put_back(endpoint, index, handshake);
         return Err(Discarded::WrongState);
     };
@@ -126,13 +138,21 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     }
     sa.timers.stop(crate::ike_sa::timer::Timer::Retransmit);
     let judged = match &received.payloads {
-        Ok(payloads) => judge(endpoint, sa, &agreed, &want, payloads),
+        Ok(payloads) => {
+            ppk::conclude(endpoint, &mut agreed, &want, payloads);
+            judge(endpoint, sa, &agreed, &want, payloads)
+        }
         Err(_) => Err(FailReason::BadMessage),
     };
     let identity = received.payloads.as_ref().ok().and_then(|payloads| asserted(&agreed, payloads));
     match (judged, &received.payloads) {
         (Ok(proven), Ok(payloads)) => {
             establish(endpoint, sa, &agreed, &proven, now);
+            if mobike::is_wanted(endpoint, want.policy)
+                && payloads.notify(NotifyType::MOBIKE_SUPPORTED).is_some()
+            {
+                mobike::agree(sa);
+            }
             finish_child(endpoint, slot, sa, &agreed, &want, &proven, payloads, now);
             put_back(endpoint, index, Handshake::AuthSent(agreed, want));
             endpoint.free_handshake(index);
@@ -201,6 +221,12 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) {
     let Some(inbound) = endpoint.children.of(slot).map(|child| child.inbound).next() else {
+        // We asked for none (RFC 6023). The packet that wants one gets it next; without room it asks again.
+        endpoint.desk.setbacks.succeeded(want.policy, want.path.remote.ip());
+        if want.packet.is_some() {
+            let wanted = Wanted { policy: want.policy, packet: want.packet, like: None };
+            let _ = endpoint.desk.wants.note(slot, wanted);
+        }
         return;
     };
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use esp_engine::sa::PeerKey;
 use esp_engine::spd::Level;
 
-use super::{Side, signed_octets};
+use super::{Side, ppk, signed_octets};
 use crate::auth::{AuthError, Expected, SignedOctets, verify};
 use crate::crypto::{Crypto, KeyKind, PublicKey};
 use crate::endpoint::Endpoint;
@@ -71,6 +71,9 @@ pub(super) fn judge<C: Crypto, R>(
     let (peer, entry) = endpoint.config.search(&identity, source).ok_or(FailReason::UnknownPeer)?;
     if wanted.is_some_and(|wanted| wanted != peer) {
         return Err(FailReason::OtherPeer);
+    }
+    if ppk::is_missing(agreed, &entry) {
+        return Err(FailReason::NoPpk);
     }
     let octets = signed_octets(endpoint, agreed, Side::Peer, &id)?;
     let (key, method) = if let Authentication::SharedKey(secret) = entry.authentication {

@@ -6,13 +6,13 @@ use rand_core::TryCryptoRng;
 use super::child::Agreement;
 use super::initiator::write_mode;
 use super::peer::{self, Proven, asserted};
-use super::{OwnProof, child, establish, is_somebody, put_back, take_handshake};
+use super::{OwnProof, child, establish, is_somebody, ppk, put_back, take_handshake};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::ike_sa_init::wants_raw_key;
-use crate::exchange::{self, Received};
-use crate::handshake::{Agreed, Handshake};
+use crate::exchange::{self, Received, mobike};
+use crate::handshake::{Agreed, Handshake, PpkUse};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, State, cipher_keys};
 use crate::proposal::{self, Pfs};
@@ -29,20 +29,31 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     slot: u16,
     sa: &mut IkeSa,
     now: Instant,
-    received: Received<'_>,
+    mut received: Received<'_>,
 ) -> Result<(), Discarded> {
     let (index, handshake) = take_handshake(endpoint, sa).ok_or(Discarded::WrongState)?;
-    let Handshake::InitAnswered(agreed) = handshake else {
+    let Handshake::InitAnswered(mut agreed) = handshake else {
         put_back(endpoint, index, handshake);
         return Err(Discarded::WrongState);
     };
     // From here on the peer is wherever this message came from (RFC 7296 §2.23).
     let before = core::mem::replace(&mut sa.path, received.path);
-    let result = judge(endpoint, slot, sa, &agreed, now, &received);
+    let without_ppk = (agreed.keys.clone(), agreed.ppk);
+    let result = match ppk::answer(endpoint, &mut agreed, &mut received) {
+        Ok(()) => judge(endpoint, slot, sa, &agreed, now, &received),
+        Err(reason) => {
+            let notify = NotifyView::new(NotifyType::AUTHENTICATION_FAILED, &[]);
+            refuse(endpoint, sa, &agreed, now, &received, reason, &notify)
+        }
+    };
+    if result.is_err() {
+        // It comes again.
+        sa.path = before;
+        (agreed.keys, agreed.ppk) = without_ppk;
+    }
     put_back(endpoint, index, Handshake::InitAnswered(agreed));
-    match result {
-        Ok(()) => endpoint.free_handshake(index),
-        Err(_) => sa.path = before,
+    if result.is_ok() {
+        endpoint.free_handshake(index);
     }
     result
 }
@@ -91,8 +102,8 @@ fn judge<C: Crypto, R: TryCryptoRng>(
             return refuse(endpoint, sa, agreed, now, received, reason, &NotifyView::new(kind, &[]));
         }
     };
-    if payloads.sa.is_none() || payloads.tsi.is_none() || payloads.tsr.is_none() {
-        // An IKE SA without Child SA is for those who announce it (RFC 6023), and we do not.
+    let of_child = [payloads.sa.is_some(), payloads.tsi.is_some(), payloads.tsr.is_some()];
+    if of_child.contains(&true) && of_child.contains(&false) {
         let notify = NotifyView::new(NotifyType::INVALID_SYNTAX, &[]);
         return refuse(endpoint, sa, agreed, now, received, FailReason::BadMessage, &notify);
     }
@@ -122,16 +133,16 @@ fn accept<C: Crypto, R: TryCryptoRng>(
             return refuse(endpoint, sa, agreed, now, received, reason, &notify);
         }
     };
-    let agreement = payloads
-        .sa
-        .as_ref()
-        .ok_or(FailReason::BadMessage)
-        .and_then(|offer| {
-            proposal::choose_esp(offer, endpoint.config.suites, Pfs::None).map_err(FailReason::NoProposal)
-        })
-        .and_then(|choice| child::answer::answer(endpoint, slot, sa, proven, agreed.nat, choice, payloads));
-    let Some(response) = write_response(endpoint, sa, agreed, &proof, &agreement) else {
-        if let Ok(agreement) = agreement {
+    // Without an offer the peer wants no Child SA yet (RFC 6023).
+    let agreement = payloads.sa.as_ref().map(|offer| {
+        let choice = proposal::choose_esp(offer, endpoint.config.suites, Pfs::None);
+        let choice = choice.map_err(FailReason::NoProposal)?;
+        child::answer::answer(endpoint, slot, sa, proven, agreed.nat, choice, payloads)
+    });
+    let is_mobile = payloads.notify(NotifyType::MOBIKE_SUPPORTED).is_some()
+        && matches!(&agreement, Some(Ok(agreement)) if mobike::is_wanted(endpoint, agreement.policy));
+    let Some(response) = write_response(endpoint, sa, agreed, &proof, agreement.as_ref(), is_mobile) else {
+        if let Some(Ok(agreement)) = agreement {
             endpoint.children.withdraw(agreement.inbound);
         }
         return Err(Discarded::NoBuffer);
@@ -139,23 +150,28 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     #[cfg(feature = "keylog")]
     super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
     establish(endpoint, sa, agreed, proven, now);
+    if is_mobile {
+        mobike::agree(sa);
+    }
     if !is_somebody(proven.level) {
         endpoint.suspect_others(now, sa.path.remote.ip());
     }
+    let is_childless = !matches!(agreement, Some(Ok(_)));
     let failure = match agreement {
-        Ok(agreement) => {
+        Some(Ok(agreement)) => {
             child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
             None
         }
-        Err(reason) => Some(reason),
+        Some(Err(reason)) => Some(reason),
+        None => None,
     };
     exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
     endpoint.settle_rivalry(sa, now);
     if let Some(reason) = failure {
         endpoint.fail(sa, Some(proven.identity.clone()), reason);
-        if !is_somebody(proven.level) {
-            endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
-        }
+    }
+    if is_childless && !is_somebody(proven.level) {
+        endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     }
     Ok(())
 }
@@ -165,7 +181,8 @@ fn write_response<C: Crypto, R>(
     sa: &mut IkeSa,
     agreed: &Agreed,
     proof: &OwnProof,
-    agreement: &Result<Agreement, FailReason>,
+    agreement: Option<&Result<Agreement, FailReason>>,
+    is_mobile: bool,
 ) -> Option<BufferId> {
     let config = endpoint.config;
     let header = sa.header(ExchangeType::IKE_AUTH, true, agreed.auth_id());
@@ -174,18 +191,22 @@ fn write_response<C: Crypto, R>(
         proof.write_identity(PayloadType::IDR, writer)?;
         proof.write_key(writer)?;
         proof.auth.view().write(writer)?;
+        if agreed.ppk == PpkUse::Mixed {
+            NotifyView::new(NotifyType::PPK_IDENTITY, &[]).write(writer)?;
+        }
+        mobike::write_supported(is_mobile, writer)?;
         match agreement {
-            Ok(agreement) => {
+            None => Ok(()),
+            Some(Ok(agreement)) => {
                 proposal::answer_esp(&agreement.choice, agreement.inbound, writer)?;
-                let (tsi, tsr) = agreement.answered();
-                ts::write(PayloadType::TSI, &tsi, writer)?;
-                ts::write(PayloadType::TSR, &tsr, writer)?;
+                ts::write(PayloadType::TSI, &agreement.remote_ts, writer)?;
+                ts::write(PayloadType::TSR, &agreement.local_ts, writer)?;
                 if agreement.more {
                     NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
                 }
                 config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))
             }
-            Err(reason) => NotifyView::new(child::refusal(*reason), &[]).write(writer),
+            Some(Err(reason)) => NotifyView::new(child::refusal(*reason), &[]).write(writer),
         }?;
         let lifetime = config.timing.reauthentication.as_secs();
         if lifetime == 0 {

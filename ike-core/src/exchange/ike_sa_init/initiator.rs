@@ -12,10 +12,10 @@ use super::{
 use crate::crypto::{Crypto, Group, KeyExchange};
 use crate::endpoint::Endpoint;
 use crate::error::{AcquireError, Discarded};
-use crate::exchange::{self, ike_auth, ike_intermediate};
-use crate::handshake::{Agreed, Handshake, InitSent, MAX_RETRIES, Want};
+use crate::exchange::{self, ike_auth, ike_intermediate, mobike};
+use crate::handshake::{Agreed, Handshake, InitSent, MAX_RETRIES, PpkUse, Want};
 use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
-use crate::ike_sa::nat::{self, ENCAPSULATED, Nat};
+use crate::ike_sa::nat::{Detection, ENCAPSULATED, Nat};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
@@ -68,16 +68,18 @@ fn send<C: Crypto, R: TryCryptoRng>(
     let config = endpoint.config;
     let header = sa.header(ExchangeType::IKE_SA_INIT, false, 0);
     let (spis, path) = (sa.spis, sa.path);
+    let ppk = config.entry(init.want.entry).and_then(|entry| entry.ppk);
     let buffer = exchange::write(endpoint, &header, |crypto, writer| {
         if !init.cookie.is_empty() {
             NotifyView::new(NotifyType::COOKIE, &init.cookie).write(writer)?;
         }
         proposal::offer_ike(config.suites, None, writer)?;
         write_exchange(init.exchange.group(), &init.exchange.public(), &init.nonce, writer)?;
-        nat::write(crypto, spis, &path, config.force_encapsulation, writer)?;
+        Detection::new(crypto, spis, &path, config.force_encapsulation).write(writer)?;
         write_fragmentation(&config.timing, writer)?;
         write_hashes(writer)?;
-        write_intermediate(config.suites.iter().any(|suite| suite.additional.is_some()), writer)
+        write_intermediate(config.suites.iter().any(|suite| suite.additional.is_some()), writer)?;
+        if ppk.is_some() { NotifyView::new(NotifyType::USE_PPK, &[]).write(writer) } else { Ok(()) }
     })?;
     if let Some(before) = sa.window.take_back() {
         endpoint.buffers.release(before.buffer);
@@ -135,6 +137,12 @@ fn judge<C: Crypto, R: TryCryptoRng>(
     payloads: &Payloads<'_>,
 ) -> Result<Option<Handshake<C>>, Discarded> {
     if payloads.sa.is_some() {
+        let ppk = endpoint.config.entry(init.want.entry).and_then(|entry| entry.ppk);
+        if ppk.is_some_and(|ppk| ppk.mandatory) && payloads.notify(NotifyType::USE_PPK).is_none() {
+            // Somebody may have left it out on the way: the true answer may still come.
+            init.hint = Some(NotifyType::USE_PPK.0);
+            return Err(Discarded::NoPpk);
+        }
         return agree(endpoint, slot, sa, init, now, path, message, payloads).map(Some);
     }
     if let Some(notify) = payloads.notify(NotifyType::COOKIE) {
@@ -220,9 +228,10 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     let keys = derive(&endpoint.crypto, &suite, &secret, nonces, spis);
     let pretended = endpoint.config.force_encapsulation;
     let nat = Nat::detect(&endpoint.crypto, payloads, spis, &path, pretended);
+    let entry_has_ppk = endpoint.config.entry(init.want.entry).is_some_and(|entry| entry.ppk.is_some());
     let request = sa.window.outstanding().ok_or(Discarded::Unsolicited)?.buffer;
     let response = endpoint.buffers.store(message.octets()).ok_or(Discarded::NoBuffer)?;
-    let agreed = Agreed {
+    let mut agreed = Agreed {
         role: Role::Initiator,
         suite,
         keys,
@@ -234,18 +243,23 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         hashes: hashes(payloads),
         key_wanted: wants_raw_key(payloads),
         intermediate: None,
+        ppk: PpkUse::new(entry_has_ppk, payloads),
+        childless: payloads.notify(NotifyType::CHILDLESS_IKEV2_SUPPORTED).is_some(),
     };
     let before = (sa.spis, sa.path);
     sa.spis = spis;
     sa.fragmentation = fragmentation(&endpoint.config.timing, payloads);
-    if nat.wants_encapsulation() {
+    // MOBIKE moves there too, for the day when there is a NAT (RFC 4555 §3.3).
+    let is_mobile = mobike::is_wanted(endpoint, init.want.policy)
+        && payloads.notify(NotifyType::NAT_DETECTION_SOURCE_IP).is_some();
+    if nat.wants_encapsulation() || is_mobile {
         sa.path.local.set_port(ENCAPSULATED);
         sa.path.remote.set_port(ENCAPSULATED);
     }
     let want = init.want;
     let begun = match agreed.awaits_intermediate() {
         Some(group) => ike_intermediate::begin(endpoint, sa, &agreed, group, now).map(Some),
-        None => ike_auth::initiator::begin(endpoint, slot, sa, &agreed, &want, now).map(|()| None),
+        None => ike_auth::initiator::begin(endpoint, slot, sa, &mut agreed, &want, now).map(|()| None),
     };
     match begun {
         Ok(Some(additional)) => Ok(Handshake::IntermediateSent(agreed, want, additional)),

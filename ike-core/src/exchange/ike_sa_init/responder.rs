@@ -14,10 +14,10 @@ use crate::crypto::{Crypto, ExchangeError, PublicValue, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
 use crate::exchange;
-use crate::handshake::{Agreed, Handshake, NONCE};
+use crate::handshake::{Agreed, Handshake, NONCE, PpkUse};
 use crate::ike_sa::fragmentation::Fragmentation;
 use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
-use crate::ike_sa::nat::{self, Nat};
+use crate::ike_sa::nat::{Detection, Nat};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Fingerprint;
 use crate::ike_sa::{IkeSa, State};
@@ -26,7 +26,7 @@ use crate::proposal::{self, IkeChoice, IkeSaKind};
 use crate::resources::{BufferId, MESSAGE, free_slot};
 use crate::wire::Malformed;
 use crate::wire::cert::CertRequestView;
-use crate::wire::code_point::ExchangeType;
+use crate::wire::code_point::{ExchangeType, Protocol};
 use crate::wire::header::Message;
 use crate::wire::ke::KeView;
 use crate::wire::nonce::NonceView;
@@ -82,7 +82,8 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     let answer = compute(endpoint, slot, message, &suite, ke)?;
     let mut sa = IkeSa::new(Role::Responder, answer.spis, path, now);
     sa.fragmentation = fragmentation(&endpoint.config.timing, &payloads);
-    let response = write_response(endpoint, &sa, &choice, &answer).ok_or(Discarded::NoBuffer)?;
+    let use_ppk = PpkUse::new(endpoint.config.has_ppk(), &payloads) == PpkUse::Offered;
+    let response = write_response(endpoint, &sa, &choice, &answer, use_ppk).ok_or(Discarded::NoBuffer)?;
     let Some(request) = endpoint.buffers.store(message.octets()) else {
         endpoint.buffers.release(response);
         return Err(Discarded::NoBuffer);
@@ -190,19 +191,24 @@ fn write_response<C: Crypto, R>(
     sa: &IkeSa,
     choice: &IkeChoice,
     answer: &Answer,
+    use_ppk: bool,
 ) -> Option<BufferId> {
     let config = endpoint.config;
     let header = sa.header(ExchangeType::IKE_SA_INIT, true, 0);
     exchange::write(endpoint, &header, |crypto, writer| {
         proposal::answer_ike(choice, None, writer)?;
         write_exchange(choice.suite.group, &answer.public, &answer.nonce, writer)?;
-        nat::write(crypto, sa.spis, &sa.path, config.force_encapsulation, writer)?;
+        Detection::new(crypto, sa.spis, &sa.path, config.force_encapsulation).write(writer)?;
         CertRequestView::RAW_PUBLIC_KEY.write(writer)?;
         if sa.fragmentation != Fragmentation::Off {
             write_fragmentation(&config.timing, writer)?;
         }
         write_hashes(writer)?;
-        write_intermediate(choice.suite.additional.is_some(), writer)
+        write_intermediate(choice.suite.additional.is_some(), writer)?;
+        // RFC 6023 §4 wants the protocol to be IKE.
+        let kind = NotifyType::CHILDLESS_IKEV2_SUPPORTED;
+        NotifyView { protocol: Protocol::IKE, spi: &[], kind, data: &[] }.write(writer)?;
+        if use_ppk { NotifyView::new(NotifyType::USE_PPK, &[]).write(writer) } else { Ok(()) }
     })
 }
 
@@ -233,5 +239,7 @@ fn agreed<C: Crypto, R>(
         hashes: hashes(payloads),
         key_wanted: wants_raw_key(payloads),
         intermediate: None,
+        childless: true,
+        ppk: PpkUse::new(endpoint.config.has_ppk(), payloads),
     }
 }

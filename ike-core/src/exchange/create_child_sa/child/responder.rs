@@ -123,9 +123,8 @@ fn write_response<C: Crypto, R>(
         if let Some(Fresh { group, public, .. }) = fresh {
             KeView { method: KeyExchangeMethod(group.id()), data: public }.write(writer)?;
         }
-        let (tsi, tsr) = agreement.answered();
-        ts::write(PayloadType::TSI, &tsi, writer)?;
-        ts::write(PayloadType::TSR, &tsr, writer)?;
+        ts::write(PayloadType::TSI, &agreement.remote_ts, writer)?;
+        ts::write(PayloadType::TSR, &agreement.local_ts, writer)?;
         if agreement.more {
             NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
         }

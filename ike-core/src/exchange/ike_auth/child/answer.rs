@@ -10,7 +10,8 @@ use rand_core::TryCryptoRng;
 
 use super::super::is_somebody;
 use super::super::peer::Proven;
-use super::{Agreement, Translated, readdress, reserve};
+use super::substitution::Substitution;
+use super::{Agreement, reserve};
 use crate::config::Peer;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
@@ -37,18 +38,25 @@ pub(crate) fn answer<C: Crypto, R: TryCryptoRng>(
         return Err(FailReason::BadMessage);
     };
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
-    let mut translated = Translated::default();
-    if is_transport {
-        translated.remote = only_address(tsi).filter(|_| nat.remote);
-        translated.local = only_address(tsr).filter(|_| nat.local);
-    }
-    let fit = choose_policy(endpoint, sa, proven, (tsi, tsr), is_transport, translated)?;
+    let as_named =
+        |is_transport| choose_policy(endpoint, sa, proven, (tsi, tsr), is_transport, Substitution::default());
+    let as_seen = Substitution::new(nat, &sa.path);
+    let fit = if is_transport && as_seen.is_needed() {
+        match choose_policy(endpoint, sa, proven, (tsi, tsr), true, as_seen) {
+            Ok(fit) if fit.mode == Mode::Transport => fit,
+            // No transport mode with whom we see: tunnel mode, perhaps, with whom the peer names.
+            Ok(_) => as_named(false)?,
+            Err(reason) => as_named(false).map_err(|_| reason)?,
+        }
+    } else {
+        as_named(is_transport)?
+    };
     if endpoint.children.is_taken(proven.key, &fit.local_ts, &fit.remote_ts) {
         return Err(FailReason::OtherKeysFlow);
     }
     let inbound = reserve(endpoint, owner, fit.policy)?;
     let Fit { policy, mode, local_ts, remote_ts, more } = fit;
-    Ok(Agreement { policy, mode, choice, inbound, local_ts, remote_ts, more, translated })
+    Ok(Agreement { policy, mode, choice, inbound, local_ts, remote_ts, more })
 }
 
 struct Fit {
@@ -66,11 +74,8 @@ fn choose_policy<C: Crypto, R>(
     proven: &Proven,
     (tsi, tsr): (&TsView<'_>, &TsView<'_>),
     is_transport: bool,
-    translated: Translated,
+    substitution: Substitution,
 ) -> Result<Fit, FailReason> {
-    let seen = |word: Option<IpAddr>, address| word.map(|_| address);
-    let (near, far) =
-        (seen(translated.local, sa.path.local.ip()), seen(translated.remote, sa.path.remote.ip()));
     let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
     let mut failure = FailReason::SelectorsUnacceptable;
     for (policy, rule) in endpoint.config.policies() {
@@ -79,8 +84,8 @@ fn choose_policy<C: Crypto, R>(
         };
         let own = own_ranges(mode, sa.path.local.ip());
         let theirs = their_ranges(mode, claims.ranges(), sa.path.remote.ip());
-        let local = narrow(tsr.selectors().map(|ts| readdress(ts, near)), rule.local, &own);
-        let remote = narrow(tsi.selectors().map(|ts| readdress(ts, far)), rule.remote, &theirs);
+        let local = narrow(substitution.local(tsr.selectors()), rule.local, &own);
+        let remote = narrow(substitution.remote(tsi.selectors()), rule.remote, &theirs);
         if local.selectors.is_empty() || remote.selectors.is_empty() {
             continue;
         }
@@ -100,13 +105,6 @@ fn choose_policy<C: Crypto, R>(
         }
     }
     Err(failure)
-}
-
-/// The one address of all selectors, if there is but one.
-fn only_address(selectors: &TsView<'_>) -> Option<IpAddr> {
-    let mut addresses = selectors.selectors().map(|ts| ts.addresses);
-    let first = addresses.next()?;
-    (first.is_single() && addresses.all(|other| other == first)).then_some(first.first())
 }
 
 /// Addresses that we may speak for: the policy says which, and in transport mode only our own.

@@ -8,7 +8,8 @@ use esp_engine::selector::{AddressRange, Selectors, TrafficSelector, TrafficSele
 use esp_engine::spd::{Action, PolicyId};
 
 use super::super::peer::Proven;
-use super::{Agreement, Translated, mode_of};
+use super::substitution::Substitution;
+use super::{Agreement, mode_of};
 use crate::child_sa::Child;
 use crate::config::IkePolicy;
 use crate::crypto::{Crypto, Group};
@@ -94,9 +95,12 @@ pub(crate) fn accept<C: Crypto, R>(
     if is_transport != (mode == Mode::Transport) {
         return Err(FailReason::ModeUnacceptable);
     }
-    let local_ts = within(tsi, &offered.0)?;
-    let remote_ts = within(tsr, &offered.1)?;
-    let translated = Translated::default();
+    let substitution = match sa.established() {
+        Some(established) if is_transport => Substitution::new(established.nat, &sa.path),
+        _ => Substitution::default(),
+    };
+    let local_ts = within(substitution.local(tsi.selectors()), &offered.0)?;
+    let remote_ts = within(substitution.remote(tsr.selectors()), &offered.1)?;
     let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
     if !remote_ts.iter().all(|selector| claims.cover(selector)) {
         return Err(FailReason::SelectorsUnacceptable);
@@ -104,13 +108,16 @@ pub(crate) fn accept<C: Crypto, R>(
     if endpoint.children.is_taken(proven.key, &local_ts, &remote_ts) {
         return Err(FailReason::OtherKeysFlow);
     }
-    Ok(Agreement { policy: policy_id, mode, choice, inbound, local_ts, remote_ts, more: false, translated })
+    Ok(Agreement { policy: policy_id, mode, choice, inbound, local_ts, remote_ts, more: false })
 }
 
 /// The selectors of an answer, if all lie within the offer and an SA can hold them.
-fn within(answer: &TsView<'_>, offer: &[TrafficSelector]) -> Result<TrafficSelectors, FailReason> {
+fn within(
+    answer: impl Iterator<Item = TrafficSelector>,
+    offer: &[TrafficSelector],
+) -> Result<TrafficSelectors, FailReason> {
     let mut selectors = TrafficSelectors::new();
-    for selector in answer.selectors() {
+    for selector in answer {
         if !selectors.iter().any(|other| other.covers(&selector)) {
             selectors.retain(|other| !selector.covers(other));
             selectors.push(selector).map_err(|_| FailReason::AnswerNotOffered)?;
