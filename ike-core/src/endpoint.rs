@@ -30,7 +30,10 @@ pub(crate) mod relocate;
 mod rivals;
 mod slots;
 mod status;
+mod survey;
 mod timers;
+
+pub(crate) use survey::Survey;
 
 /// Key management for one device.
 pub struct Endpoint<'r, C: Crypto, R> {
@@ -159,6 +162,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// Time has passed. Earlier than [`Output::Timeout`] said it is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.stir();
         for slot in 0..self.sas.len() {
             self.run_timers(slot, now);
         }
@@ -166,6 +170,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// The data plane says something about an SA.
     pub fn handle_sa_report(&mut self, now: Instant, report: SaReport) {
+        self.stir();
         match report {
             SaReport::HardExpired(spi) => {
                 if let Some(child) = self.children.find(spi) {
@@ -188,6 +193,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// # Errors
     /// [`AcquireError`]: nothing begins.
     pub fn acquire(&mut self, now: Instant, policy: PolicyId, packet: Selectors) -> Result<(), AcquireError> {
+        self.stir();
         self.begin(now, policy, None, Some(packet))
     }
 
@@ -197,6 +203,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// # Errors
     /// [`AcquireError`]: nothing begins.
     pub fn initiate(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
+        self.stir();
         let policy = self.config.policy_of(peer).ok_or(AcquireError::NoPolicy)?;
         self.begin(now, policy, Some(peer), None)
     }
@@ -207,6 +214,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// # Errors
     /// [`AcquireError`]: nothing begins.
     pub fn rekey(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
+        self.stir();
         match self.standing_with(peer) {
             Some(spi) => {
                 self.renew(now, spi);
@@ -219,6 +227,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// Begins a successor of each IKE SA with the peer of this entry; the Child SAs go over to it
     /// (RFC 7296 §2.8).
     pub fn rekey_ike_sas(&mut self, now: Instant, peer: PeerId) {
+        self.stir();
         for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
             let _ = self.with_sa(slot, |endpoint, sa| {
                 if sa.current().is_some_and(|established| established.peer == peer) {
@@ -231,18 +240,23 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// Ends all IKE SAs with the peer of this entry, and their Child SAs.
     pub fn close(&mut self, now: Instant, peer: PeerId) {
+        self.stir();
         self.close_where(now, CloseReason::Requested, |owner| owner == Some(peer));
     }
 
     /// Ends everything and begins nothing new.
     pub fn shutdown(&mut self, now: Instant) {
+        self.stir();
         self.desk.shutting_down = true;
         self.close_where(now, CloseReason::Requested, |_| true);
     }
 
     /// The next thing to be done; [`Output::Timeout`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output<'_> {
-        if let Some(spi) = self.children.sweep_retiring() {
+        let surveyed = self.desk.survey;
+        if surveyed.is_none()
+            && let Some(spi) = self.children.sweep_retiring()
+        {
             return Output::Event(Event::Retire(spi));
         }
         match self.outbox.pop() {
@@ -258,19 +272,24 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             Some(Queued::Keepalive(path)) => return Output::Transmit { path, datagram: &[0xFF] },
             None => {}
         }
-        if let Some(spi) = self.children.sweep() {
-            return Output::Event(Event::Remove(spi));
-        }
-        if let Some(update) = self.next_update() {
-            return Output::Event(Event::Update(update));
-        }
-        if let Some(event) = self.sweep() {
+        if surveyed.is_none()
+            && let Some(event) = self.sweep_all()
+        {
             return Output::Event(event);
         }
         if let Some(path) = self.outbox.take_reply() {
             return Output::Transmit { path, datagram: self.outbox.reply_octets() };
         }
-        Output::Timeout(self.sas.iter().flatten().filter_map(|sa| sa.timers.next()).min())
+        Output::Timeout(surveyed.unwrap_or_else(|| self.survey()).alarm)
+    }
+
+    /// What SAs have become that is to be said once the queue is empty.
+    fn sweep_all(&mut self) -> Option<Event> {
+        self.children
+            .sweep()
+            .map(Event::Remove)
+            .or_else(|| self.next_update().map(Event::Update))
+            .or_else(|| self.sweep())
     }
 
     /// What happened how often.

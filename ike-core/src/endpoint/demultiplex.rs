@@ -43,15 +43,16 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Err(malformed) => return Err(malformed.into()),
         };
         let header = message.header;
-        if header.exchange == ExchangeType::IKE_SA_INIT {
-            if header.message_id != 0 {
-                return Err(Discarded::WrongMessageId);
-            }
-            if header.flags.response {
-                self.init_response(now, path, octets)
-            } else {
-                self.init_request(now, path, octets)
-            }
+        let is_init = header.exchange == ExchangeType::IKE_SA_INIT;
+        if is_init && header.message_id != 0 {
+            return Err(Discarded::WrongMessageId);
+        }
+        if is_init && !header.flags.response {
+            return self.init_request(now, path, octets);
+        }
+        self.stir();
+        if is_init {
+            self.init_response(now, path, octets)
         } else {
             self.protected(now, path, octets, header)
         }
@@ -78,7 +79,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if header.responder_spi != IkeSpi::ZERO || self.is_own_request(header.initiator_spi) {
             return Err(Discarded::BadSpi);
         }
-        if let Some(slot) = self.half_open_with(message.octets()).and_then(|slot| u16::try_from(slot).ok()) {
+        if let Some(slot) = self.half_open_with(message.octets()) {
             return self.replay(slot, now, path, octets.len());
         }
         if self.desk.shutting_down {
@@ -89,23 +90,20 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Whether one of our own requests came back to us.
     fn is_own_request(&self, spi: IkeSpi) -> bool {
-        self.sas.iter().flatten().any(|sa| sa.role == Role::Initiator && sa.spis.initiator == spi.0)
+        self.slot_of(spi, Role::Initiator).is_ok()
     }
 
     /// The half-open IKE SA that this very request made: NATs and reused ports make addresses useless
     /// here (RFC 7296 §2.1).
-    fn half_open_with(&self, request: &[u8]) -> Option<usize> {
-        self.sas.iter().position(|sa| {
-            let Some(State::Handshake(index)) = sa.as_ref().map(|sa| &sa.state) else {
-                return false;
-            };
-            match self.handshakes.get(usize::from(*index)) {
-                Some(Some(Handshake::InitAnswered(agreed))) => {
-                    self.buffers.message(agreed.request) == Some(request)
-                }
-                _ => false,
+    fn half_open_with(&self, request: &[u8]) -> Option<u16> {
+        let answered = self.handshakes.iter().flatten().find_map(|handshake| match handshake {
+            Handshake::InitAnswered(agreed) if self.buffers.message(agreed.request) == Some(request) => {
+                self.buffers.message(agreed.response)
             }
-        })
+            _ => None,
+        });
+        let answer = Header::parse(answered?).ok()?;
+        self.slot_of(answer.responder_spi, Role::Responder).ok()
     }
 
     fn init_response(&mut self, now: Instant, path: Path, octets: &mut [u8]) -> Result<(), Discarded> {

@@ -5,6 +5,7 @@ use esp_engine::spd::PolicyId;
 
 use crate::cookie::Cookies;
 use crate::counters::Counters;
+use crate::endpoint::Survey;
 use crate::handshake::Want;
 use crate::pace::Pace;
 use crate::pad::PeerId;
@@ -29,6 +30,8 @@ pub(crate) struct Desk {
     pub(crate) again: Option<Want>,
     /// Nothing new begins any more.
     pub(crate) shutting_down: bool,
+    /// What the last look over all IKE SAs found, until one may have changed.
+    pub(crate) survey: Option<Survey>,
 }
 
 impl Desk {
@@ -43,6 +46,7 @@ impl Desk {
             due: None,
             again: None,
             shutting_down: false,
+            survey: None,
         }
     }
 }

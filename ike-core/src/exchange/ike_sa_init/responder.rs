@@ -115,10 +115,10 @@ fn admit<C: Crypto, R: TryCryptoRng>(
     payloads: &Payloads<'_>,
     nonce: &NonceView<'_>,
 ) -> Result<u16, Discarded> {
-    let half_open = endpoint.sas.iter().flatten().filter(|sa| sa.is_half_open()).count();
-    if half_open >= usize::from(endpoint.config.timing.cookie_threshold) {
+    if endpoint.half_open() >= usize::from(endpoint.config.timing.cookie_threshold) {
         check_cookie(endpoint, now, path, message, payloads, nonce)?;
     }
+    endpoint.stir();
     let same_source = |sa: &&IkeSa| sa.is_half_open() && sa.path.remote.ip() == path.remote.ip();
     let from_source = endpoint.sas.iter().flatten().filter(same_source).count();
     if from_source >= usize::from(endpoint.config.timing.half_open_per_source) {
