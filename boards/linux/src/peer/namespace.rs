@@ -195,21 +195,17 @@ impl Topology {
             Some(Behind::Device) => Some(Nat::new(&device, &peer, "192.0.2.1")?),
             Some(Behind::Peer) => Some(Nat::new(&peer, &device, "192.0.2.2")?),
         };
-        device.cable("lan0", &host, "lan0")?;
+        put_behind(&device, &host)?;
         peer.cable("stub", &peer, "stub-end")?;
         let hidden = behind == Some(Behind::Peer);
         let v4 = if hidden { "198.51.100.2/24" } else { "192.0.2.2/24" };
-        for (end, device, addresses) in [
-            (&peer, "wan0", [v4, "2001:db8::2/64"]),
-            (&peer, "stub", ["10.2.0.1/16", "fd00:b::1/64"]),
-            (&host, "lan0", ["10.1.0.2/16", "fd00:a::2/64"]),
-        ] {
+        for (end, device, addresses) in
+            [(&peer, "wan0", [v4, "2001:db8::2/64"]), (&peer, "stub", ["10.2.0.1/16", "fd00:b::1/64"])]
+        {
             for address in addresses {
                 end.address(device, address)?;
             }
         }
-        host.run("ip", &["route", "add", "default", "via", "10.1.0.1"])?;
-        host.run("ip", &["-6", "route", "add", "default", "via", "fd00:a::1"])?;
         if hidden {
             peer.run("ip", &["route", "add", "default", "via", "198.51.100.1"])?;
         }
@@ -239,29 +235,55 @@ impl Topology {
     }
 }
 
-/// A device with one port, and a bare end of its cable for a guest or a peer:
+/// Lays the cable between a device and a host that knows no other way out.
+fn put_behind(device: &Namespace, host: &Namespace) -> Result<(), PeerError> {
+    device.cable("lan0", host, "lan0")?;
+    for address in ["10.1.0.2/16", "fd00:a::2/64"] {
+        host.address("lan0", address)?;
+    }
+    host.run("ip", &["route", "add", "default", "via", "10.1.0.1"])?;
+    host.run("ip", &["-6", "route", "add", "default", "via", "fd00:a::1"])?;
+    Ok(())
+}
+
+/// A device with hosts behind it, and a bare end of its cable for a guest or a peer:
 /// ```text
-///   [ device ] wan0 ── lab0
+///   host 10.1.0.2 ── lan0 [ device ] wan0 ── lab0
 /// ```
 #[derive(Debug)]
 pub struct Cable {
-    /// Where the device runs; port `wan0`.
+    /// Where the device runs; ports `wan0` and `lan0`.
     pub device: Namespace,
+    /// A host behind the device: port `lan0`, 10.1.0.2/16 and fd00:a::2/64.
+    pub host: Namespace,
     /// The other end; port `lab0`.
     pub far: Namespace,
 }
 
 impl Cable {
-    /// Makes two namespaces and lays the cable.
+    /// Makes three namespaces and lays the cables.
     ///
     /// # Errors
     /// [`PeerError::Refused`] with the words of the command that failed.
     pub fn new() -> Result<Self, PeerError> {
-        let (device, far) = (Namespace::new("device")?, Namespace::new("far")?);
+        let (device, host, far) =
+            (Namespace::new("device")?, Namespace::new("host")?, Namespace::new("far")?);
         for end in [&device, &far] {
             end.run("sysctl", &["-qw", "net.ipv6.conf.default.disable_ipv6=1"])?;
         }
         device.cable("wan0", &far, "lab0")?;
-        Ok(Self { device, far })
+        put_behind(&device, &host)?;
+        Ok(Self { device, host, far })
+    }
+
+    /// The same with the kernel at both ends: 192.0.2.1/24 and 192.0.2.2/24.
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with the words of the command that failed.
+    pub fn with_addresses() -> Result<Self, PeerError> {
+        let cable = Self::new()?;
+        cable.device.address("wan0", "192.0.2.1/24")?;
+        cable.far.address("lab0", "192.0.2.2/24")?;
+        Ok(cable)
     }
 }
