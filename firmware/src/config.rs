@@ -17,7 +17,8 @@ use esp_engine::sa::Mode;
 use esp_engine::selector::{ANY_PROTOCOL, AddressRange, PortRange};
 use esp_engine::spd::Level;
 use heapless::{String, Vec};
-use ike_core::crypto::{Group, Prf};
+use ike_core::crypto::{CrtNumbers, Group, MAX_MODULUS, Prf, RsaPrivateKey, RsaPublicKey};
+use ike_core::wire::spki;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -39,8 +40,8 @@ pub const MAX_SUITES: usize = 4;
 pub const MAX_NAME: usize = 32;
 /// Octets of an identity.
 pub const MAX_IDENTITY: usize = 64;
-/// Octets of a SubjectPublicKeyInfo; P-256 takes 91.
-pub const MAX_PUBLIC_KEY: usize = 96;
+/// Octets of a SubjectPublicKeyInfo; RSA's depend on the features of `ike-core`.
+pub const MAX_PUBLIC_KEY: usize = spki::MAX_LENGTH;
 /// Octets of a shared key.
 pub const MAX_SHARED_KEY: usize = 64;
 
@@ -96,6 +97,10 @@ pub enum Identity {
 
 /// Our private key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "how large an RSA key is, is a feature of ike-core; and there is no heap"
+)]
 pub enum PrivateKey {
     /// No key: every peer shares a secret with us.
     None,
@@ -103,6 +108,10 @@ pub enum PrivateKey {
     Ed25519([u8; 32]),
     /// P-256 scalar, network order.
     P256([u8; 32]),
+    /// RSA key.
+    Rsa(RsaKey),
+    /// P-384 scalar, network order, in two parts because serde's arrays end at 32.
+    P384([[u8; 24]; 2]),
 }
 
 impl core::fmt::Debug for PrivateKey {
@@ -111,7 +120,57 @@ impl core::fmt::Debug for PrivateKey {
             Self::None => "None",
             Self::Ed25519(_) => "Ed25519(..)",
             Self::P256(_) => "P256(..)",
+            Self::Rsa(_) => "Rsa(..)",
+            Self::P384(_) => "P384(..)",
         })
+    }
+}
+
+/// An RSA key in as little room as it needs: the exponent in four octets, the modulus, then the five
+/// numbers of RFC 8017 §3.2, each half as long. Wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RsaKey(Vec<u8, { 4 + MAX_MODULUS / 2 * 7 }>);
+
+impl RsaKey {
+    /// From key management's form.
+    pub fn new(key: &RsaPrivateKey) -> Self {
+        let (public, crt) = (key.public_key(), key.crt());
+        let primes = [crt.prime1, crt.prime2, crt.exponent1, crt.exponent2, crt.coefficient];
+        let front = public.exponent().to_be_bytes().into_iter().chain(public.modulus().iter().copied());
+        Self(front.chain(primes.into_iter().flatten().copied()).collect())
+    }
+
+    /// In key management's form; `None` when it is no key.
+    pub fn key(&self) -> Option<RsaPrivateKey> {
+        let (exponent, numbers) = self.0.split_first_chunk::<4>()?;
+        let half = numbers.len() / 7;
+        let (modulus, primes) = numbers.split_at_checked(2 * half)?;
+        let zeros = exponent.iter().take_while(|octet| **octet == 0).count();
+        let public = RsaPublicKey::new(modulus, exponent.get(zeros..)?)?;
+        let mut primes = primes.chunks_exact(half.max(1));
+        let mut next = || primes.next();
+        RsaPrivateKey::new(
+            public,
+            CrtNumbers {
+                prime1: next()?,
+                prime2: next()?,
+                exponent1: next()?,
+                exponent2: next()?,
+                coefficient: next()?,
+            },
+        )
+    }
+}
+
+impl Zeroize for RsaKey {
+    fn zeroize(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl Drop for RsaKey {
+    fn drop(&mut self) {
+        self.zeroize();
     }
 }
 
@@ -199,6 +258,10 @@ pub enum Start {
 
 /// How a peer is known, strongest first.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "how large an RSA key is, is a feature of ike-core; and there is no heap"
+)]
 pub enum Authentication {
     /// By one of these keys, each a DER SubjectPublicKeyInfo (RFC 7670).
     Pinned(Vec<Vec<u8, MAX_PUBLIC_KEY>, MAX_KEYS>),
@@ -387,6 +450,7 @@ enum GroupWords {
     Modp2048,
     MlKem512,
     MlKem768,
+    P384,
 }
 
 /// Durations, in milliseconds or seconds as named.

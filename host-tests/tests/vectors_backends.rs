@@ -84,12 +84,12 @@ fn ciphers<C: Crypto>(crypto: &C, algorithm: Algorithm) -> (C::Cipher, C::Cipher
 }
 
 fn two_ends_agree<C: Crypto>(crypto: &C) {
-    for group in [Group::Modp2048, Group::P256, Group::Curve25519] {
+    for group in [Group::Modp2048, Group::P256, Group::P384, Group::Curve25519] {
         let [ours, theirs] = keys(crypto, group, Algorithm::ChaCha20Poly1305);
         assert_eq!(ours, theirs);
         assert_ne!(ours.sk_ei, ours.sk_er);
         assert_ne!(ours.sk_pi, ours.sk_pr);
-        for kind in [KeyKind::Ed25519, KeyKind::EcdsaP256] {
+        for kind in [KeyKind::Ed25519, KeyKind::EcdsaP256, KeyKind::EcdsaP384] {
             authenticate(crypto, kind, &ours);
         }
     }

@@ -4,13 +4,16 @@ mod vectors_support;
 
 use ike_core::crypto::software::{Software, SoftwareExchange};
 use ike_core::crypto::{
-    BadPrivateKey, BadPublicValue, BadSignature, Crypto, Group, KeyExchange, PrivateKey, PublicKey, Signer,
+    BadPrivateKey, BadPublicValue, BadSignature, Crypto, Group, KeyExchange, PrivateKey, PublicKey, Sha2,
+    SignatureAlgorithm, Signer,
 };
 use ike_core::wire::spki;
 use vectors_support::{array, hex};
 
+const ECDSA_SHA256: SignatureAlgorithm = SignatureAlgorithm::Ecdsa(Sha2::Sha256);
+
 fn exchange(group: Group, secret: &str) -> SoftwareExchange {
-    SoftwareExchange::new(group, &array(secret)).unwrap()
+    SoftwareExchange::new(group, &hex(secret)).unwrap()
 }
 
 /// Both ends of an exchange: secret and public value of each, and what they share.
@@ -36,6 +39,21 @@ fn p256_in_ike() {
         "d12dfb5289c8d4f81208b70270398c342296970a0bccb74c736fc7554494bf63
          56fbf3ca366cc23e8157854c13c58d6aac23f046ada30f8353e74f33039872ab",
         "d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de",
+    );
+}
+
+/// RFC 5903 §8.2.
+#[test]
+fn p384_in_ike() {
+    agree(
+        Group::P384,
+        "099f3c7034d4a2c699884d73a375a67f7624ef7c6b3c0f160647b67414dce655e35b538041e649ee3faef896783ab194",
+        "667842d7d180ac2cde6f74f37551f55755c7645c20ef73e31634fe72b4c55ee6de3ac808acb4bdb4c88732aee95f41aa
+         9482ed1fc0eeb9cafc4984625ccfc23f65032149e0e144ada024181535a0f38eeb9fcff3c2c947dae69b4c634573a81c",
+        "41cb0779b4bdb85d47846725fbec3c9430fab46cc8dc5060855cc9bda0aa2942e0308312916b8ed2960e4bd55a7448fc",
+        "e558dbef53eecde3d3fccfc1aea08a89a987475d12fd950d83cfa41732bc509d0d1ac43a0336def96fda41d0774a3571
+         dcfbec7aacf3196472169e838430367f66eebe3c6e70c416dd5f0c68759dd1fff83fa40142209dff5eaad96db9e6386c",
+        "11187331c279962d93d604243fd592cb9d0a926f422e47187521287e7156c5c4d603135569b9e9d09cf5d4a270f59746",
     );
 }
 
@@ -177,13 +195,18 @@ fn ed25519() {
         let signer = Software.signer(&PrivateKey::Ed25519(array(secret))).unwrap();
         let key = signer.public_key();
         assert_eq!(key, PublicKey::Ed25519(array(public)));
-        assert_eq!(signer.sign(&[&hex(message)]), array(signature));
+        assert_eq!(
+            signer.sign(SignatureAlgorithm::Ed25519, &[&hex(message)]).unwrap().as_slice(),
+            hex(signature)
+        );
         // One octet a piece: what counts is the concatenation.
         let message = hex(message);
         let pieces: Vec<&[u8]> = message.chunks(1).collect();
-        assert_eq!(signer.sign(&pieces), array(signature));
-        assert_eq!(Software.verify(&key, &pieces, &array(signature)), Ok(()));
-        let other = Software.verify(&key, &[&message, &[0]], &array(signature));
+        assert_eq!(signer.sign(SignatureAlgorithm::Ed25519, &pieces).unwrap().as_slice(), hex(signature));
+        let verify =
+            |pieces: &[&[u8]]| Software.verify(&key, SignatureAlgorithm::Ed25519, pieces, &hex(signature));
+        assert_eq!(verify(&pieces), Ok(()));
+        let other = verify(&[&message, &[0]]);
         assert_eq!(other, Err(BadSignature));
     }
 }
@@ -192,8 +215,11 @@ fn ed25519() {
 #[test]
 fn ed25519_is_strict() {
     let signer = Software.signer(&PrivateKey::Ed25519([1; 32])).unwrap();
-    let signature = signer.sign(&[b"message"]);
-    let verify = |key, signature| Software.verify(&key, &[b"message"], &signature);
+    let signature = signer.sign(SignatureAlgorithm::Ed25519, &[b"message"]).unwrap();
+    let signature: [u8; 64] = signature[..].try_into().unwrap();
+    let verify = |key, signature: [u8; 64]| {
+        Software.verify(&key, SignatureAlgorithm::Ed25519, &[b"message"], &signature)
+    };
     assert_eq!(verify(signer.public_key(), signature), Ok(()));
 
     // S + L is congruent to S.
@@ -253,9 +279,9 @@ fn ecdsa_p256_deterministic() {
         ),
     ] {
         let (first, second) = message.as_bytes().split_at(3);
-        assert_eq!(signer.sign(&[first, second]), array(signature));
-        assert_eq!(Software.verify(&key, &[first, second], &array(signature)), Ok(()));
-        assert_eq!(Software.verify(&key, &[first], &array(signature)), Err(BadSignature));
+        assert_eq!(signer.sign(ECDSA_SHA256, &[first, second]).unwrap().as_slice(), hex(signature));
+        assert_eq!(Software.verify(&key, ECDSA_SHA256, &[first, second], &hex(signature)), Ok(()));
+        assert_eq!(Software.verify(&key, ECDSA_SHA256, &[first], &hex(signature)), Err(BadSignature));
     }
 }
 
@@ -269,12 +295,10 @@ fn ecdsa_p256_in_ike() {
     let secret = array("dc51d3866a15bacde33d96f992fca99da7e6ef0934e7097559c27f1614c88a7f");
     let signer = Software.signer(&PrivateKey::EcdsaP256(secret)).unwrap();
     assert_eq!(signer.public_key(), key);
-    let signature = array(
-        "cb28e0999b9c7715fd0a80d8e47a77079716cbbf917dd72e97566ea1c066957c
-         86fa3bb4e26cad5bf90b7f81899256ce7594bb1ea0c89212748bff3b3d5b0315",
-    );
-    assert_eq!(Software.verify(&key, &[b"abc"], &signature), Ok(()));
-    assert_eq!(Software.verify(&key, &[b"abd"], &signature), Err(BadSignature));
+    let signature = hex("cb28e0999b9c7715fd0a80d8e47a77079716cbbf917dd72e97566ea1c066957c
+         86fa3bb4e26cad5bf90b7f81899256ce7594bb1ea0c89212748bff3b3d5b0315");
+    assert_eq!(Software.verify(&key, ECDSA_SHA256, &[b"abc"], &signature), Ok(()));
+    assert_eq!(Software.verify(&key, ECDSA_SHA256, &[b"abd"], &signature), Err(BadSignature));
 }
 
 /// RFC 6605 §6.1: DNSSEC has the same signatures, r and s side by side.
@@ -286,11 +310,9 @@ fn ecdsa_p256_in_dnssec() {
     ));
     let data = hex("00010d0300000e104c88b1374c63c737d960076578616d706c65036e657400
          03777777076578616d706c65036e6574000001000100000e100004c0000201");
-    let signature = array(
-        "ab1eb02d8aa687e97da0229337aa8873e6f0eb26be289f28333d183f5d3b7a95
-         c0c869adfb748daee3c5286eed6682c12e5533186baced9c26c167a9ebae950b",
-    );
-    assert_eq!(Software.verify(&key, &[&data], &signature), Ok(()));
+    let signature = hex("ab1eb02d8aa687e97da0229337aa8873e6f0eb26be289f28333d183f5d3b7a95
+         c0c869adfb748daee3c5286eed6682c12e5533186baced9c26c167a9ebae950b");
+    assert_eq!(Software.verify(&key, ECDSA_SHA256, &[&data], &signature), Ok(()));
 }
 
 /// SEC 1 §3.2.1: 1 ≤ d < n.

@@ -5,7 +5,7 @@ mod vectors_support;
 
 use ike_core::crypto::software::SoftwareExchange;
 use ike_core::crypto::{BadPublicValue, Group, KeyExchange};
-use vectors_support::{array, hex};
+use vectors_support::hex;
 
 const P: &str =
     "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404dd
@@ -16,7 +16,7 @@ const P: &str =
  15728e5a8aacaa68ffffffffffffffff";
 
 fn exchange(secret: &str) -> SoftwareExchange {
-    SoftwareExchange::new(Group::Modp2048, &array(secret)).unwrap()
+    SoftwareExchange::new(Group::Modp2048, &hex(secret)).unwrap()
 }
 
 fn agree(secrets: [&str; 2], publics: [&str; 2], shared: &str) {

@@ -4,18 +4,25 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::crypto::{Crypto, Prf, PrfOutput, PublicKey, Signer};
+use crate::crypto::{
+    Crypto, MAX_SIGNATURE, Prf, PrfOutput, PublicKey, SignatureAlgorithm, Signer, SigningFailed,
+};
 use crate::wire::auth::AuthView;
 use crate::wire::id::IdView;
 
 pub mod ecdsa_sig_value;
+mod hash_algorithms;
 mod signature;
 
 pub use crate::wire::code_point::AuthMethod;
-pub use signature::{HashAlgorithms, NoCommonAlgorithm, SignatureHashes};
+pub use hash_algorithms::HashAlgorithms;
+pub use signature::{NoCommonAlgorithm, SignatureHashes};
 
-/// Octets of the longest authentication data: method 14 with ECDSA P-256.
-pub const MAX_AUTH: usize = 1 + 12 + ecdsa_sig_value::MAX_LENGTH;
+/// Octets of the longest authentication data: method 14 with RSASSA-PSS.
+pub const MAX_AUTH: usize = 1 + signature::MAX_IDENTIFIER + MAX_SIGNATURE;
+
+// Without RSA the longest is that of ECDSA, whose encoding is longer than the signature.
+const _: () = assert!(1 + 12 + ecdsa_sig_value::MAX_LENGTH <= MAX_AUTH);
 
 /// Content of an AUTH payload.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,7 +103,7 @@ impl<'a> SignedOctets<'a> {
 /// How we authenticate.
 #[derive(Copy, Clone)]
 pub enum Proof<'a, S> {
-    /// With a signature, by method 14 or 9.
+    /// With a signature, by method 14, or by the method that is for its kind of key (1, 9, 10).
     Key(&'a S),
     /// With a secret known to both, by method 2.
     SharedKey(&'a [u8]),
@@ -107,7 +114,7 @@ pub enum Proof<'a, S> {
 /// How the peer must authenticate. Any other method is refused.
 #[derive(Copy, Clone)]
 pub enum Expected<'a> {
-    /// With a signature, by method 14 or 9.
+    /// With a signature, by method 14, or by the method that is for its kind of key (1, 9, 10).
     Key {
         /// The peer's key.
         peer: &'a PublicKey,
@@ -139,21 +146,42 @@ pub enum AuthError {
     Mismatch,
 }
 
+/// Why there is no AUTH payload of ours.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum NotProven {
+    /// The peer can verify no signature of our key.
+    NoCommonAlgorithm,
+    /// [`SigningFailed`].
+    SigningFailed,
+}
+
+impl From<NoCommonAlgorithm> for NotProven {
+    fn from(_: NoCommonAlgorithm) -> Self {
+        Self::NoCommonAlgorithm
+    }
+}
+
+impl From<SigningFailed> for NotProven {
+    fn from(_: SigningFailed) -> Self {
+        Self::SigningFailed
+    }
+}
+
 /// Makes our AUTH payload over our own octets.
 ///
 /// # Errors
-/// [`NoCommonAlgorithm`] when the peer can verify no signature of our key.
+/// [`NotProven`].
 pub fn prove<C: Crypto>(
     crypto: &C,
     proof: Proof<'_, C::Signer>,
     hashes: SignatureHashes,
     octets: &SignedOctets<'_>,
-) -> Result<AuthData, NoCommonAlgorithm> {
+) -> Result<AuthData, NotProven> {
     let mac = |secret| octets.mac(crypto, secret).octets().iter().copied().collect();
     match proof {
         Proof::Key(signer) => {
             let scheme = hashes.scheme_for(signer.public_key().kind())?;
-            Ok(scheme.encode(&signer.sign(&octets.pieces())))
+            Ok(scheme.encode(&signer.sign(scheme.algorithm, &octets.pieces())?))
         }
         Proof::SharedKey(secret) => Ok(AuthData { method: AuthMethod::SHARED_KEY, data: mac(secret) }),
         Proof::Null => Ok(AuthData { method: AuthMethod::NULL, data: mac(octets.sk_p.octets()) }),
@@ -177,8 +205,11 @@ pub fn verify<C: Crypto>(
             if own == Some(peer) {
                 return Err(AuthError::OwnKey);
             }
-            let signature = hashes.decode(peer.kind(), auth)?;
-            crypto.verify(peer, &octets.pieces(), &signature).map_err(|_| AuthError::Mismatch)
+            let claimed = hashes.decode(peer.kind(), auth)?;
+            let is_by = |algorithm: &SignatureAlgorithm| {
+                crypto.verify(peer, *algorithm, &octets.pieces(), &claimed.signature).is_ok()
+            };
+            if claimed.algorithms.iter().any(is_by) { Ok(()) } else { Err(AuthError::Mismatch) }
         }
         (Expected::SharedKey(secret), AuthMethod::SHARED_KEY) => compare(&octets.mac(crypto, secret), data),
         (Expected::Null, AuthMethod::NULL) => compare(&octets.mac(crypto, octets.sk_p.octets()), data),

@@ -12,12 +12,19 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 mod key;
+mod rsa_key;
+mod signature;
 #[cfg(feature = "software")]
 pub mod software;
 #[cfg(feature = "toy")]
 pub mod toy;
 
-pub use key::{KeyKind, PrivateKey, PublicKey};
+pub use key::{KeyKind, NotGenerated, PrivateKey, PublicKey};
+pub(crate) use rsa_key::longer;
+pub use rsa_key::{CrtNumbers, MAX_MODULUS, MIN_EXPONENT, MIN_MODULUS, RsaPrivateKey, RsaPublicKey};
+pub use signature::{
+    BadSignature, MAX_SIGNATURE, Sha2, Signature, SignatureAlgorithm, Signer, SigningFailed,
+};
 
 /// Octets of the longest PRF output (HMAC-SHA2-512).
 pub const MAX_PRF: usize = 64;
@@ -27,9 +34,6 @@ pub const MAX_PUBLIC_VALUE: usize = 1184;
 
 /// Octets of the longest secret that a key exchange yields.
 pub const MAX_SHARED_SECRET: usize = 256;
-
-/// Octets of a signature: `R | S` for Ed25519 (RFC 8032 §5.1.6), `r | s` for ECDSA P-256 (RFC 4754 §7).
-pub const SIGNATURE: usize = 64;
 
 /// A backend. It holds no keys; what it builds does.
 pub trait Crypto {
@@ -71,23 +75,23 @@ pub trait Crypto {
         rng: &mut R,
     ) -> Result<(PublicValue, SharedSecret), ExchangeError>;
 
-    /// Makes a private key ready for signing, which costs one multiplication on its curve.
+    /// Makes a private key ready for signing, which costs one multiplication on its curve, or one RSA
+    /// signature.
     ///
     /// # Errors
     /// [`BadPrivateKey`] when the octets are no key of that algorithm.
     fn signer(&self, key: &PrivateKey) -> Result<Self::Signer, BadPrivateKey>;
 
-    /// Verifies a signature of the concatenated `message`: Ed25519 over the octets themselves, ECDSA
-    /// P-256 over their SHA-256. Ed25519 is strict: S below the group order, A canonical and not of small
-    /// order.
+    /// Verifies a signature of the concatenated `message`.
     ///
     /// # Errors
-    /// [`BadSignature`], also for a key that is no point on its curve.
+    /// [`BadSignature`], also for a key that is no point on its curve or is not for the algorithm.
     fn verify(
         &self,
         key: &PublicKey,
+        algorithm: SignatureAlgorithm,
         message: &[&[u8]],
-        signature: &[u8; SIGNATURE],
+        signature: &[u8],
     ) -> Result<(), BadSignature>;
 }
 
@@ -103,20 +107,10 @@ pub trait KeyExchange: Clone + ZeroizeOnDrop {
     ///
     /// # Errors
     /// [`BadPublicValue`] when `peer` has the wrong length or fails the tests of RFC 6989 §2.1 (MODP:
-    /// 1 < r < p - 1) or §2.3 (P-256: on the curve), or RFC 8031 §3.2 (Curve25519: the result must not
-    /// be zero). A ciphertext of ML-KEM that is none for our key yields a secret that nobody knows
+    /// 1 < r < p - 1) or §2.3 (P-256, P-384: on the curve), or RFC 8031 §3.2 (Curve25519: the result must
+    /// not be zero). A ciphertext of ML-KEM that is none for our key yields a secret that nobody knows
     /// (FIPS 203 §6.3).
     fn agree(self, peer: &[u8]) -> Result<SharedSecret, BadPublicValue>;
-}
-
-/// A private key ready for signing. Wipes itself when dropped.
-pub trait Signer: ZeroizeOnDrop {
-    /// The key that verifies what this one signs.
-    fn public_key(&self) -> PublicKey;
-
-    /// Signs the concatenated `message`: Ed25519 over the octets themselves, ECDSA P-256 over their
-    /// SHA-256 with the deterministic nonce of RFC 6979. Needs no randomness and cannot fail.
-    fn sign(&self, message: &[&[u8]]) -> [u8; SIGNATURE];
 }
 
 /// Pseudorandom functions (RFC 7296 §3.3.2, transform type 2).
@@ -167,6 +161,8 @@ pub enum Group {
     Modp2048,
     /// 256-bit random ECP group, NIST P-256 (RFC 5903): public value `x | y`, secret `x`.
     P256,
+    /// 384-bit random ECP group, NIST P-384 (RFC 5903): likewise.
+    P384,
     /// Curve25519 (RFC 8031).
     Curve25519,
     /// ML-KEM-512 (FIPS 203): encapsulation key one way, ciphertext the other.
@@ -181,6 +177,7 @@ impl Group {
         match id {
             14 => Some(Self::Modp2048),
             19 => Some(Self::P256),
+            20 => Some(Self::P384),
             31 => Some(Self::Curve25519),
             35 => Some(Self::MlKem512),
             36 => Some(Self::MlKem768),
@@ -193,6 +190,7 @@ impl Group {
         match self {
             Self::Modp2048 => 14,
             Self::P256 => 19,
+            Self::P384 => 20,
             Self::Curve25519 => 31,
             Self::MlKem512 => 35,
             Self::MlKem768 => 36,
@@ -204,6 +202,7 @@ impl Group {
         match self {
             Self::Modp2048 => 256,
             Self::P256 => 64,
+            Self::P384 => 96,
             Self::Curve25519 => 32,
             Self::MlKem512 => 800,
             Self::MlKem768 => 1184,
@@ -337,7 +336,3 @@ pub struct BadPublicValue;
 /// The stored octets are no private key of their algorithm.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct BadPrivateKey;
-
-/// Not made with this key over this message.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct BadSignature;

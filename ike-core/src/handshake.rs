@@ -17,6 +17,7 @@ use crate::output::Path;
 use crate::pad::PeerId;
 use crate::resources::BufferId;
 use crate::wants::Wanted;
+use crate::wire::code_point::CertEncoding;
 use crate::wire::nonce::MAX_NONCE;
 use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
@@ -115,8 +116,8 @@ pub(crate) struct Agreed {
     pub(crate) response: BufferId,
     pub(crate) nat: Nat,
     pub(crate) hashes: SignatureHashes,
-    /// The peer asked for our raw key (RFC 7670 §3).
-    pub(crate) key_wanted: bool,
+    /// The peer asked for our raw key, in this form (RFC 7670 §3).
+    pub(crate) key_wanted: Option<CertEncoding>,
     /// What IKE_INTERMEDIATE left, once it took place.
     pub(crate) intermediate: Option<Intermediate>,
     /// The responder takes an IKE SA without Child SA (RFC 6023).

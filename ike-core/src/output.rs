@@ -88,8 +88,12 @@ pub enum Event {
 pub enum Method {
     /// Ed25519 signature.
     Ed25519,
-    /// ECDSA signature on P-256 with SHA-256.
+    /// ECDSA signature on P-256.
     EcdsaP256,
+    /// ECDSA signature on P-384.
+    EcdsaP384,
+    /// RSA signature.
+    Rsa,
     /// Shared key message integrity code.
     SharedKey,
 }

@@ -6,14 +6,20 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use base64ct::{Base64, Encoding};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::{
-    DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes, spki::der::pem::LineEnding,
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
+    spki::der::pem::LineEnding,
 };
 use firmware::config::PrivateKey;
+use ike_core::crypto::PublicKey;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
+
+mod rsa;
+mod spelling;
+
+pub use spelling::{Spelling, parse_public, spell};
 
 /// What a key signs with.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -22,17 +28,14 @@ pub enum Kind {
     Ed25519,
     /// ECDSA with NIST P-256 and SHA-256 (RFC 7427).
     P256,
-}
-
-/// How a public key is written for a peer.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Spelling {
-    /// PEM, as strongSwan's `pubkeys =` takes it.
-    Strongswan,
-    /// An IPSECKEY record (RFC 4025, RFC 9373).
-    Ipseckey,
-    /// SubjectPublicKeyInfo in base64 on one line, as Buttons' own `key =` takes it.
-    Base64,
+    /// ECDSA with NIST P-384 and SHA-384 (RFC 7427).
+    P384,
+    /// RSA, 2,048 bits.
+    Rsa2048,
+    /// RSA, 3,072 bits.
+    Rsa3072,
+    /// RSA, 4,096 bits.
+    Rsa4096,
 }
 
 /// Why a key cannot be had; every variant names what to do.
@@ -64,11 +67,13 @@ impl std::fmt::Display for KeyError {
                 )
             }
             Self::NotPrivate => f.write_str(
-                "not an unencrypted Ed25519 or P-256 private key in PKCS#8: make one with `buttons key new`, \
+                "not an unencrypted Ed25519, P-256, P-384 or RSA (2,048 to 4,096 bits) private key in PKCS#8: \
+                 make one with `buttons key new`, \
                  or convert yours with `openssl pkcs8 -topk8 -nocrypt`",
             ),
             Self::NotPublic => f.write_str(
-                "not an Ed25519 or P-256 public key: give the SubjectPublicKeyInfo in PEM or base64, \
+                "not an Ed25519, P-256, P-384 or RSA (2,048 to 4,096 bits) public key: \
+                 give the SubjectPublicKeyInfo in PEM or base64, \
                  as `openssl pkey -pubout` writes it",
             ),
             Self::Random => f.write_str("the system gives no random numbers"),
@@ -89,16 +94,34 @@ impl From<io::Error> for KeyError {
 /// # Errors
 /// [`KeyError::Random`].
 pub fn generate(kind: Kind) -> Result<PrivateKey, KeyError> {
-    let mut octets = Zeroizing::new([0; 32]);
+    let bits = match kind {
+        Kind::Rsa2048 => 2048,
+        Kind::Rsa3072 => 3072,
+        Kind::Rsa4096 => 4096,
+        Kind::Ed25519 | Kind::P256 | Kind::P384 => return generate_on_curve(kind),
+    };
+    rsa::generate(bits).map(PrivateKey::Rsa).ok_or(KeyError::Random)
+}
+
+fn generate_on_curve(kind: Kind) -> Result<PrivateKey, KeyError> {
+    let mut parts = Zeroizing::new([[0; 24]; 2]);
     loop {
-        getrandom::fill(octets.as_mut()).map_err(|_| KeyError::Random)?;
+        getrandom::fill(parts.as_flattened_mut()).map_err(|_| KeyError::Random)?;
+        if kind == Kind::P384 {
+            // About once in 2^190 the octets exceed the group's order.
+            if p384::SecretKey::from_slice(parts.as_flattened()).is_ok() {
+                return Ok(PrivateKey::P384(*parts));
+            }
+            continue;
+        }
+        let octets = Zeroizing::new(*parts.as_flattened().first_chunk::<32>().ok_or(KeyError::Random)?);
         match kind {
             Kind::Ed25519 => return Ok(PrivateKey::Ed25519(*octets)),
             // About once in 2^32 the octets exceed the group's order.
             Kind::P256 if p256::SecretKey::from_slice(octets.as_ref()).is_ok() => {
                 return Ok(PrivateKey::P256(*octets));
             }
-            Kind::P256 => {}
+            _ => {}
         }
     }
 }
@@ -132,6 +155,10 @@ pub fn private_pem(key: &PrivateKey) -> Option<Zeroizing<String>> {
         PrivateKey::P256(scalar) => {
             p256::SecretKey::from_slice(scalar).ok()?.to_pkcs8_pem(LineEnding::LF).ok()
         }
+        PrivateKey::P384(parts) => {
+            p384::SecretKey::from_slice(parts.as_flattened()).ok()?.to_pkcs8_pem(LineEnding::LF).ok()
+        }
+        PrivateKey::Rsa(key) => rsa::to_pem(key),
     }
 }
 
@@ -167,8 +194,15 @@ pub fn parse_private(pem: &str) -> Result<PrivateKey, KeyError> {
     if let Ok(key) = SigningKey::from_pkcs8_pem(pem) {
         return Ok(PrivateKey::Ed25519(key.to_bytes()));
     }
-    let key = p256::SecretKey::from_pkcs8_pem(pem).map_err(|_| KeyError::NotPrivate)?;
-    Ok(PrivateKey::P256(key.to_bytes().into()))
+    if let Ok(key) = p256::SecretKey::from_pkcs8_pem(pem) {
+        return Ok(PrivateKey::P256(key.to_bytes().into()));
+    }
+    if let Ok(key) = p384::SecretKey::from_pkcs8_pem(pem) {
+        let mut parts = Zeroizing::new([[0; 24]; 2]);
+        parts.as_flattened_mut().copy_from_slice(&key.to_bytes());
+        return Ok(PrivateKey::P384(*parts));
+    }
+    rsa::from_pem(pem).map(PrivateKey::Rsa).ok_or(KeyError::NotPrivate)
 }
 
 /// The public key as SubjectPublicKeyInfo in DER; `None` for no key at all.
@@ -179,29 +213,27 @@ pub fn public(key: &PrivateKey) -> Option<Vec<u8>> {
         PrivateKey::P256(scalar) => {
             p256::SecretKey::from_slice(scalar).ok()?.public_key().to_public_key_der()
         }
+        PrivateKey::P384(parts) => {
+            p384::SecretKey::from_slice(parts.as_flattened()).ok()?.public_key().to_public_key_der()
+        }
+        PrivateKey::Rsa(key) => {
+            let key = PublicKey::Rsa(*key.key()?.public_key());
+            return Some(ike_core::wire::spki::encode(&key).to_vec());
+        }
     };
     der.ok().map(|document| document.into_vec())
 }
 
-/// A public key from PEM, or from base64 of its SubjectPublicKeyInfo.
-///
-/// # Errors
-/// [`KeyError::NotPublic`].
-pub fn parse_public(text: &str) -> Result<Vec<u8>, KeyError> {
-    let base64: String =
-        text.lines().map(str::trim).filter(|l| !l.starts_with("-----") && !l.starts_with('#')).collect();
-    let spki = Base64::decode_vec(&base64).map_err(|_| KeyError::NotPublic)?;
-    kind_of(&spki).ok_or(KeyError::NotPublic)?;
-    Ok(spki)
-}
-
-/// Which kind a SubjectPublicKeyInfo is of; `None` when it is not understood.
-pub fn kind_of(spki: &[u8]) -> Option<Kind> {
-    use ed25519_dalek::pkcs8::DecodePublicKey;
-    if ed25519_dalek::VerifyingKey::from_public_key_der(spki).is_ok() {
-        return Some(Kind::Ed25519);
-    }
-    p256::PublicKey::from_public_key_der(spki).ok().map(|_| Kind::P256)
+/// The key in a SubjectPublicKeyInfo, if it is one that is understood and a point of its curve.
+pub fn parse_spki(spki: &[u8]) -> Option<PublicKey> {
+    let key = ike_core::wire::spki::parse(spki).ok()?;
+    let is_good = match &key {
+        PublicKey::Ed25519(octets) => ed25519_dalek::VerifyingKey::from_bytes(octets).is_ok(),
+        PublicKey::EcdsaP256(_) => p256::PublicKey::from_public_key_der(spki).is_ok(),
+        PublicKey::EcdsaP384(_) => p384::PublicKey::from_public_key_der(spki).is_ok(),
+        PublicKey::Rsa(_) => true,
+    };
+    is_good.then_some(key)
 }
 
 /// SHA-256 of the SubjectPublicKeyInfo: how a key is told over the telephone.
@@ -214,33 +246,6 @@ pub fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// The public key as a peer wants it, with a newline; `None` for a key that is not understood.
-pub fn spell(spki: &[u8], spelling: Spelling) -> Option<String> {
-    let base64 = Base64::encode_string(spki);
-    Some(match spelling {
-        Spelling::Base64 => base64 + "\n",
-        Spelling::Strongswan => {
-            let mut lines = base64.as_str();
-            let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
-            while !lines.is_empty() {
-                let (line, rest) = lines.split_at(lines.len().min(64));
-                pem += line;
-                pem.push('\n');
-                lines = rest;
-            }
-            pem + "-----END PUBLIC KEY-----\n"
-        }
-        // Precedence 10, no gateway: whoever owns the name is the peer itself.
-        Spelling::Ipseckey => {
-            let (algorithm, key) = match kind_of(spki)? {
-                Kind::Ed25519 => (4, spki.last_chunk::<32>()?.as_slice()),
-                Kind::P256 => (3, spki.last_chunk::<64>()?.as_slice()),
-            };
-            format!("IN IPSECKEY 10 0 {algorithm} . {}\n", Base64::encode_string(key))
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,7 +254,7 @@ mod tests {
     fn a_key_survives_its_file_and_only_its_owner_reads_it() {
         let folder = std::env::temp_dir().join(format!("buttons-key-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        for kind in [Kind::Ed25519, Kind::P256] {
+        for kind in [Kind::Ed25519, Kind::P256, Kind::P384, Kind::Rsa2048] {
             let path = folder.join(format!("{kind:?}.pem"));
             let key = generate(kind).unwrap();
             write_private(&path, &key).unwrap();
@@ -258,7 +263,7 @@ mod tests {
             assert!(matches!(write_private(&path, &key), Err(KeyError::Exists)));
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
             assert!(matches!(read_private(&path), Err(KeyError::Exposed(0o640))));
-            assert_eq!(kind_of(&public(&key).unwrap()), Some(kind));
+            assert!(parse_spki(&public(&key).unwrap()).is_some());
         }
         fs::remove_dir_all(&folder).unwrap();
     }
@@ -286,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_public_key_that_is_read_comes_back() {
-        for kind in [Kind::Ed25519, Kind::P256] {
+        for kind in [Kind::Ed25519, Kind::P256, Kind::P384, Kind::Rsa2048] {
             let spki = public(&generate(kind).unwrap()).unwrap();
             for spelling in [Spelling::Strongswan, Spelling::Base64] {
                 assert_eq!(parse_public(&spell(&spki, spelling).unwrap()).unwrap(), spki);

@@ -7,6 +7,7 @@ use buttons::{config, demo, key, manage, run, words};
 use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
 use firmware::report::Event;
+use ike_core::crypto::PublicKey;
 
 /// IPsec for machines too small for an IKE daemon.
 #[derive(Parser)]
@@ -213,10 +214,12 @@ fn key_command(command: KeyCommand) -> Result<(), String> {
 }
 
 fn show(spki: &[u8]) {
-    let kind = match key::kind_of(spki) {
-        Some(key::Kind::Ed25519) => "Ed25519",
-        Some(key::Kind::P256) => "ECDSA P-256",
-        None => "unknown",
+    let kind = match key::parse_spki(spki) {
+        Some(PublicKey::Ed25519(_)) => "Ed25519".into(),
+        Some(PublicKey::EcdsaP256(_)) => "ECDSA P-256".into(),
+        Some(PublicKey::EcdsaP384(_)) => "ECDSA P-384".into(),
+        Some(PublicKey::Rsa(key)) => format!("RSA, {} bits", 8 * key.modulus().len()),
+        None => String::from("unknown"),
     };
     println!("kind         {kind}");
     println!("fingerprint  {}", key::hex(&key::fingerprint(spki)));

@@ -51,6 +51,8 @@ fn of_established(established: &Established) -> Vec<String> {
     let method = match established.method {
         Method::Ed25519 => "an Ed25519 signature",
         Method::EcdsaP256 => "an ECDSA P-256 signature",
+        Method::EcdsaP384 => "an ECDSA P-384 signature",
+        Method::Rsa => "an RSA signature",
         Method::SharedKey => "a shared key",
     };
     let mut words = vec![
@@ -73,6 +75,7 @@ fn of_group(group: Group) -> &'static str {
     match group {
         Group::Curve25519 => "Curve25519",
         Group::P256 => "P-256",
+        Group::P384 => "P-384",
         Group::Modp2048 => "MODP-2048",
         Group::MlKem512 => "ML-KEM-512",
         Group::MlKem768 => "ML-KEM-768",

@@ -92,7 +92,11 @@ fn pair(
     let mut b = Side::new(&configs[1], [B, A], 2, ike_b, engine_b);
 
     hprintln!("{}", name);
-    primitives::measure(suite.group, &ends[0].2);
+    let algorithm = match ends[0].2.kind() {
+        KeyKind::Ed25519 => SignatureAlgorithm::Ed25519,
+        _ => SignatureAlgorithm::Ecdsa(Sha2::Sha256),
+    };
+    primitives::measure(suite.group, &ends[0].2, algorithm);
     let mut buffer = [0; 1500];
     let paint = Paint::new();
     handshake(&mut a, &mut b, &mut buffer);

@@ -2,7 +2,7 @@
 
 use cortex_m_semihosting::hprintln;
 use ike_core::crypto::software::{Software, SoftwareExchange};
-use ike_core::crypto::{Crypto, Group, KeyExchange, PrivateKey, Signer};
+use ike_core::crypto::{Crypto, Group, KeyExchange, PrivateKey, SignatureAlgorithm, Signer};
 
 use crate::measure::Stopwatch;
 
@@ -10,8 +10,11 @@ const MESSAGE: [u8; 512] = [0x5A; 512];
 
 /// Times both halves of a key exchange in `group`, then a signature with `key` and its verification.
 #[inline(never)]
-pub fn measure(group: Group, key: &PrivateKey) {
-    let exchange = |secret| SoftwareExchange::new(group, &[secret; 32]).expect("a scalar of the group");
+pub fn measure(group: Group, key: &PrivateKey, algorithm: SignatureAlgorithm) {
+    let length = if group == Group::P384 { 48 } else { 32 };
+    let exchange = |secret| {
+        SoftwareExchange::new(group, &[secret; 48][..length]).expect("a scalar of the group")
+    };
     let peer = exchange(0x44).public();
     let (generated, ours) = timed(|| exchange(0x33));
     let (public, _) = timed(|| ours.public());
@@ -20,8 +23,9 @@ pub fn measure(group: Group, key: &PrivateKey) {
 
     let (signer, ours) = timed(|| Software.signer(key).expect("a good key"));
     let public_key = ours.public_key();
-    let (sign, signature) = timed(|| ours.sign(&[&MESSAGE]));
-    let (verify, verdict) = timed(|| Software.verify(&public_key, &[&MESSAGE], &signature));
+    let (sign, signature) = timed(|| ours.sign(algorithm, &[&MESSAGE]));
+    let signature = signature.expect("a key of that kind");
+    let (verify, verdict) = timed(|| Software.verify(&public_key, algorithm, &[&MESSAGE], &signature));
     verdict.expect("its own work");
     hprintln!("  key pair {}, agree {}", generated + public, agree);
     hprintln!("  signer {} (once), sign {}, verify {}", signer, sign, verify);

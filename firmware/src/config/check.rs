@@ -94,6 +94,8 @@ impl Config {
             PrivateKey::Ed25519(octets) | PrivateKey::P256(octets) => {
                 require(*octets != [0; 32], Fault::ZeroKey)
             }
+            PrivateKey::P384(parts) => require(*parts != [[0; 24]; 2], Fault::ZeroKey),
+            PrivateKey::Rsa(key) => require(key.key().is_some(), Fault::BadRsaKey),
         }
         .map_err(|fault| Refused { entry: Entry::Key, fault })
     }

@@ -1,7 +1,7 @@
 use heapless::{String, Vec};
 
 use super::*;
-use crate::config::{Interface, Ppk, Route, SharedKey, Suite, Timing};
+use crate::config::{Interface, MAX_PUBLIC_KEY, Ppk, Route, SharedKey, Suite, Timing};
 
 pub(crate) fn prefix(text: &str) -> Prefix {
     let (address, length) = text.split_once('/').unwrap();
@@ -12,7 +12,7 @@ fn name<const N: usize>(text: &str) -> String<N> {
     String::try_from(text).unwrap()
 }
 
-fn ed25519(fill: u8) -> Vec<u8, 96> {
+fn ed25519(fill: u8) -> Vec<u8, MAX_PUBLIC_KEY> {
     let mut spki = Vec::from_slice(b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00").unwrap();
     spki.extend_from_slice(&[fill; 32]).unwrap();
     spki

@@ -79,7 +79,7 @@ pub enum Fault {
     OwnIdentity,
     /// A peer without a key, fingerprint or secret.
     NoCredential,
-    /// Not an Ed25519 or P-256 SubjectPublicKeyInfo.
+    /// Not the SubjectPublicKeyInfo of a kind of key that is known.
     UnknownKey,
     /// A shared key that can be guessed.
     ShortSharedKey,
@@ -93,6 +93,8 @@ pub enum Fault {
     NoOwnKey,
     /// A key that is zero.
     ZeroKey,
+    /// An RSA key of a size or with an exponent that is not supported.
+    BadRsaKey,
     /// The BTNS wildcard with an identity, an address, ranges or a post-quantum preshared key.
     NarrowWildcard,
     /// A peer behind the BTNS wildcard.
@@ -162,7 +164,7 @@ impl Fault {
                 "nothing to authenticate by: write its public key, a fingerprint or a shared key"
             }
             Self::UnknownKey => {
-                "not a public key that is understood: write an Ed25519 or P-256 SubjectPublicKeyInfo"
+                "not a public key that is understood: write an Ed25519, P-256, P-384 or RSA SubjectPublicKeyInfo"
             }
             Self::IkePort => "IKE begins on port 500, or on 4500 where 500 does not get through",
             Self::NamelessPpk => "a post-quantum preshared key needs an id that the peer knows it by",
@@ -172,6 +174,9 @@ impl Fault {
                 "the device has no key of its own to sign with: make one, or use shared keys only"
             }
             Self::ZeroKey => "this key is all zero: make a new one",
+            Self::BadRsaKey => {
+                "this RSA key is not supported here: 2,048 bits always are, 65,537 as exponent"
+            }
             Self::NarrowWildcard => {
                 "the BTNS wildcard is for anyone: remove identity, address, ranges and ppk"
             }

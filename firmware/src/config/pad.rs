@@ -163,6 +163,10 @@ impl PrivateKey {
             Self::None => None,
             Self::Ed25519(octets) => Some(ike_core::crypto::PrivateKey::Ed25519(*octets)),
             Self::P256(octets) => Some(ike_core::crypto::PrivateKey::EcdsaP256(*octets)),
+            Self::P384(parts) => {
+                parts.as_flattened().try_into().ok().map(ike_core::crypto::PrivateKey::EcdsaP384)
+            }
+            Self::Rsa(key) => key.key().map(ike_core::crypto::PrivateKey::Rsa),
         }
     }
 }

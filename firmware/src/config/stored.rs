@@ -3,14 +3,14 @@
 //! The CRC finds torn writes and worn cells. It is no protection against someone who can write to
 //! the memory, who could as well replace the firmware.
 
-use super::Config;
+use super::{Config, MAX_KEYS, MAX_PEERS, MAX_PUBLIC_KEY};
 
 /// The layout below; another one gets another number.
 pub const VERSION: u16 = 4;
 /// Octets before the postcard.
 pub const HEADER: usize = 12;
 /// Octets that always suffice.
-pub const MAX_STORED: usize = 8_192;
+pub const MAX_STORED: usize = 8_192 + MAX_PEERS * MAX_KEYS * MAX_PUBLIC_KEY;
 
 const MAGIC: [u8; 4] = *b"BTNS";
 

@@ -11,13 +11,15 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{
     BadPrivateKey, BadSignature, Crypto, ExchangeError, Group, KeyExchange, Prf, PrfOutput, PrivateKey,
-    PublicKey, PublicValue, RngFailure, SIGNATURE, SharedSecret,
+    PublicKey, PublicValue, RngFailure, Sha2, SharedSecret, SignatureAlgorithm,
 };
 
 mod curve;
+mod emsa;
 mod exchange;
 mod ml_kem;
 mod modp;
+mod rsa;
 mod signature;
 
 pub use exchange::SoftwareExchange;
@@ -59,9 +61,10 @@ impl Crypto for Software {
         }
         // Random octets are no P-256 scalar and no exponent once in 2^32; twice in a row means a broken source.
         for _ in 0..2 {
-            let mut secret = Zeroizing::new([0; 32]);
-            rng.try_fill_bytes(secret.as_mut_slice()).map_err(|_| RngFailure)?;
-            if let Some(exchange) = SoftwareExchange::new(group, &secret) {
+            let mut room = Zeroizing::new([0; 48]);
+            let secret = room.get_mut(..exchange::secret_length(group)).unwrap_or_default();
+            rng.try_fill_bytes(secret).map_err(|_| RngFailure)?;
+            if let Some(exchange) = SoftwareExchange::new(group, secret) {
                 return Ok(exchange);
             }
         }
@@ -90,10 +93,11 @@ impl Crypto for Software {
     fn verify(
         &self,
         key: &PublicKey,
+        algorithm: SignatureAlgorithm,
         message: &[&[u8]],
-        signature: &[u8; SIGNATURE],
+        signature: &[u8],
     ) -> Result<(), BadSignature> {
-        signature::verify(key, message, signature)
+        signature::verify(key, algorithm, message, signature)
     }
 }
 
@@ -125,4 +129,12 @@ fn digest<D: Digest>(mut digest: D, data: &[&[u8]]) -> D {
         digest.update(piece);
     }
     digest
+}
+
+fn sha2(hash: Sha2, data: &[&[u8]]) -> heapless::Vec<u8, 64> {
+    match hash {
+        Sha2::Sha256 => digest(Sha256::new(), data).finalize().into_iter().collect(),
+        Sha2::Sha384 => digest(Sha384::new(), data).finalize().into_iter().collect(),
+        Sha2::Sha512 => digest(Sha512::new(), data).finalize().into_iter().collect(),
+    }
 }

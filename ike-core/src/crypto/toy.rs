@@ -10,7 +10,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{
     BadPrivateKey, BadPublicValue, BadSignature, Crypto, ExchangeError, Group, KeyExchange, Prf, PrfOutput,
-    PrivateKey, PublicKey, PublicValue, RngFailure, SIGNATURE, SharedSecret, Signer,
+    PrivateKey, PublicKey, PublicValue, RngFailure, SharedSecret, Signature, SignatureAlgorithm, Signer,
+    SigningFailed,
 };
 
 /// Checksums in place of cryptography; with `LENIENT` every ICV matches.
@@ -64,6 +65,10 @@ impl<const LENIENT: bool> Crypto for Toy<LENIENT> {
             PrivateKey::EcdsaP256(octets) => {
                 PublicKey::EcdsaP256(Checksum::of(b"public").update(octets).octets())
             }
+            PrivateKey::EcdsaP384(octets) => {
+                PublicKey::EcdsaP384(Checksum::of(b"public").update(octets).octets())
+            }
+            PrivateKey::Rsa(key) => PublicKey::Rsa(*key.public_key()),
         };
         Ok(ToySigner { public })
     }
@@ -71,10 +76,14 @@ impl<const LENIENT: bool> Crypto for Toy<LENIENT> {
     fn verify(
         &self,
         key: &PublicKey,
+        algorithm: SignatureAlgorithm,
         message: &[&[u8]],
-        signature: &[u8; SIGNATURE],
+        signature: &[u8],
     ) -> Result<(), BadSignature> {
-        if *signature == sign(key, message) { Ok(()) } else { Err(BadSignature) }
+        match sign(key, algorithm, message) {
+            Ok(right) if right == signature => Ok(()),
+            _ => Err(BadSignature),
+        }
     }
 }
 
@@ -129,20 +138,31 @@ impl Signer for ToySigner {
         self.public
     }
 
-    fn sign(&self, message: &[&[u8]]) -> [u8; SIGNATURE] {
-        sign(&self.public, message)
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[&[u8]]) -> Result<Signature, SigningFailed> {
+        sign(&self.public, algorithm, message)
     }
 }
 
 // It holds no secret.
 impl ZeroizeOnDrop for ToySigner {}
 
-fn sign(key: &PublicKey, message: &[&[u8]]) -> [u8; SIGNATURE] {
-    let (kind, key): (&[u8], &[u8]) = match key {
-        PublicKey::Ed25519(octets) => (b"ed25519", octets),
-        PublicKey::EcdsaP256(octets) => (b"ecdsa", octets),
+/// As long as a real one would be.
+fn sign(
+    key: &PublicKey,
+    algorithm: SignatureAlgorithm,
+    message: &[&[u8]],
+) -> Result<Signature, SigningFailed> {
+    let (kind, octets, length): (&[u8], &[u8], usize) = match key {
+        PublicKey::Ed25519(octets) => (b"ed25519", octets, 64),
+        PublicKey::EcdsaP256(octets) => (b"ecdsa", octets, 64),
+        PublicKey::EcdsaP384(octets) => (b"ecdsa", octets, 96),
+        PublicKey::Rsa(key) => (b"rsa", key.modulus(), key.modulus().len()),
     };
-    Checksum::of(kind).update(key).pieces(message).octets()
+    if !algorithm.is_for(key.kind()) {
+        return Err(SigningFailed);
+    }
+    let checksum = Checksum::of(kind).update(octets).pieces(message).octets::<64>();
+    Ok(checksum.into_iter().cycle().take(length).collect())
 }
 
 /// Leaves the text as it is; the ICV is a checksum over key, associated data, IV and text.

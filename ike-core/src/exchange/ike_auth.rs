@@ -11,8 +11,8 @@ use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
-use crate::auth::{AuthData, IntAuth, Proof, SignedOctets, prove};
-use crate::crypto::{Crypto, PrfOutput};
+use crate::auth::{AuthData, IntAuth, NotProven, Proof, SignedOctets, prove};
+use crate::crypto::{Crypto, PrfOutput, PublicKey};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::handshake::{Agreed, Handshake, Intermediate, PpkUse};
@@ -28,8 +28,8 @@ use crate::wire::code_point::{CertEncoding, IdType, PayloadType};
 use crate::wire::id::IdView;
 use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
-use crate::wire::spki;
 use crate::wire::writer::Writer;
+use crate::wire::{rsa_public_key, spki};
 #[cfg(feature = "keylog")]
 use crate::{config::Suite, ike_sa::keys::IkeKeys};
 
@@ -44,7 +44,7 @@ use peer::Proven;
 /// What we show: who we are, our key if it is wanted, and the proof.
 struct OwnProof {
     identity: OwnedIdentity,
-    key: Option<heapless::Vec<u8, { spki::MAX_LENGTH }>>,
+    key: Option<(CertEncoding, heapless::Vec<u8, { spki::MAX_LENGTH }>)>,
     auth: AuthData,
 }
 
@@ -54,7 +54,7 @@ impl OwnProof {
         endpoint: &Endpoint<'_, C, R>,
         agreed: &Agreed,
         entry: &PadEntry<'_>,
-        key_wanted: bool,
+        key_wanted: Option<CertEncoding>,
     ) -> Result<Self, FailReason> {
         let identity = endpoint.config.identity.to_owned().ok_or(FailReason::Internal)?;
         let view = identity_view(&identity)?;
@@ -65,10 +65,12 @@ impl OwnProof {
             (_, None) => return Err(FailReason::Internal),
         };
         let is_stranger = matches!(entry.authentication, Authentication::Btns);
-        let shown = key.filter(|_| key_wanted || is_stranger || entry.send_key);
-        let auth =
-            prove(&endpoint.crypto, proof, agreed.hashes, &octets).map_err(|_| FailReason::WrongMethod)?;
-        Ok(Self { identity, key: shown.as_ref().map(spki::encode), auth })
+        let shown = key.filter(|_| key_wanted.is_some() || is_stranger || entry.send_key);
+        let auth = prove(&endpoint.crypto, proof, agreed.hashes, &octets).map_err(|reason| match reason {
+            NotProven::NoCommonAlgorithm => FailReason::WrongMethod,
+            NotProven::SigningFailed => FailReason::Internal,
+        })?;
+        Ok(Self { identity, key: shown.as_ref().map(|key| encoded(key, key_wanted)), auth })
     }
 
     fn write_identity(&self, payload: PayloadType, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
@@ -77,9 +79,22 @@ impl OwnProof {
 
     fn write_key(&self, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
         match &self.key {
-            Some(data) => CertView { encoding: CertEncoding::RAW_PUBLIC_KEY, data }.write(writer),
+            Some((encoding, data)) => CertView { encoding: *encoding, data }.write(writer),
             None => Ok(()),
         }
+    }
+}
+
+/// Our key as the peer wants it, for CERT. The old form is there for RSA only.
+fn encoded(
+    key: &PublicKey,
+    wanted: Option<CertEncoding>,
+) -> (CertEncoding, heapless::Vec<u8, { spki::MAX_LENGTH }>) {
+    match (key, wanted) {
+        (PublicKey::Rsa(key), Some(CertEncoding::RAW_RSA_KEY)) => {
+            (CertEncoding::RAW_RSA_KEY, rsa_public_key::encode(key).into_iter().collect())
+        }
+        _ => (CertEncoding::RAW_PUBLIC_KEY, spki::encode(key)),
     }
 }
 

@@ -69,9 +69,11 @@ fn speaks_intermediate(payloads: &Payloads<'_>) -> bool {
     payloads.notify(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED).is_some()
 }
 
-/// Whether the peer asks for raw keys (RFC 7670 §3).
-pub(super) fn wants_raw_key(payloads: &Payloads<'_>) -> bool {
-    payloads.cert_requests().any(|request| request.encoding == CertEncoding::RAW_PUBLIC_KEY)
+/// In which form the peer asks for a raw key, if it does: by preference as SubjectPublicKeyInfo
+/// (RFC 7670 §3), else as the RSA key that RFC 5386 speaks of.
+pub(super) fn wanted_key(payloads: &Payloads<'_>) -> Option<CertEncoding> {
+    let is_asked = |encoding: &CertEncoding| payloads.cert_requests().any(|r| r.encoding == *encoding);
+    [CertEncoding::RAW_PUBLIC_KEY, CertEncoding::RAW_RSA_KEY].into_iter().find(is_asked)
 }
 
 fn derive<C: Crypto>(

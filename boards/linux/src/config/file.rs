@@ -236,7 +236,7 @@ impl<'de> Deserialize<'de> for SuiteWord {
             serde::de::Error::custom(format_args!(
                 "\"{word}\" is not a suite: write fast-software, hardware-aes, post-quantum, or a cipher (aes128gcm16, \
                  aes256gcm16, chacha20poly1305), a PRF (prfsha256, prfsha384, prfsha512; left out it is \
-                 prfsha256) and a group (curve25519, p256, modp2048, mlkem512) such as aes256gcm16-prfsha384-p256"
+                 prfsha256) and a group (curve25519, p256, p384, modp2048, mlkem512) such as aes256gcm16-prfsha384-p256"
             ))
         })
     }
@@ -260,6 +260,7 @@ fn custom_suite(word: &str) -> Option<Suite> {
     let group = match group {
         "curve25519" => Group::Curve25519,
         "p256" => Group::P256,
+        "p384" => Group::P384,
         "modp2048" => Group::Modp2048,
         "mlkem512" => Group::MlKem512,
         _ => return None,

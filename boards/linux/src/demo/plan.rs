@@ -26,6 +26,7 @@ pub struct Plan {
 }
 
 /// Whom a router believes.
+#[expect(clippy::large_enum_variant, reason = "there are four of them in all")]
 pub enum Trust {
     /// One peer, by its key.
     Pinned {

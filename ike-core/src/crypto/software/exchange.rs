@@ -3,7 +3,7 @@
 use x25519_dalek::StaticSecret;
 use zeroize::ZeroizeOnDrop;
 
-use super::curve::{p256_octets, p256_point};
+use super::curve::{p256_octets, p256_point, p384_octets, p384_point};
 use super::ml_kem::MlKemSeed;
 use super::modp;
 use crate::crypto::{BadPublicValue, Group, KeyExchange, PublicValue, SharedSecret};
@@ -15,19 +15,27 @@ pub enum SoftwareExchange {
     Curve25519(StaticSecret),
     /// Group 19.
     P256(p256::SecretKey),
+    /// Group 20.
+    P384(p384::SecretKey),
     /// Group 14.
     Modp2048(modp::Exponent),
     /// Methods 35 and 36.
     MlKem(MlKemSeed),
 }
 
+/// Octets of the secrets of a curve or of the MODP group.
+pub(super) const fn secret_length(group: Group) -> usize {
+    if matches!(group, Group::P384) { 48 } else { 32 }
+}
+
 impl SoftwareExchange {
     /// With a chosen secret, for known answers; `None` when the octets are no scalar of the group.
-    pub fn new(group: Group, secret: &[u8; 32]) -> Option<Self> {
+    pub fn new(group: Group, secret: &[u8]) -> Option<Self> {
         match group {
-            Group::Curve25519 => Some(Self::Curve25519(StaticSecret::from(*secret))),
+            Group::Curve25519 => Some(Self::Curve25519(<[u8; 32]>::try_from(secret).ok()?.into())),
+            Group::P384 => p384::SecretKey::from_slice(secret).ok().map(Self::P384),
             Group::P256 => p256::SecretKey::from_slice(secret).ok().map(Self::P256),
-            Group::Modp2048 => modp::Exponent::new(secret).map(Self::Modp2048),
+            Group::Modp2048 => modp::Exponent::new(secret.try_into().ok()?).map(Self::Modp2048),
             Group::MlKem512 | Group::MlKem768 => None,
         }
     }
@@ -38,6 +46,7 @@ impl KeyExchange for SoftwareExchange {
         match self {
             Self::Curve25519(_) => Group::Curve25519,
             Self::P256(_) => Group::P256,
+            Self::P384(_) => Group::P384,
             Self::Modp2048(_) => Group::Modp2048,
             Self::MlKem(seed) => seed.group(),
         }
@@ -49,6 +58,7 @@ impl KeyExchange for SoftwareExchange {
                 x25519_dalek::PublicKey::from(secret).to_bytes().into_iter().collect()
             }
             Self::P256(secret) => p256_octets(&secret.public_key()).into_iter().collect(),
+            Self::P384(secret) => p384_octets(&secret.public_key()).into_iter().collect(),
             Self::Modp2048(exponent) => exponent.public(),
             Self::MlKem(seed) => seed.encapsulation_key(),
         }
@@ -71,6 +81,12 @@ impl KeyExchange for SoftwareExchange {
                 let shared = p256::ecdh::diffie_hellman(secret.to_nonzero_scalar(), peer.as_affine());
                 Ok(SharedSecret::new((*shared.raw_secret_bytes()).into()))
             }
+            Self::P384(secret) => {
+                let octets = <&[u8; 96]>::try_from(peer).map_err(|_| BadPublicValue)?;
+                let peer = p384_point(octets).ok_or(BadPublicValue)?;
+                let shared = p384::ecdh::diffie_hellman(secret.to_nonzero_scalar(), peer.as_affine());
+                Ok(SharedSecret::new::<48>((*shared.raw_secret_bytes()).into()))
+            }
             Self::Modp2048(exponent) => exponent.agree(peer),
             Self::MlKem(seed) => seed.decapsulate(peer),
         }
@@ -84,6 +100,7 @@ const fn wipes_itself<T: ZeroizeOnDrop>() {}
 const _: () = {
     wipes_itself::<StaticSecret>();
     wipes_itself::<p256::SecretKey>();
+    wipes_itself::<p384::SecretKey>();
     wipes_itself::<modp::Exponent>();
     wipes_itself::<MlKemSeed>();
 };

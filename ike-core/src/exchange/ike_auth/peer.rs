@@ -18,7 +18,7 @@ use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId};
 use crate::wire::auth::AuthView;
 use crate::wire::code_point::CertEncoding;
 use crate::wire::payloads::Payloads;
-use crate::wire::spki;
+use crate::wire::{rsa_public_key, spki};
 
 /// Keys that are tried when the peer sends none.
 const CANDIDATES: usize = 4;
@@ -89,6 +89,8 @@ pub(super) fn judge<C: Crypto, R>(
         let method = match key.kind() {
             KeyKind::Ed25519 => Method::Ed25519,
             KeyKind::EcdsaP256 => Method::EcdsaP256,
+            KeyKind::EcdsaP384 => Method::EcdsaP384,
+            KeyKind::Rsa => Method::Rsa,
         };
         (PeerKey(hash), method)
     };
@@ -105,6 +107,7 @@ fn shown_key(payloads: &Payloads<'_>) -> Option<PublicKey> {
     let cert = payloads.certs().next()?;
     match cert.encoding {
         CertEncoding::RAW_PUBLIC_KEY => spki::parse(cert.data).ok(),
+        CertEncoding::RAW_RSA_KEY => rsa_public_key::parse(cert.data).ok().map(PublicKey::Rsa),
         CertEncoding::X509_SIGNATURE => spki::from_certificate(cert.data).ok(),
         _ => None,
     }

@@ -10,7 +10,7 @@ use super::{OwnProof, child, establish, is_somebody, ppk, put_back, take_handsha
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
-use crate::exchange::ike_sa_init::wants_raw_key;
+use crate::exchange::ike_sa_init::wanted_key;
 use crate::exchange::{self, Received, mobike};
 use crate::handshake::{Agreed, Handshake, PpkUse};
 use crate::ike_sa::timer::Timer;
@@ -126,7 +126,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     payloads: &Payloads<'_>,
 ) -> Result<(), Discarded> {
     let entry = *endpoint.config.entry(proven.peer).ok_or(Discarded::WrongState)?;
-    let proof = match OwnProof::new(endpoint, agreed, &entry, wants_raw_key(payloads)) {
+    let proof = match OwnProof::new(endpoint, agreed, &entry, wanted_key(payloads)) {
         Ok(proof) => proof,
         Err(reason) => {
             let notify = NotifyView::new(NotifyType::AUTHENTICATION_FAILED, &[]);

@@ -6,7 +6,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{
-    derive, fragmentation, hashes, speaks_intermediate, wants_raw_key, write_exchange, write_fragmentation,
+    derive, fragmentation, hashes, speaks_intermediate, wanted_key, write_exchange, write_fragmentation,
     write_hashes, write_intermediate,
 };
 use crate::crypto::{Crypto, Group, KeyExchange};
@@ -241,7 +241,7 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         response,
         nat,
         hashes: hashes(payloads),
-        key_wanted: wants_raw_key(payloads),
+        key_wanted: wanted_key(payloads),
         intermediate: None,
         ppk: PpkUse::new(entry_has_ppk, payloads),
         childless: payloads.notify(NotifyType::CHILDLESS_IKEV2_SUPPORTED).is_some(),

@@ -5,7 +5,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{
-    derive, fragmentation, hashes, speaks_intermediate, wants_raw_key, write_exchange, write_fragmentation,
+    derive, fragmentation, hashes, speaks_intermediate, wanted_key, write_exchange, write_fragmentation,
     write_hashes, write_intermediate,
 };
 use crate::config::Suite;
@@ -237,7 +237,7 @@ fn agreed<C: Crypto, R>(
         response,
         nat,
         hashes: hashes(payloads),
-        key_wanted: wants_raw_key(payloads),
+        key_wanted: wanted_key(payloads),
         intermediate: None,
         childless: true,
         ppk: PpkUse::new(endpoint.config.has_ppk(), payloads),
