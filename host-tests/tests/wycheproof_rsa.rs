@@ -111,11 +111,12 @@ fn another_kind_of_pss() {
     ] {
         let mut count = Count::default();
         for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
-            for test in &group.tests {
+            // Among the bad ones of these sets are some with the parameters that are good here.
+            for test in group.tests.iter().filter(|test| test.result == TestResult::Valid) {
                 let algorithm = SignatureAlgorithm::RsaPss(hash);
                 count.case(&group.der, algorithm, [&test.msg, &test.sig], test.result);
             }
         }
-        assert!(count.good == 0 && count.bad > 50, "{name:?} {count:?}");
+        assert!(count.good == 0 && count.bad > 20, "{name:?} {count:?}");
     }
 }

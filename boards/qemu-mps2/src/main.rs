@@ -7,6 +7,8 @@
 mod measure;
 mod packets;
 mod primitives;
+#[cfg(feature = "public-key")]
+mod public_key;
 mod side;
 mod sizes;
 
@@ -19,7 +21,7 @@ use esp_engine::selector::{AddressRange, Ports, Selectors, TrafficSelector};
 use esp_engine::spd::{Action, Level};
 use ike_core::config::{Config, IkePolicy, Local, Peer, Suite, Timing};
 use ike_core::crypto::software::Software;
-use ike_core::crypto::{Crypto, PrivateKey, Signer};
+use ike_core::crypto::{Crypto, KeyKind, PrivateKey, Sha2, SignatureAlgorithm, Signer};
 use ike_core::pad::{Authentication, Claim, Identity, Matcher, PadEntry, PeerId};
 use measure::{Paint, Stopwatch};
 use side::{EngineResources, IkeResources, Side, ike_port, reversed};
@@ -37,6 +39,11 @@ static ENGINES: ConstStaticCell<[EngineResources; 2]> =
 fn main() -> ! {
     Stopwatch::start_timer();
     let (ike, engines) = (IKE.take(), ENGINES.take());
+    #[cfg(feature = "public-key")]
+    {
+        public_key::measure();
+        debug::exit(debug::EXIT_SUCCESS);
+    }
     sizes::print();
     let ed25519 = [PrivateKey::Ed25519([0xA1; 32]), PrivateKey::Ed25519([0xB2; 32])];
     let p256 = [PrivateKey::EcdsaP256([0x11; 32]), PrivateKey::EcdsaP256([0x22; 32])];

@@ -12,9 +12,8 @@ const MESSAGE: [u8; 512] = [0x5A; 512];
 #[inline(never)]
 pub fn measure(group: Group, key: &PrivateKey, algorithm: SignatureAlgorithm) {
     let length = if group == Group::P384 { 48 } else { 32 };
-    let exchange = |secret| {
-        SoftwareExchange::new(group, &[secret; 48][..length]).expect("a scalar of the group")
-    };
+    let exchange =
+        |secret| SoftwareExchange::new(group, &[secret; 48][..length]).expect("a scalar of the group");
     let peer = exchange(0x44).public();
     let (generated, ours) = timed(|| exchange(0x33));
     let (public, _) = timed(|| ours.public());

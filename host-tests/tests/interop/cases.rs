@@ -23,8 +23,8 @@ pub enum Proof {
     Pinned(Kind),
     /// A shared key.
     SharedKey,
-    /// strongSwan shows a self-signed certificate, which the BTNS wildcard takes.
-    Btns,
+    /// strongSwan shows a self-signed certificate with such a key, which the BTNS wildcard takes.
+    Btns(Kind),
 }
 
 /// What both ends agree on.
@@ -33,6 +33,8 @@ pub enum Suite {
     AesCurve25519,
     ChaChaCurve25519,
     AesP256,
+    AesP384,
+    AesModp2048,
     /// Curve25519, after whoever begins has guessed P-256.
     AfterWrongGuess,
 }
@@ -44,6 +46,8 @@ impl Suite {
             Self::AesCurve25519 => ("aes128gcm16-prfsha256-x25519", "aes128gcm16"),
             Self::ChaChaCurve25519 => ("chacha20poly1305-prfsha256-x25519", "chacha20poly1305"),
             Self::AesP256 => ("aes128gcm16-prfsha256-ecp256", "aes128gcm16"),
+            Self::AesP384 => ("aes128gcm16-prfsha256-ecp384", "aes128gcm16"),
+            Self::AesModp2048 => ("aes128gcm16-prfsha256-modp2048", "aes128gcm16"),
             Self::AfterWrongGuess if first == First::Peer => {
                 ("aes128gcm16-prfsha256-ecp256-x25519", "aes128gcm16")
             }
@@ -57,6 +61,8 @@ impl Suite {
             Self::AesCurve25519 => r#"["aes128gcm16-curve25519"]"#,
             Self::ChaChaCurve25519 => r#"["fast-software"]"#,
             Self::AesP256 => r#"["hardware-aes"]"#,
+            Self::AesP384 => r#"["aes128gcm16-p384"]"#,
+            Self::AesModp2048 => r#"["aes128gcm16-modp2048"]"#,
             Self::AfterWrongGuess if first == First::Device => {
                 r#"["hardware-aes", "aes128gcm16-curve25519"]"#
             }
@@ -104,7 +110,13 @@ pub fn trials() -> Vec<Trial> {
         ("ed25519", Proof::Pinned(Kind::Ed25519), Suite::AesCurve25519),
         ("p256", Proof::Pinned(Kind::P256), Suite::AesP256),
         ("shared_key", Proof::SharedKey, Suite::ChaChaCurve25519),
-        ("btns", Proof::Btns, Suite::ChaChaCurve25519),
+        ("btns", Proof::Btns(Kind::P256), Suite::ChaChaCurve25519),
+        ("rsa2048", Proof::Pinned(Kind::Rsa2048), Suite::AesCurve25519),
+        ("rsa3072", Proof::Pinned(Kind::Rsa3072), Suite::AesCurve25519),
+        ("rsa4096", Proof::Pinned(Kind::Rsa4096), Suite::AesCurve25519),
+        ("rsa_btns", Proof::Btns(Kind::Rsa2048), Suite::AesCurve25519),
+        ("p384", Proof::Pinned(Kind::P384), Suite::AesP384),
+        ("modp2048", Proof::Pinned(Kind::Ed25519), Suite::AesModp2048),
     ];
     let mut trials = Vec::new();
     for (first, who) in [(First::Device, "we_begin"), (First::Peer, "strongswan_begins")] {
@@ -133,7 +145,7 @@ impl Case {
     pub fn far(&self) -> IpAddr {
         match (self.proof, self.six) {
             // A stranger speaks for nobody but itself.
-            (Proof::Btns, false) => [192, 0, 2, 2].into(),
+            (Proof::Btns(_), false) => [192, 0, 2, 2].into(),
             (_, false) => [10, 2, 0, 1].into(),
             (_, true) => [0xFD00, 0xB, 0, 0, 0, 0, 0, 1].into(),
         }
@@ -223,15 +235,14 @@ impl Case {
         match self.proof {
             Proof::Pinned(_) => Level::Pinned,
             Proof::SharedKey => Level::Shared,
-            Proof::Btns => Level::Any,
+            Proof::Btns(_) => Level::Any,
         }
     }
 
     /// Starts both ends; `liar` gets a key that the other end does not know.
     pub fn start(&self, ground: &Ground, liar: Option<First>) -> Result<(Device, StrongSwan), Fault> {
         let kind = match self.proof {
-            Proof::Pinned(kind) => kind,
-            Proof::Btns => Kind::P256,
+            Proof::Pinned(kind) | Proof::Btns(kind) => kind,
             Proof::SharedKey => Kind::Ed25519,
         };
         let (own, other) = (KeyPair::new(kind)?, KeyPair::new(kind)?);
@@ -250,7 +261,7 @@ impl Case {
         let connection = self.for_strongswan(match self.proof {
             Proof::Pinned(_) => Authentication::PinnedKeys { own: other.private_pem, peer: own_pem },
             Proof::SharedKey => Authentication::SharedKey(SECRET.into()),
-            Proof::Btns => Authentication::Certificate {
+            Proof::Btns(_) => Authentication::Certificate {
                 certificate: other.certificate(&folder)?,
                 own: other.private_pem,
                 peer: own_pem,
@@ -268,7 +279,7 @@ impl Case {
             authentication,
             ike,
             esp,
-            own_networks: if self.proof == Proof::Btns { "192.0.2.2/32" } else { PEER_NETWORKS },
+            own_networks: if matches!(self.proof, Proof::Btns(_)) { "192.0.2.2/32" } else { PEER_NETWORKS },
             peer_networks: DEVICE_NETWORKS,
         }
     }
@@ -287,10 +298,10 @@ ranges = ["10.2.0.0/16", "fd00:b::/64"]
         let (peer, minimum) = match self.proof {
             Proof::Pinned(_) => (known(r#"key = "peer.pub""#), "pinned"),
             Proof::SharedKey => (known(r#"shared-key = "shared""#), "shared"),
-            Proof::Btns => (r#"btns = true"#.into(), "any"),
+            Proof::Btns(_) => (r#"btns = true"#.into(), "any"),
         };
         let far = match (self.proof, self.six) {
-            (Proof::Btns, _) => "192.0.2.2/32",
+            (Proof::Btns(_), _) => "192.0.2.2/32",
             (_, false) => "10.2.0.0/16",
             (_, true) => "fd00:b::/64",
         };
