@@ -15,7 +15,13 @@ use esp_engine::resources::Resources;
 use esp_engine::sa::Spi;
 
 const SIZES: [usize; 3] = [64, 512, 1408];
-const ALGORITHMS: [Algorithm; 2] = [Algorithm::Aes128Gcm16, Algorithm::ChaCha20Poly1305];
+const ALGORITHMS: [Algorithm; 5] = [
+    Algorithm::Aes128Gcm16,
+    Algorithm::ChaCha20Poly1305,
+    Algorithm::Aes128CbcHmacSha256,
+    Algorithm::NullHmacSha256,
+    Algorithm::Aes128Gmac,
+];
 /// Packets in a batch.
 const BATCH: usize = 50;
 /// Batches of each kind.
@@ -41,7 +47,7 @@ impl Best {
 }
 
 fn main() {
-    println!("{:<18} {:>6} {:>4} {:>9} {:>9} {:>6}", "ns per packet", "octets", "", "bare", "whole", "ratio");
+    println!("{:<20} {:>6} {:>4} {:>9} {:>9} {:>6}", "ns per packet", "octets", "", "bare", "whole", "ratio");
     for algorithm in ALGORITHMS {
         for size in SIZES {
             let mut memory = Box::new(Resources::new());
@@ -50,7 +56,7 @@ fn main() {
             for (way, (bare, whole)) in [("seal", seal), ("open", open)] {
                 let (bare, whole) = (bare.nanoseconds(), whole.nanoseconds());
                 let name = format!("{algorithm:?}");
-                println!("{name:<18} {size:>6} {way:>4} {bare:>9.0} {whole:>9.0} {:>6.2}", whole / bare);
+                println!("{name:<20} {size:>6} {way:>4} {bare:>9.0} {whole:>9.0} {:>6.2}", whole / bare);
             }
         }
     }
@@ -100,9 +106,10 @@ fn by_table<const SAS: usize>() {
 fn measure(algorithm: Algorithm, size: usize, engine: &mut Engine<'_, SoftwareCipher>) -> [(Best, Best); 2] {
     let cipher = SoftwareCipher::new(&key(algorithm)).unwrap();
     let associated = Associated::Esp { spi: Spi::new(4096).unwrap(), sequence: 1, extended: true };
-    let mut text = vec![0x5a; (size + 2).next_multiple_of(4)];
-    let (mut iv, mut icv) = ([0; 8], [0; 16]);
-    cipher.seal(1, associated, &mut iv, &mut text, &mut icv);
+    let mut text = vec![0x5a; (size + 2).next_multiple_of(algorithm.block_length().max(4))];
+    let (mut iv, mut icv) = ([0; 16], [0; 16]);
+    let iv = &mut iv[..algorithm.iv_length()];
+    cipher.seal(1, associated, iv, &mut text, &mut icv);
     let sealed = text.clone();
     let mut clear = packet(US, peer(0), size);
     let clear = towards(&mut clear, 1);
@@ -112,7 +119,7 @@ fn measure(algorithm: Algorithm, size: usize, engine: &mut Engine<'_, SoftwareCi
         let [(bare_seal, whole_seal), (bare_open, whole_open)] = &mut best;
         bare_seal.time(|| {
             for _ in 0..BATCH {
-                cipher.seal(1, associated, &mut [0; 8], black_box(&mut text), &mut [0; 16]);
+                cipher.seal(1, associated, black_box(&mut *iv), black_box(&mut text), &mut [0; 16]);
             }
         });
         whole_seal.time(|| {
@@ -123,7 +130,7 @@ fn measure(algorithm: Algorithm, size: usize, engine: &mut Engine<'_, SoftwareCi
         let mut texts = vec![sealed.clone(); BATCH];
         bare_open.time(|| {
             for text in &mut texts {
-                cipher.open(associated, &iv, black_box(text), &icv).unwrap();
+                cipher.open(associated, iv, black_box(text), &icv).unwrap();
             }
         });
         let mut frames: Vec<_> = (0..BATCH).map(|_| answer(engine, clear)).collect();

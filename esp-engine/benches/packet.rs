@@ -15,7 +15,13 @@ use esp_engine::sa::Spi;
 
 /// Octets of the payload that ESP carries.
 const SIZES: [usize; 3] = [64, 512, 1408];
-const ALGORITHMS: [Algorithm; 2] = [Algorithm::Aes128Gcm16, Algorithm::ChaCha20Poly1305];
+const ALGORITHMS: [Algorithm; 5] = [
+    Algorithm::Aes128Gcm16,
+    Algorithm::ChaCha20Poly1305,
+    Algorithm::Aes128CbcHmacSha256,
+    Algorithm::NullHmacSha256,
+    Algorithm::Aes128Gmac,
+];
 /// The cipher alone, on as many octets as ESP encrypts: payload and trailer.
 fn bare(c: &mut Criterion) {
     let mut group = c.benchmark_group("bare");

@@ -58,6 +58,9 @@ pub struct Settings {
     pub reserve_encapsulation: bool,
     /// How long packets go unanswered before [`SaReport::Unanswered`] says so; zero: it never does.
     pub silence: Duration,
+    /// The algorithm that [`Engine::stack_mtu`] leaves room for: of those that may be agreed on, the one
+    /// that adds most.
+    pub reserve_algorithm: Algorithm,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             encapsulation_port: encapsulation::PORT,
             reserve_encapsulation: true,
             silence: Duration::ZERO,
+            reserve_algorithm: Algorithm::ChaCha20Poly1305,
         }
     }
 }
@@ -275,7 +279,8 @@ impl<'r, C: Cipher> Engine<'r, C> {
             Mode::Tunnel => v6 || reserve,
         };
         let headers = if wide { ip::V6_HEADER } else { ip::V4_HEADER };
-        Wrapping { mode, headers, encapsulated: reserve, algorithm: Algorithm::ChaCha20Poly1305 }
+        let algorithm = self.settings.reserve_algorithm;
+        Wrapping { mode, headers, encapsulated: reserve, algorithm }
     }
 
     /// What policy says of a packet seen from our side. `None` stands for [`Unmatched`].

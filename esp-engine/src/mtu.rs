@@ -41,7 +41,7 @@ impl Wrapping {
         let esp = usize::from(mtu).saturating_sub(self.before_esp());
         let fixed = esp::Layout::of_payload(self.algorithm, 0);
         let text = esp.saturating_sub(fixed.length() - fixed.text.len());
-        let block = self.algorithm.block_length();
+        let block = esp::alignment(self.algorithm);
         (text / block * block).saturating_sub(esp::TRAILER)
     }
 
@@ -166,12 +166,23 @@ mod tests {
         }
     }
 
+    /// What a 1,500-octet link leaves of a packet in transport mode over IPv4, by algorithm: IV, padding to
+    /// the block and ICV differ.
+    #[test]
+    fn stack_mtu_by_algorithm() {
+        let left =
+            Algorithm::ALL.map(|algorithm| Wrapping { algorithm, ..transport(20, false) }.inner_mtu(1500));
+        assert_eq!(left, [1466, 1466, 1466, 1458, 1458, 1474, 1466, 1466]);
+    }
+
     /// The largest payload fits, one octet more does not.
     #[test]
     fn limit_is_exact() {
-        for mode in [Mode::Transport, Mode::Tunnel] {
+        for (mode, algorithm) in
+            Algorithm::ALL.into_iter().flat_map(|a| [(Mode::Transport, a), (Mode::Tunnel, a)])
+        {
             for (headers, encapsulated) in [(20, false), (20, true), (40, false), (40, true)] {
-                let wrapping = Wrapping { mode, ..transport(headers, encapsulated) };
+                let wrapping = Wrapping { mode, algorithm, ..transport(headers, encapsulated) };
                 for mtu in 576..700 {
                     let limit = wrapping.payload_limit(mtu);
                     assert!(wrapping.sealed(limit) <= usize::from(mtu));

@@ -5,6 +5,7 @@ mod common;
 
 use common::*;
 use esp_engine::counters::DropReason;
+use esp_engine::crypto::Algorithm;
 use esp_engine::engine::{Engine, Inbound, Outbound, Output, Settings};
 use esp_engine::sa::{ChildSa, SaReport, Spi};
 use esp_engine::selector::{AddressRange, PortRange, TrafficSelector};
@@ -44,15 +45,20 @@ fn unknown_and_reserved_spis() {
     assert!(open(&mut a, NOW, &sealed).is_ok());
 }
 
-/// RFC 4303 §2: every length that cannot be.
+/// RFC 4303 §2, §2.4: every length that cannot be: too short, or a text that ends within a block.
 #[test]
 fn short_esp_packets() {
-    for case in [TRANSPORT, Case { encapsulated: true, ..TUNNEL }] {
+    let transport = Algorithm::ALL.map(|algorithm| Case { algorithm, ..TRANSPORT });
+    for case in transport.into_iter().chain([Case { encapsulated: true, ..TUNNEL }]) {
+        let algorithm = case.algorithm;
+        let around = 8 + algorithm.iv_length() + algorithm.icv_length();
+        let block = algorithm.block_length().max(4);
         let mut memory = Memory::new();
         let mut engine = case.engine_a(&mut memory, Settings::default());
         let (a, b) = case.gates();
-        for length in 0..36 {
-            let mut esp = [0x11; 64];
+        let torn = (around..100).filter(|length| (length - around) % block != 0);
+        for length in (0..=around).chain(torn) {
+            let mut esp = [0x11; 100];
             esp[..4].copy_from_slice(&A_SPI.to_be_bytes());
             let esp = &esp[..length];
             let octets = if case.encapsulated { udp(b, a, 4500, 4500, esp) } else { packet(b, a, 50, esp) };
@@ -140,7 +146,7 @@ fn forged_number_moves_no_window() {
 /// Every bit of an ESP packet is authenticated, or names the SA.
 #[test]
 fn flipped_bits() {
-    for algorithm in ALGORITHMS {
+    for algorithm in Algorithm::ALL {
         let case = Case { algorithm, extended: true, ..TRANSPORT };
         let (mut memory, mut other) = (Memory::new(), Memory::new());
         let mut a = case.engine_a(&mut memory, Settings::default());
@@ -189,6 +195,26 @@ fn wrong_padding() {
     ] {
         assert_eq!(dropped(&mut engine, &craft(&TRANSPORT, number, text)), DropReason::BadPadding);
     }
+}
+
+/// RFC 4303 §2.4, RFC 3602 §2.4: the same for a cipher with blocks, up to the longest padding.
+#[test]
+fn wrong_padding_in_blocks() {
+    let case = Case { algorithm: Algorithm::Aes128CbcHmacSha256, ..TRANSPORT };
+    let mut memory = Memory::new();
+    let mut engine = case.engine_a(&mut memory, Settings::default());
+    let mut text = [0_u8; 16];
+    text[14..].copy_from_slice(&[14, 59]);
+    assert_eq!(dropped(&mut engine, &craft(&case, 1, &text)), DropReason::BadPadding, "zeros are no padding");
+    for (octet, value) in text[..14].iter_mut().zip(1..) {
+        *octet = value;
+    }
+    assert_eq!(dropped(&mut engine, &craft(&case, 2, &text)), DropReason::Dummy);
+    text[14] = 15;
+    assert_eq!(dropped(&mut engine, &craft(&case, 3, &text)), DropReason::BadPadding, "longer than the text");
+    let mut longest: Vec<u8> = (1..=254).collect();
+    longest.extend([254, 59]);
+    assert_eq!(dropped(&mut engine, &craft(&case, 4, &longest)), DropReason::Dummy);
 }
 
 /// Authentic packets may carry only what the SA was made for.

@@ -409,6 +409,8 @@ pub enum Suite {
     HardwareAes,
     /// As the first, and ML-KEM-768 beside Curve25519. Alone in the list it is demanded of every peer.
     PostQuantum,
+    /// AES-CBC with HMAC-SHA2-256: what RFC 8247 and RFC 8221 demand of every peer.
+    Compat,
     /// A choice of one's own.
     Custom {
         /// Protection of IKE messages.
@@ -420,7 +422,7 @@ pub enum Suite {
         /// Key exchange.
         #[serde(with = "GroupWords")]
         group: Group,
-        /// Protection of packets.
+        /// Protection of packets; some only authenticate.
         #[serde(with = "AlgorithmWords")]
         esp: Algorithm,
     },
@@ -432,6 +434,11 @@ enum AlgorithmWords {
     Aes128Gcm16,
     Aes256Gcm16,
     ChaCha20Poly1305,
+    Aes128CbcHmacSha256,
+    Aes256CbcHmacSha256,
+    NullHmacSha256,
+    Aes128Gmac,
+    Aes256Gmac,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -78,7 +78,11 @@ pub(crate) fn engine<'r, C: Cipher, const SAS: usize, const WORDS: usize>(
     mtu: usize,
 ) -> Engine<'r, C> {
     let silence = Duration::from_secs(u64::from(config.timing.liveness_s));
-    let settings = Settings { mtu: u16::try_from(mtu).unwrap_or(u16::MAX), silence, ..Settings::default() };
+    let mut settings =
+        Settings { mtu: u16::try_from(mtu).unwrap_or(u16::MAX), silence, ..Settings::default() };
+    let offered = config.suites.iter().map(|suite| suite.translate().esp);
+    let widest = offered.max_by_key(|algorithm| algorithm.iv_length() + algorithm.block_length());
+    settings.reserve_algorithm = widest.unwrap_or(settings.reserve_algorithm);
     let mut engine = Engine::new(settings, resources);
     for policy in config.spd() {
         // `MAX_SPD` places, and no more policies than that.

@@ -9,7 +9,7 @@ use esp_engine::selector::AddressRange;
 use esp_engine::spd::{Action, Level};
 use host_tests::pair::Pair;
 use host_tests::parties::{self, A, A_KEY, B, B_KEY, BTNS, leak_all};
-use ike_core::config::{Config, IkePolicy, Peer, Suite};
+use ike_core::config::{Config, ConfigError, IkePolicy, Peer, Suite};
 use ike_core::crypto::{Group, Prf, PrivateKey};
 use ike_core::error::{FailReason, Mismatch, Transform};
 use ike_core::output::Method;
@@ -66,6 +66,27 @@ fn every_suite_makes_an_sa() {
         assert_stands(&pair, Level::Pinned, Method::Ed25519);
         assert_eq!(pair.a.established()[0].suite, suite);
         assert_eq!(pair.a.children()[0].algorithm, suite.esp);
+    }
+}
+
+/// RFC 8221 §5: each algorithm of ESP is negotiated and carries keys of its length; what does not encrypt
+/// protects packets only (RFC 7296 §3.14).
+#[test]
+fn every_algorithm_makes_an_sa() {
+    for esp in Algorithm::ALL {
+        let suite = Suite { esp, ike: Algorithm::Aes256CbcHmacSha256, ..Suite::FAST_SOFTWARE };
+        let (mut a, mut b) = (parties::a(), parties::b());
+        a.suites = leak_all(vec![Suite::HARDWARE_AES, suite]);
+        b.suites = leak_all(vec![suite, Suite::FAST_SOFTWARE]);
+        let pair = run(a, b);
+        assert_stands(&pair, Level::Pinned, Method::Ed25519);
+        assert_eq!(pair.b.established()[0].suite, suite);
+        assert_eq!(pair.a.children()[0].algorithm, esp);
+
+        let (mut config, ike) = (parties::a(), esp);
+        config.suites = leak_all(vec![Suite::FAST_SOFTWARE, Suite { ike, ..Suite::FAST_SOFTWARE }]);
+        let refused = if esp.is_confidential() { Ok(()) } else { Err(ConfigError::ReadableIke(1)) };
+        assert_eq!(config.check(), refused);
     }
 }
 

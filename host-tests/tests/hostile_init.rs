@@ -8,6 +8,8 @@ use host_tests::forge::{self, Payload};
 use host_tests::pair::Pair;
 use host_tests::parties::{self, A, B};
 use host_tests::stage::*;
+use ike_core::config::Suite;
+use ike_core::crypto::Group;
 use ike_core::error::Discarded;
 use ike_core::output::Path;
 use ike_core::wire::Malformed;
@@ -151,6 +153,43 @@ fn unusable_proposals() {
         let mut pair = Pair::pinned(1);
         let datagram = with_body(PayloadType::SA, |body| *body = proposal(transforms));
         assert_eq!(ask(&mut pair, to_b(), &datagram).0, Ok(()), "{transforms:?}");
+    }
+}
+
+/// RFC 7296 §3.3.3, §3.3.5: AES-CBC needs a MAC that we have and a key length of AES, and takes its key length
+/// once.
+#[test]
+fn a_cipher_without_mac_or_key_length_is_unusable() {
+    const PRF: [u8; 4] = [2, 0, 0, 5];
+    const HMAC_SHA2_256: [u8; 4] = [3, 0, 0, 12];
+    const KE: [u8; 4] = [4, 0, 0, 19];
+    let offer = |bits: &[u16], others: &[[u8; 4]]| {
+        let mut body = proposal(&[&[[1, 0, 0, 12]], others].concat());
+        let attributes: Vec<u8> =
+            bits.iter().flat_map(|b| [&[0x80, 14], &b.to_be_bytes()[..]].concat()).collect();
+        body[3] += attributes.len() as u8;
+        body[11] += attributes.len() as u8;
+        body.splice(16..16, attributes);
+        let mut config = parties::b();
+        config.suites = &[Suite::HARDWARE_AES, Suite { group: Group::P256, ..Suite::COMPAT }];
+        let mut pair = Pair::new(parties::a(), config, 1);
+        let datagram = with_body(PayloadType::SA, |old| old.clone_from(&body));
+        ask(&mut pair, to_b(), &datagram).0
+    };
+    for (bits, others) in [
+        (&[128][..], &[PRF, KE][..]),
+        (&[128], &[PRF, [3, 0, 0, 0], KE]),
+        (&[128], &[PRF, [3, 0, 0, 2], KE]),
+        (&[256], &[PRF, HMAC_SHA2_256, KE]),
+        (&[], &[PRF, HMAC_SHA2_256, KE]),
+        (&[127], &[PRF, HMAC_SHA2_256, KE]),
+        (&[128, 128], &[PRF, HMAC_SHA2_256, KE]),
+    ] {
+        assert_eq!(offer(bits, others), Err(Discarded::NoProposalChosen), "{bits:?} {others:?}");
+    }
+    // The public value is of another group than the suite's, so the right suite was chosen.
+    for others in [[PRF, HMAC_SHA2_256, KE], [PRF, KE, HMAC_SHA2_256]] {
+        assert_eq!(offer(&[128], &others), Err(Discarded::OtherGroup));
     }
 }
 

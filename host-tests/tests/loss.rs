@@ -35,13 +35,22 @@ fn with_cookie_and_other_group() -> (Config<'static>, Config<'static>) {
     (a, b)
 }
 
+fn with_cbc() -> (Config<'static>, Config<'static>) {
+    let (mut a, mut b) = plain();
+    // The cheaper group: what is tried here is the cipher.
+    a.suites = leak_all(vec![Suite { group: Suite::FAST_SOFTWARE.group, ..Suite::COMPAT }]);
+    b.suites = a.suites;
+    (a, b)
+}
+
 type Scenario = (&'static str, fn() -> (Config<'static>, Config<'static>));
 
-const SCENARIOS: [Scenario; 4] = [
+const SCENARIOS: [Scenario; 5] = [
     ("plain", plain),
     ("cookie", with_cookie),
     ("other group", with_other_group),
     ("cookie and other group", with_cookie_and_other_group),
+    ("cipher with a MAC", with_cbc),
 ];
 
 /// RFC 7296 §2.1: whichever message suffers whichever fault, both ends agree in the end. The table

@@ -66,6 +66,34 @@ fn first_ike_sa_and_first_child_sa() {
     assert_eq!((ours.outbound, ours.inbound), (from_responder, from_initiator));
 }
 
+/// RFC 7296 §2.14, §2.17: an IKE SA's integrity keys come before its encryption keys, a Child SA's behind
+/// each encryption key.
+#[test]
+fn keys_of_a_cipher_with_its_own_mac() {
+    let cipher = Algorithm::Aes128CbcHmacSha256;
+    let keys = initial(cipher);
+    let (ei, ai) = (
+        "ebd50f8dd836e05da078b3ce3c09c696",
+        "f72bfc39733c571a197f1107ec4e357295085088473cf099108a396d5f1dec5e",
+    );
+    let (er, ar) = (
+        "c7d60ab0ef29e9897660d8654921f316",
+        "fe4aaf6e1f0158aeab11c242756ce5b8460c80d208e4164c8313378f8f469427",
+    );
+    assert_eq!(keys.sk_ei.parts(), (&*hex(ei), &*hex(ai)));
+    assert_eq!(keys.sk_er.parts(), (&*hex(er), &*hex(ar)));
+    assert_eq!(keys.sk_pr.octets(), hex("deb8a49e1d4ecef15e6dd3cc1f2f84eebce4a30fbad54841cb9b977cfa6eef69"));
+    let (ni, nr) = (octets(0), octets(0x20));
+    let nonces = Nonces { initiator: &ni, responder: &nr };
+    let child = ChildKeys::new(&Software, Prf::HmacSha256, &keys.sk_d, cipher, None, nonces);
+    let from_initiator = "168fed8548ba2077f6252671ca2a2be8 \
+                          2111617cbf37ebe64d3669712329dd5ad5f304f0d3371d7ca0ec074eeb23077d";
+    let from_responder = "8f4ba487ac0924df836df75cc1c0044e \
+                          6082e03e7e550adb1a13c8699b46639ad2916f946202fca2efb7f3671cd4feb9";
+    assert_eq!(child.from_initiator, raw(cipher, from_initiator));
+    assert_eq!(child.from_responder, raw(cipher, from_responder));
+}
+
 /// What a CREATE_CHILD_SA exchange brings: another secret, nonces of other lengths.
 fn create_child_sa() -> (SharedSecret, Vec<u8>, Vec<u8>) {
     let secret = "d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de";

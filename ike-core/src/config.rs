@@ -83,7 +83,7 @@ pub enum Peer {
 /// Algorithms that are used together.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Suite {
-    /// Protection of IKE messages.
+    /// Protection of IKE messages; it has to be confidential.
     pub ike: Algorithm,
     /// What keys are derived and shared keys are proven with.
     pub prf: Prf,
@@ -116,11 +116,21 @@ impl Suite {
         esp: Algorithm::Aes128Gcm16,
     };
 
+    /// `compat`: what every peer must have (RFC 8247 §2, RFC 8221 §5).
+    pub const COMPAT: Self = Self {
+        ike: Algorithm::Aes128CbcHmacSha256,
+        prf: Prf::HmacSha256,
+        group: Group::Modp2048,
+        additional: None,
+        esp: Algorithm::Aes128CbcHmacSha256,
+    };
+
     /// The named suites, with their names.
-    pub const NAMED: [(&'static str, Self); 3] = [
+    pub const NAMED: [(&'static str, Self); 4] = [
         ("fast-software", Self::FAST_SOFTWARE),
         ("hardware-aes", Self::HARDWARE_AES),
         ("post-quantum", Self::POST_QUANTUM),
+        ("compat", Self::COMPAT),
     ];
 }
 

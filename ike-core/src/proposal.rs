@@ -68,8 +68,23 @@ fn encryption(algorithm: Algorithm) -> Transform {
         Algorithm::Aes128Gcm16 => (EncryptionId::AES_GCM_16, Some(128)),
         Algorithm::Aes256Gcm16 => (EncryptionId::AES_GCM_16, Some(256)),
         Algorithm::ChaCha20Poly1305 => (EncryptionId::CHACHA20_POLY1305, None),
+        Algorithm::Aes128CbcHmacSha256 => (EncryptionId::AES_CBC, Some(128)),
+        Algorithm::Aes256CbcHmacSha256 => (EncryptionId::AES_CBC, Some(256)),
+        Algorithm::NullHmacSha256 => (EncryptionId::NULL, None),
+        Algorithm::Aes128Gmac => (EncryptionId::NULL_AUTH_AES_GMAC, Some(128)),
+        Algorithm::Aes256Gmac => (EncryptionId::NULL_AUTH_AES_GMAC, Some(256)),
     };
     Transform { kind: TransformType::ENCR, id: id.0, key_length }
+}
+
+/// `None` where the encryption authenticates too (RFC 7296 §3.3.3).
+fn integrity(algorithm: Algorithm) -> Option<Transform> {
+    match algorithm {
+        Algorithm::Aes128CbcHmacSha256 | Algorithm::Aes256CbcHmacSha256 | Algorithm::NullHmacSha256 => {
+            Some(transform(TransformType::INTEG, IntegrityId::HMAC_SHA2_256_128.0))
+        }
+        _ => None,
+    }
 }
 
 fn sequence(extended: bool) -> Transform {
@@ -78,12 +93,22 @@ fn sequence(extended: bool) -> Transform {
 }
 
 /// The transforms of a suite for an IKE SA, one of each type, without those of additional key exchanges.
-fn ike_transforms(suite: &Suite) -> [Transform; 3] {
-    [
-        encryption(suite.ike),
-        transform(TransformType::PRF, suite.prf.id()),
-        transform(TransformType::KE, suite.group.id()),
-    ]
+fn ike_transforms(suite: &Suite) -> impl Iterator<Item = Transform> + Clone + use<> {
+    let own = [
+        Some(encryption(suite.ike)),
+        Some(transform(TransformType::PRF, suite.prf.id())),
+        integrity(suite.ike),
+        Some(transform(TransformType::KE, suite.group.id())),
+    ];
+    own.into_iter().flatten()
+}
+
+/// The transforms of an algorithm for Child SAs, behind which those of the other types stand.
+fn esp_transforms(
+    algorithm: Algorithm,
+    others: impl IntoIterator<Item = Transform, IntoIter: Clone>,
+) -> impl Iterator<Item = Transform> + Clone {
+    [Some(encryption(algorithm)), integrity(algorithm)].into_iter().flatten().chain(others)
 }
 
 /// What was agreed for an IKE SA.
@@ -171,9 +196,7 @@ pub(crate) fn offer_ike(
         number,
         protocol: Protocol::IKE,
         spi: spi.as_ref().map_or(&[][..], |spi| spi),
-        transforms: ike_transforms(suite)
-            .into_iter()
-            .chain(own_additional(suite.additional.filter(|_| spi.is_none()))),
+        transforms: ike_transforms(suite).chain(own_additional(suite.additional.filter(|_| spi.is_none()))),
     });
     sa::write(proposals, writer)
 }
@@ -186,7 +209,7 @@ pub(crate) fn answer_ike(
 ) -> Result<(), NoSpace> {
     let spi = spi.map(IkeSpi::octets);
     let spi = spi.as_ref().map_or(&[][..], |spi| spi);
-    let transforms = ike_transforms(&choice.suite).into_iter().chain(choice.additional.into_iter().flatten());
+    let transforms = ike_transforms(&choice.suite).chain(choice.additional.into_iter().flatten());
     sa::write([Proposal { number: choice.number, protocol: Protocol::IKE, spi, transforms }], writer)
 }
 
@@ -200,39 +223,39 @@ pub(crate) fn choose_ike(
         let wanted = ike_transforms(suite);
         let choice = |p: ProposalView<'_>| {
             let (spi, additional) = (kind.spi(&p)?, additional(&p, kind.additional(suite)?)?);
-            let fits = is_for_ike(&p) && differs(&p, &wanted).is_none();
+            let fits = is_for_ike(&p, suite.ike) && differs(&p, wanted.clone()).is_none();
             fits.then_some(IkeChoice { number: p.number, suite: *suite, spi, additional })
         };
         if let Some(choice) = offer.proposals().find_map(choice) {
             return Ok(choice);
         }
     }
-    let wanted = suites.first().map(ike_transforms);
-    Err(describe(offer, wanted.as_ref().map_or(&[][..], |w| w)))
+    Err(describe(offer, suites.first().into_iter().flat_map(ike_transforms)))
 }
 
-fn is_for_ike(proposal: &ProposalView<'_>) -> bool {
+fn is_for_ike(proposal: &ProposalView<'_>, algorithm: Algorithm) -> bool {
     proposal.protocol == Protocol::IKE
-        && is_usable(proposal)
+        && is_usable(proposal, algorithm)
         && !proposal.transforms().any(|t| t.kind == TransformType::ESN)
 }
 
 /// Every type of transform is known, and a combined-mode cipher needs no integrity algorithm beside it
 /// (RFC 7296 §3.3, RFC 5282 §8).
-fn is_usable(proposal: &ProposalView<'_>) -> bool {
-    let mut integrity = proposal.transforms().filter(|t| t.kind == TransformType::INTEG).peekable();
-    proposal.is_understood() && (integrity.peek().is_none() || integrity.any(|t| t.id == IntegrityId::NONE.0))
+fn is_usable(proposal: &ProposalView<'_>, algorithm: Algorithm) -> bool {
+    let mut offered = proposal.transforms().filter(|t| t.kind == TransformType::INTEG).peekable();
+    let mut may_do_without = || offered.peek().is_none() || offered.any(|t| t.id == IntegrityId::NONE.0);
+    proposal.is_understood() && (integrity(algorithm).is_some() || may_do_without())
 }
 
 /// The first transform that is wanted and not in the proposal.
-fn differs(proposal: &ProposalView<'_>, wanted: &[Transform]) -> Option<Transform> {
-    wanted.iter().copied().find(|w| !proposal.transforms().any(|t| t.transform() == Some(*w)))
+fn differs(proposal: &ProposalView<'_>, mut wanted: impl Iterator<Item = Transform>) -> Option<Transform> {
+    wanted.find(|w| !proposal.transforms().any(|t| t.transform() == Some(*w)))
 }
 
 /// Where the first proposal and our first suite part.
-fn describe(offer: &SaView<'_>, wanted: &[Transform]) -> Mismatch {
+fn describe(offer: &SaView<'_>, mut wanted: impl Iterator<Item = Transform> + Clone) -> Mismatch {
     let first = offer.proposals().next();
-    let ours = first.and_then(|p| differs(&p, wanted)).or(wanted.first().copied());
+    let ours = first.and_then(|p| differs(&p, wanted.clone())).or_else(|| wanted.next());
     let kind = ours.map_or(TransformType::INTEG, |t| t.kind);
     let theirs = first.and_then(|p| p.transforms().find(|t| t.kind == kind));
     Mismatch {
@@ -250,8 +273,8 @@ pub(crate) fn accept_ike(answer: &SaView<'_>, suites: &[Suite], kind: IkeSaKind)
     let proposal = only(answer)?;
     let suite = suites.get(usize::from(proposal.number).checked_sub(1)?)?;
     let (spi, own) = (kind.spi(&proposal)?, own_additional(kind.additional(suite)?));
-    let matches = proposal.protocol == Protocol::IKE
-        && is_exactly(&proposal, ike_transforms(suite).into_iter().chain(own));
+    let matches =
+        proposal.protocol == Protocol::IKE && is_exactly(&proposal, ike_transforms(suite).chain(own));
     let additional = additional(&proposal, kind.additional(suite)?)?;
     matches.then_some(IkeChoice { number: proposal.number, suite: *suite, spi, additional })
 }
@@ -265,8 +288,7 @@ fn only<'a>(answer: &SaView<'a>) -> Option<ProposalView<'a>> {
 
 /// Whether these are the proposal's transforms and no other (RFC 7296 §3.3.6).
 fn is_exactly(proposal: &ProposalView<'_>, wanted: impl Iterator<Item = Transform> + Clone) -> bool {
-    let is_there = |w: Transform| proposal.transforms().any(|t| t.transform() == Some(w));
-    proposal.transforms().count() == wanted.clone().count() && wanted.into_iter().all(is_there)
+    proposal.transforms().count() == wanted.clone().count() && differs(proposal, wanted).is_none()
 }
 
 /// The suites' ciphers for packets, each once.
@@ -308,10 +330,7 @@ pub(crate) fn offer_esp(
         number,
         protocol: Protocol::ESP,
         spi: &spi,
-        transforms: [encryption(algorithm)]
-            .into_iter()
-            .chain(methods.clone())
-            .chain([true, false].map(sequence)),
+        transforms: esp_transforms(algorithm, methods.clone().into_iter().chain([true, false].map(sequence))),
     });
     sa::write(proposals, writer)
 }
@@ -320,8 +339,8 @@ pub(crate) fn offer_esp(
 pub(crate) fn answer_esp(choice: &EspChoice, spi: Spi, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
     let spi = spi.get().to_be_bytes();
     let exchange = choice.group.map(|group| transform(TransformType::KE, group.id()));
-    let transforms = [Some(encryption(choice.algorithm)), exchange, Some(sequence(choice.extended_sequence))];
-    let transforms = transforms.into_iter().flatten();
+    let others = exchange.into_iter().chain([sequence(choice.extended_sequence)]);
+    let transforms = esp_transforms(choice.algorithm, others);
     sa::write([Proposal { number: choice.number, protocol: Protocol::ESP, spi: &spi, transforms }], writer)
 }
 
@@ -329,8 +348,9 @@ pub(crate) fn answer_esp(choice: &EspChoice, spi: Spi, writer: &mut Writer<'_>) 
 pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite], pfs: Pfs) -> Result<EspChoice, Mismatch> {
     for algorithm in esp_algorithms(suites) {
         for extended_sequence in [true, false] {
-            let wanted = [encryption(algorithm), sequence(extended_sequence)];
-            let fits = |p: &ProposalView<'_>| is_for_esp(p, pfs) && differs(p, &wanted).is_none();
+            let wanted = esp_transforms(algorithm, [sequence(extended_sequence)]);
+            let fits =
+                |p: &ProposalView<'_>| is_for_esp(p, algorithm, pfs) && differs(p, wanted.clone()).is_none();
             let Some(proposal) = offer.proposals().find(fits) else {
                 continue;
             };
@@ -342,14 +362,15 @@ pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite], pfs: Pfs) -> Resu
             }
         }
     }
-    let wanted = suites.first().map(|suite| [encryption(suite.esp), sequence(true)]);
-    Err(describe(offer, wanted.as_ref().map_or(&[][..], |w| w)))
+    let wanted = suites.first().into_iter().flat_map(|suite| esp_transforms(suite.esp, [sequence(true)]));
+    Err(describe(offer, wanted))
 }
 
-fn is_for_esp(proposal: &ProposalView<'_>, pfs: Pfs) -> bool {
+fn is_for_esp(proposal: &ProposalView<'_>, algorithm: Algorithm, pfs: Pfs) -> bool {
     let is_single =
         additional(proposal, None).is_some_and(|transforms| transforms.iter().all(Option::is_none));
-    proposal.protocol == Protocol::ESP && is_single && is_usable(proposal) && pfs.group(proposal).is_some()
+    let is_usable = is_usable(proposal, algorithm);
+    proposal.protocol == Protocol::ESP && is_single && is_usable && pfs.group(proposal).is_some()
 }
 
 /// What an answer to our offer takes; `None` unless it is exactly one of ours.
@@ -363,8 +384,7 @@ pub(crate) fn accept_esp(
     let outbound = proposal.child_spi().and_then(Spi::new).filter(|_| proposal.protocol == Protocol::ESP)?;
     let method = exchange.map(|group| transform(TransformType::KE, group.id()));
     let extended_sequence = [true, false].into_iter().find(|extended| {
-        let wanted = [Some(encryption(algorithm)), method, Some(sequence(*extended))];
-        is_exactly(&proposal, wanted.into_iter().flatten())
+        is_exactly(&proposal, esp_transforms(algorithm, method.into_iter().chain([sequence(*extended)])))
     })?;
     Some(EspChoice { number: proposal.number, algorithm, extended_sequence, group: exchange, outbound })
 }

@@ -21,12 +21,10 @@ pub struct IkeKeys {
     pub initiator_spi: [u8; 8],
     /// The responder's SPI.
     pub responder_spi: [u8; 8],
-    /// What SK payloads are sealed with.
-    pub algorithm: Algorithm,
-    /// SK_ei: key, then salt.
-    pub initiator_key: Vec<u8>,
-    /// SK_er: key, then salt.
-    pub responder_key: Vec<u8>,
+    /// SK_ei with its salt, or with SK_ai.
+    pub initiator_key: RawKey,
+    /// SK_er with its salt, or with SK_ar.
+    pub responder_key: RawKey,
 }
 
 /// Key of one direction of a Child SA, for `esp_sa`.
@@ -39,9 +37,7 @@ pub struct EspKey {
     /// SPI on the wire.
     pub spi: u32,
     /// What packets are sealed with.
-    pub algorithm: Algorithm,
-    /// Key, then salt.
-    pub key: Vec<u8>,
+    pub key: RawKey,
 }
 
 /// All keys of a capture.
@@ -59,17 +55,15 @@ pub fn keep_keys(keys: &mut Keys, event: &Event) {
         Event::IkeKeys(ike) => keys.ike.push(IkeKeys {
             initiator_spi: ike.spis.initiator.to_be_bytes(),
             responder_spi: ike.spis.responder.to_be_bytes(),
-            algorithm: ike.algorithm,
-            initiator_key: ike.initiator.octets().to_vec(),
-            responder_key: ike.responder.octets().to_vec(),
+            initiator_key: ike.initiator.clone(),
+            responder_key: ike.responder.clone(),
         }),
         Event::ChildKeys(child) => {
             let esp = |source, destination, spi: Spi, key: &RawKey| EspKey {
                 source,
                 destination,
                 spi: spi.get(),
-                algorithm: key.algorithm(),
-                key: key.octets().to_vec(),
+                key: key.clone(),
             };
             keys.esp.push(esp(child.remote, child.local, child.inbound, &child.keys.inbound));
             keys.esp.push(esp(child.local, child.remote, child.outbound, &child.keys.outbound));
@@ -114,13 +108,13 @@ pub fn write(folder: &Path, frames: &[Seen], keys: &Keys) -> io::Result<Written>
 /// The lines of `ikev2_decryption_table`; what tshark 4.0 cannot decrypt is left out.
 fn ike_table(keys: &[IkeKeys]) -> String {
     keys.iter().fold(String::new(), |mut table, k| {
-        if let Some(bits) = aes_bits(k.algorithm) {
+        if let Some(Spelling { ike_cipher: Some(cipher), ike_integrity, .. }) =
+            spelling(k.initiator_key.algorithm())
+        {
             let (i, r) = (hex(&k.initiator_spi), hex(&k.responder_spi));
-            let (ei, er) = (hex(&k.initiator_key), hex(&k.responder_key));
-            let _ = writeln!(
-                table,
-                r#"{i},{r},{ei},{er},"AES-GCM-{bits} with 16 octet ICV [RFC5282]",,,"NONE [RFC4306]""#
-            );
+            let ((ei, ai), (er, ar)) = (k.initiator_key.parts(), k.responder_key.parts());
+            let [ei, ai, er, ar] = [ei, ai, er, ar].map(hex);
+            let _ = writeln!(table, r#"{i},{r},{ei},{er},"{cipher}",{ai},{ar},"{ike_integrity}""#);
         }
         table
     })
@@ -129,24 +123,51 @@ fn ike_table(keys: &[IkeKeys]) -> String {
 /// The lines of `esp_sa`; what tshark 4.0 cannot decrypt is left out.
 fn esp_table(keys: &[EspKey]) -> String {
     keys.iter().fold(String::new(), |mut table, k| {
-        if aes_bits(k.algorithm).is_some() {
+        if let Some(Spelling { esp_cipher, esp_integrity, .. }) = spelling(k.key.algorithm()) {
             let family = if k.source.is_ipv4() { "IPv4" } else { "IPv6" };
-            let EspKey { source, destination, spi, .. } = k;
-            let key = hex(&k.key);
+            let EspKey { source, destination, spi, key } = k;
+            let (encryption, integrity) = key.parts();
+            let prefixed = |key: &[u8]| if key.is_empty() { String::new() } else { format!("0x{}", hex(key)) };
+            let (encryption, integrity) = (prefixed(encryption), prefixed(integrity));
             let _ = writeln!(
                 table,
-                r#""{family}","{source}","{destination}","0x{spi:08x}","AES-GCM with 16 octet ICV [RFC4106]","0x{key}","NULL","""#
+                r#""{family}","{source}","{destination}","0x{spi:08x}","{esp_cipher}","{encryption}","{esp_integrity}","{integrity}""#
             );
         }
         table
     })
 }
 
-fn aes_bits(algorithm: Algorithm) -> Option<u16> {
+/// What tshark calls an algorithm.
+struct Spelling {
+    /// None for what only ESP has.
+    ike_cipher: Option<&'static str>,
+    ike_integrity: &'static str,
+    esp_cipher: &'static str,
+    esp_integrity: &'static str,
+}
+
+/// `None` for what tshark 4.0 cannot decrypt.
+fn spelling(algorithm: Algorithm) -> Option<Spelling> {
+    let gcm = |ike_cipher| Spelling {
+        ike_cipher: Some(ike_cipher),
+        ike_integrity: "NONE [RFC4306]",
+        esp_cipher: "AES-GCM with 16 octet ICV [RFC4106]",
+        esp_integrity: "NULL",
+    };
+    let hmac = |ike_cipher, esp_cipher| Spelling {
+        ike_cipher,
+        ike_integrity: "HMAC_SHA2_256_128 [RFC4868]",
+        esp_cipher,
+        esp_integrity: "HMAC-SHA-256-128 [RFC4868]",
+    };
     match algorithm {
-        Algorithm::Aes128Gcm16 => Some(128),
-        Algorithm::Aes256Gcm16 => Some(256),
-        Algorithm::ChaCha20Poly1305 => None,
+        Algorithm::Aes128Gcm16 => Some(gcm("AES-GCM-128 with 16 octet ICV [RFC5282]")),
+        Algorithm::Aes256Gcm16 => Some(gcm("AES-GCM-256 with 16 octet ICV [RFC5282]")),
+        Algorithm::Aes128CbcHmacSha256 => Some(hmac(Some("AES-CBC-128 [RFC3602]"), "AES-CBC [RFC3602]")),
+        Algorithm::Aes256CbcHmacSha256 => Some(hmac(Some("AES-CBC-256 [RFC3602]"), "AES-CBC [RFC3602]")),
+        Algorithm::NullHmacSha256 => Some(hmac(None, "NULL")),
+        Algorithm::ChaCha20Poly1305 | Algorithm::Aes128Gmac | Algorithm::Aes256Gmac => None,
     }
 }
 
@@ -234,31 +255,26 @@ mod tests {
 
     #[test]
     fn tables_hold_what_tshark_can_decrypt_and_nothing_else() {
+        let key = |algorithm: Algorithm, octet| {
+            RawKey::derive(algorithm, |key| {
+                let integrity = algorithm.encryption_key_length();
+                key.fill(octet);
+                key.get_mut(integrity..).unwrap_or_default().fill(octet + 1);
+            })
+        };
         let esp = |algorithm| EspKey {
             source: [192, 0, 2, 1].into(),
             destination: [192, 0, 2, 2].into(),
             spi: 0xc0ff_ee01,
-            algorithm,
-            key: vec![0xab; 20],
+            key: key(algorithm, 0xab),
         };
-        let table = esp_table(&[esp(Algorithm::Aes128Gcm16), esp(Algorithm::ChaCha20Poly1305)]);
-        assert_eq!(
-            table,
-            format!(
-                "\"IPv4\",\"192.0.2.1\",\"192.0.2.2\",\"0xc0ffee01\",\"AES-GCM with 16 octet ICV [RFC4106]\",\"0x{}\",\"NULL\",\"\"\n",
-                "ab".repeat(20)
-            )
-        );
-        let ike = ike_table(&[IkeKeys {
+        let ike = |algorithm| IkeKeys {
             initiator_spi: [1; 8],
             responder_spi: [2; 8],
-            algorithm: Algorithm::Aes256Gcm16,
-            initiator_key: vec![3; 2],
-            responder_key: vec![4; 2],
-        }]);
-        assert_eq!(
-            ike,
-            "0101010101010101,0202020202020202,0303,0404,\"AES-GCM-256 with 16 octet ICV [RFC5282]\",,,\"NONE [RFC4306]\"\n"
-        );
+            initiator_key: key(algorithm, 3),
+            responder_key: key(algorithm, 5),
+        };
+        let (esp, ike) = (Algorithm::ALL.map(esp), Algorithm::ALL.map(ike));
+        insta::assert_snapshot!(esp_table(&esp) + "\n" + &ike_table(&ike));
     }
 }

@@ -117,7 +117,7 @@ fn place(written: &Written, refused: Refused) -> Fault {
         Entry::Route(n) => written.route.get(usize::from(n)).map(|r| r.get_ref().to.span()),
         Entry::Peer(n) => written.peer.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Policy(n) => written.policy.get(usize::from(n)).map(|p| p.get_ref().name.span()),
-        Entry::Suites => None,
+        Entry::Suites => written.suites.as_ref().and_then(|suites| suites.first()).map(toml::Spanned::span),
         Entry::Timing => written.timing.as_ref().map(|timing| match refused.fault {
             Reason::Timing(reason) => timing.get_ref().place(reason).unwrap_or(timing.span()),
             _ => timing.span(),

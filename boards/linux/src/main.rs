@@ -229,6 +229,6 @@ fn show(spki: &[u8]) {
 fn check(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
     println!("{}: a device can run by this. What happens to a packet, first match:", file.display());
-    print!("{}", words::of_policies(&device.config));
+    print!("{}{}", words::of_policies(&device.config), words::of_suites(&device.config));
     Ok(())
 }

@@ -108,6 +108,11 @@ fn of_algorithm(algorithm: Algorithm) -> &'static str {
         Algorithm::Aes128Gcm16 => "AES-GCM-128",
         Algorithm::Aes256Gcm16 => "AES-GCM-256",
         Algorithm::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+        Algorithm::Aes128CbcHmacSha256 => "AES-CBC-128 with HMAC-SHA2-256",
+        Algorithm::Aes256CbcHmacSha256 => "AES-CBC-256 with HMAC-SHA2-256",
+        Algorithm::NullHmacSha256 => "HMAC-SHA2-256, NOT ENCRYPTED",
+        Algorithm::Aes128Gmac => "AES-GMAC-128, NOT ENCRYPTED",
+        Algorithm::Aes256Gmac => "AES-GMAC-256, NOT ENCRYPTED",
     }
 }
 
@@ -117,6 +122,19 @@ fn of_prf(prf: Prf) -> &'static str {
         Prf::HmacSha384 => "HMAC-SHA2-384",
         Prf::HmacSha512 => "HMAC-SHA2-512",
     }
+}
+
+/// What the operator must know of suites that do not encrypt packets; nothing, as a rule.
+pub fn of_suites(config: &Config) -> String {
+    let offered = config.suites.iter().map(|suite| suite.translate().esp);
+    offered.filter(|algorithm| !algorithm.is_confidential()).fold(String::new(), |mut lines, algorithm| {
+        let _ = writeln!(
+            lines,
+            "  suites offer {}: packets cannot be forged, and everybody on the way can read them",
+            of_algorithm(algorithm)
+        );
+        lines
+    })
 }
 
 /// Every policy of a device in order, the fixed ones first, one a line.
@@ -209,6 +227,19 @@ mod tests {
   rest: 192.0.2.0/24 and 198.51.100.0/24 port 179, protocol 6: discarded
   everything else: discarded
 "
+        );
+        assert_eq!(of_suites(&config), "");
+        let readable = config::Suite::Custom {
+            ike: Algorithm::Aes128Gcm16,
+            prf: Prf::HmacSha256,
+            group: Group::P256,
+            esp: Algorithm::Aes128Gmac,
+        };
+        let config = Config { suites: [readable].into_iter().collect(), ..config };
+        assert_eq!(
+            of_suites(&config),
+            "  suites offer AES-GMAC-128, NOT ENCRYPTED: packets cannot be forged, and everybody on the way can \
+             read them\n"
         );
     }
 }

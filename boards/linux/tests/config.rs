@@ -160,14 +160,28 @@ fn suites_are_named_or_put_together() {
         let configured = GOOD.replacen("key =", &format!("suites = {text}\nkey ="), 1);
         folder.read(&configured).unwrap().config.suites
     };
-    let custom = |cipher, prf, group| Suite::Custom { ike: cipher, prf, group, esp: cipher };
+    let custom = |ike, prf, group, esp| Suite::Custom { ike, prf, group, esp };
     assert_eq!(*suites(r#"["hardware-aes"]"#), [Suite::HardwareAes]);
     assert_eq!(
-        *suites(r#"["aes128gcm16-prfsha384-curve25519", "chacha20poly1305-p256", "fast-software"]"#),
+        *suites(
+            r#"["aes128gcm16-prfsha384-curve25519", "chacha20poly1305-p256", "fast-software", "compat"]"#
+        ),
         [
-            custom(Algorithm::Aes128Gcm16, Prf::HmacSha384, Group::Curve25519),
-            custom(Algorithm::ChaCha20Poly1305, Prf::HmacSha256, Group::P256),
-            Suite::FastSoftware
+            custom(Algorithm::Aes128Gcm16, Prf::HmacSha384, Group::Curve25519, Algorithm::Aes128Gcm16),
+            custom(Algorithm::ChaCha20Poly1305, Prf::HmacSha256, Group::P256, Algorithm::ChaCha20Poly1305),
+            Suite::FastSoftware,
+            Suite::Compat
+        ]
+    );
+    let (cbc, gcm) = (Algorithm::Aes256CbcHmacSha256, Algorithm::Aes128Gcm16);
+    assert_eq!(
+        *suites(
+            r#"["aes256-sha256-prfsha512-p256", "aes128gcm16-p256/null-sha256", "aes128gcm16-p256/aes256gmac"]"#
+        ),
+        [
+            custom(cbc, Prf::HmacSha512, Group::P256, cbc),
+            custom(gcm, Prf::HmacSha256, Group::P256, Algorithm::NullHmacSha256),
+            custom(gcm, Prf::HmacSha256, Group::P256, Algorithm::Aes256Gmac),
         ]
     );
 }

@@ -14,7 +14,7 @@ use embassy_net::{ConfigV4, Ipv4Cidr, Runner, Stack, StackResources, StaticConfi
 use embassy_time::{Duration, Timer};
 use esp_engine::adapter::{Buffers, Port};
 use esp_engine::crypto::software::SoftwareCipher;
-use esp_engine::crypto::{Algorithm, RawKey};
+use esp_engine::crypto::{Algorithm, MAX_KEY, RawKey};
 use esp_engine::driver::SecureDriver;
 use esp_engine::engine::{Engine, Settings};
 use esp_engine::resources::Resources;
@@ -30,7 +30,12 @@ const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = vec![trial("tshark_decrypts_ike_and_bgp_of_the_demo", decrypts_the_demo)];
-    for algorithm in [Algorithm::Aes128Gcm16, Algorithm::Aes256Gcm16] {
+    for algorithm in [
+        Algorithm::Aes128Gcm16,
+        Algorithm::Aes256Gcm16,
+        Algorithm::Aes128CbcHmacSha256,
+        Algorithm::Aes256CbcHmacSha256,
+    ] {
         let name = format!("tshark_decrypts_a_bgp_session_under_{algorithm:?}");
         trials.push(trial(name, move || decrypts(algorithm)));
     }
@@ -51,7 +56,7 @@ fn trial(name: impl Into<String>, run: impl FnOnce() -> Result<(), Failed> + Sen
 
 /// A pair of SAs with keys by hand, seen from the end with this address.
 fn pair(algorithm: Algorithm, local: Ipv4Addr) -> ChildSa<SoftwareCipher> {
-    let key = |octet: u8| RawKey::new(algorithm, &[octet; 36][..algorithm.key_length()]).unwrap();
+    let key = |octet: u8| RawKey::new(algorithm, &[octet; MAX_KEY][..algorithm.key_length()]).unwrap();
     let spi = |octet: u8| Spi::new(0x8000_0000 | u32::from(octet) << 8).unwrap();
     let remote = if local == A { B } else { A };
     let (own, far) = (local.octets()[3], remote.octets()[3]);
@@ -155,8 +160,7 @@ fn captured(algorithm: Algorithm, folder: &std::path::Path) -> capture::Written 
         source: source.into(),
         destination: destination.into(),
         spi: 0x8000_0000 | u32::from(destination.octets()[3]) << 8,
-        algorithm,
-        key: vec![destination.octets()[3]; algorithm.key_length()],
+        key: RawKey::derive(algorithm, |key| key.fill(destination.octets()[3])),
     });
     capture::write(folder, &frames, &Keys { ike: Vec::new(), esp: keys.into() }).unwrap()
 }

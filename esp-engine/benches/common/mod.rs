@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use esp_engine::crypto::software::SoftwareCipher;
-use esp_engine::crypto::{Algorithm, RawKey};
+use esp_engine::crypto::{Algorithm, MAX_KEY, RawKey};
 use esp_engine::engine::{Engine, Outbound, Settings};
 use esp_engine::resources::Resources;
 use esp_engine::sa::{ChildSa, KeyPair, Lifetime, Mode, PeerKey, Spi};
@@ -24,7 +24,7 @@ fn only(range: AddressRange) -> TrafficSelectors {
 }
 
 pub fn key(algorithm: Algorithm) -> RawKey {
-    RawKey::new(algorithm, &[7; 36][..algorithm.key_length()]).unwrap()
+    RawKey::new(algorithm, &[7; MAX_KEY][..algorithm.key_length()]).unwrap()
 }
 
 /// An engine whose one policy is served by `SAS` pairs of SAs; both directions share a key, so that it

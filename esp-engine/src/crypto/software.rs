@@ -1,124 +1,127 @@
-//! Ciphers in portable Rust: AES-GCM and ChaCha20-Poly1305 of RustCrypto behind [`Cipher`].
-//!
-//! The nonce is the salt from KEYMAT, then the eight octets of IV that travel in the packet
-//! (RFC 4106 §4, RFC 7634 §2); the IV is the counter itself, so it cannot repeat. Encrypt-only key
-//! schedules suffice: GCM never decrypts a block.
+//! Ciphers in portable Rust, of RustCrypto, behind [`Cipher`]: combined modes, encryption with a MAC
+//! behind it, and authenticity alone.
 
+use aes::{Aes128, Aes128Enc, Aes256, Aes256Enc};
+use aes_gcm::AesGcm;
 use aes_gcm::aead::consts::U12;
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::aes::{Aes128Enc, Aes256Enc};
-use aes_gcm::{AesGcm, Nonce, Tag};
 use chacha20poly1305::ChaCha20Poly1305;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use self::combined::Combined;
+use self::encrypt_then_mac::{Cbc, EncryptThenMac, Null};
+use self::gmac::Gmac;
 use super::{Algorithm, Associated, Cipher, Forged, RawKey, UnusableKey};
 
+mod combined;
+mod encrypt_then_mac;
+mod gmac;
+
+/// Octets of a combined mode's salt and IV.
 const SALT: usize = 4;
 const IV: usize = 8;
+/// Octets of every ICV.
 const ICV: usize = 16;
 
-/// One direction of one SA under one of the three combined-mode algorithms.
-pub struct SoftwareCipher {
-    schedule: Schedule,
-    salt: [u8; SALT],
-}
+/// One direction of one SA.
+pub struct SoftwareCipher(Schedule);
 
 enum Schedule {
-    Aes128(AesGcm<Aes128Enc, U12>),
-    Aes256(AesGcm<Aes256Enc, U12>),
-    ChaCha20(ChaCha20Poly1305),
+    Aes128Gcm(Combined<AesGcm<Aes128Enc, U12>>),
+    Aes256Gcm(Combined<AesGcm<Aes256Enc, U12>>),
+    ChaCha20(Combined<ChaCha20Poly1305>),
+    Aes128Cbc(EncryptThenMac<Cbc<Aes128>>),
+    Aes256Cbc(EncryptThenMac<Cbc<Aes256>>),
+    Null(EncryptThenMac<Null>),
+    Aes128Gmac(Gmac<Aes128Enc>),
+    Aes256Gmac(Gmac<Aes256Enc>),
+}
+
+/// One kind of transform with its key. `None` for a key, IV, text or ICV of another length than its own,
+/// and for an ICV that does not match.
+trait Transform: Sized {
+    fn new(key: &[u8]) -> Option<Self>;
+
+    fn seal(
+        &self,
+        counter: u64,
+        associated: Associated<'_>,
+        iv: &mut [u8],
+        text: &mut [u8],
+        icv: &mut [u8],
+    ) -> Option<()>;
+
+    fn open(&self, associated: Associated<'_>, iv: &[u8], text: &mut [u8], icv: &[u8]) -> Option<()>;
+}
+
+/// Says the same to whichever transform it is.
+macro_rules! each {
+    ($schedule:expr, $transform:ident => $said:expr) => {
+        match $schedule {
+            Schedule::Aes128Gcm($transform) => $said,
+            Schedule::Aes256Gcm($transform) => $said,
+            Schedule::ChaCha20($transform) => $said,
+            Schedule::Aes128Cbc($transform) => $said,
+            Schedule::Aes256Cbc($transform) => $said,
+            Schedule::Null($transform) => $said,
+            Schedule::Aes128Gmac($transform) => $said,
+            Schedule::Aes256Gmac($transform) => $said,
+        }
+    };
 }
 
 impl Cipher for SoftwareCipher {
     fn new(key: &RawKey) -> Result<Self, UnusableKey> {
-        let unusable = UnusableKey(key.algorithm());
-        let (key_octets, salt) = key.octets().split_last_chunk::<SALT>().ok_or(unusable)?;
+        let octets = key.octets();
         let schedule = match key.algorithm() {
-            Algorithm::Aes128Gcm16 => AesGcm::new_from_slice(key_octets).map(Schedule::Aes128),
-            Algorithm::Aes256Gcm16 => AesGcm::new_from_slice(key_octets).map(Schedule::Aes256),
-            Algorithm::ChaCha20Poly1305 => {
-                ChaCha20Poly1305::new_from_slice(key_octets).map(Schedule::ChaCha20)
-            }
+            Algorithm::Aes128Gcm16 => Transform::new(octets).map(Schedule::Aes128Gcm),
+            Algorithm::Aes256Gcm16 => Transform::new(octets).map(Schedule::Aes256Gcm),
+            Algorithm::ChaCha20Poly1305 => Transform::new(octets).map(Schedule::ChaCha20),
+            Algorithm::Aes128CbcHmacSha256 => Transform::new(octets).map(Schedule::Aes128Cbc),
+            Algorithm::Aes256CbcHmacSha256 => Transform::new(octets).map(Schedule::Aes256Cbc),
+            Algorithm::NullHmacSha256 => Transform::new(octets).map(Schedule::Null),
+            Algorithm::Aes128Gmac => Transform::new(octets).map(Schedule::Aes128Gmac),
+            Algorithm::Aes256Gmac => Transform::new(octets).map(Schedule::Aes256Gmac),
         };
-        Ok(Self { schedule: schedule.map_err(|_| unusable)?, salt: *salt })
+        schedule.map(Self).ok_or(UnusableKey(key.algorithm()))
     }
 
     fn algorithm(&self) -> Algorithm {
-        match self.schedule {
-            Schedule::Aes128(_) => Algorithm::Aes128Gcm16,
-            Schedule::Aes256(_) => Algorithm::Aes256Gcm16,
+        match self.0 {
+            Schedule::Aes128Gcm(_) => Algorithm::Aes128Gcm16,
+            Schedule::Aes256Gcm(_) => Algorithm::Aes256Gcm16,
             Schedule::ChaCha20(_) => Algorithm::ChaCha20Poly1305,
+            Schedule::Aes128Cbc(_) => Algorithm::Aes128CbcHmacSha256,
+            Schedule::Aes256Cbc(_) => Algorithm::Aes256CbcHmacSha256,
+            Schedule::Null(_) => Algorithm::NullHmacSha256,
+            Schedule::Aes128Gmac(_) => Algorithm::Aes128Gmac,
+            Schedule::Aes256Gmac(_) => Algorithm::Aes256Gmac,
         }
     }
 
     fn seal(&self, counter: u64, associated: Associated<'_>, iv: &mut [u8], text: &mut [u8], icv: &mut [u8]) {
-        let explicit = counter.to_be_bytes();
-        let tag = self.encrypt(&explicit, &AssociatedOctets::new(associated), text);
-        match (<&mut [u8; IV]>::try_from(iv), <&mut [u8; ICV]>::try_from(icv), tag) {
-            (Ok(iv), Ok(icv), Some(tag)) => {
-                *iv = explicit;
-                *icv = tag;
-            }
+        if each!(&self.0, transform => transform.seal(counter, associated, iv, text, icv)).is_none() {
             // Lengths that are not the algorithm's: nothing readable may remain.
-            _ => text.zeroize(),
+            text.zeroize();
         }
     }
 
     fn open(&self, associated: Associated<'_>, iv: &[u8], text: &mut [u8], icv: &[u8]) -> Result<(), Forged> {
-        let iv = <&[u8; IV]>::try_from(iv).map_err(|_| Forged)?;
-        let tag = <&[u8; ICV]>::try_from(icv).map_err(|_| Forged)?;
-        self.decrypt(iv, &AssociatedOctets::new(associated), text, &Tag::from(*tag))
+        each!(&self.0, transform => transform.open(associated, iv, text, icv)).ok_or(Forged)
     }
 }
 
-impl SoftwareCipher {
-    fn encrypt(
-        &self,
-        iv: &[u8; IV],
-        associated: &AssociatedOctets<'_>,
-        text: &mut [u8],
-    ) -> Option<[u8; ICV]> {
-        let (nonce, associated, text) = (self.nonce(iv), associated.octets(), text.into());
-        let tag = match &self.schedule {
-            Schedule::Aes128(aead) => aead.encrypt_inout_detached(&nonce, associated, text),
-            Schedule::Aes256(aead) => aead.encrypt_inout_detached(&nonce, associated, text),
-            Schedule::ChaCha20(aead) => aead.encrypt_inout_detached(&nonce, associated, text),
-        };
-        tag.ok().map(Into::into)
-    }
-
-    /// The comparison inside is constant-time.
-    fn decrypt(
-        &self,
-        iv: &[u8; IV],
-        associated: &AssociatedOctets<'_>,
-        text: &mut [u8],
-        tag: &Tag,
-    ) -> Result<(), Forged> {
-        let (nonce, associated, text) = (self.nonce(iv), associated.octets(), text.into());
-        let verdict = match &self.schedule {
-            Schedule::Aes128(aead) => aead.decrypt_inout_detached(&nonce, associated, text, tag),
-            Schedule::Aes256(aead) => aead.decrypt_inout_detached(&nonce, associated, text, tag),
-            Schedule::ChaCha20(aead) => aead.decrypt_inout_detached(&nonce, associated, text, tag),
-        };
-        verdict.map_err(|_| Forged)
-    }
-
-    fn nonce(&self, iv: &[u8; IV]) -> Nonce<U12> {
-        let [a, b, c, d] = self.salt;
-        let [e, f, g, h, i, j, k, l] = *iv;
-        Nonce::from([a, b, c, d, e, f, g, h, i, j, k, l])
-    }
-}
-
-/// The schedules wipe themselves through the `zeroize` features of their crates.
-impl Drop for SoftwareCipher {
-    fn drop(&mut self) {
-        self.salt.zeroize();
-    }
-}
-
+/// Every part wipes itself, the salts here and the schedules through the `zeroize` features of their crates.
 impl ZeroizeOnDrop for SoftwareCipher {}
+
+const fn wipes_itself<T: ZeroizeOnDrop>() {}
+const _: () = {
+    wipes_itself::<Aes128>();
+    wipes_itself::<Aes256>();
+    wipes_itself::<Aes128Enc>();
+    wipes_itself::<Aes256Enc>();
+    // Of which HMAC is made.
+    wipes_itself::<sha2::Sha256>();
+};
 
 impl core::fmt::Debug for SoftwareCipher {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -162,14 +165,13 @@ impl<'a> AssociatedOctets<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::MAX_KEY;
     use crate::sa::Spi;
 
     fn cipher(algorithm: Algorithm) -> SoftwareCipher {
-        let octets: [u8; 36] = core::array::from_fn(|i| i as u8);
+        let octets: [u8; MAX_KEY] = core::array::from_fn(|i| i as u8);
         SoftwareCipher::new(&RawKey::new(algorithm, &octets[..algorithm.key_length()]).unwrap()).unwrap()
     }
-
-    const ALL: [Algorithm; 3] = [Algorithm::Aes128Gcm16, Algorithm::Aes256Gcm16, Algorithm::ChaCha20Poly1305];
 
     /// RFC 7634 App. B: an IKE message sealed with ChaCha20-Poly1305.
     #[test]
@@ -216,32 +218,36 @@ mod tests {
         assert_eq!(icv, 0x76aa_a826_6b7f_b0f7_b11b_3699_07e1_ad43_u128.to_be_bytes());
     }
 
-    /// RFC 4106 §5: the high half of the number is authenticated only when it is extended.
+    /// RFC 4303 §2.2.1: the high half of the number is authenticated only when it is extended.
     #[test]
     fn high_half_of_sequence_counts_only_when_extended() {
         let spi = Spi::new(0x1234_5678).unwrap();
-        for algorithm in ALL {
+        for algorithm in Algorithm::ALL {
             let cipher = cipher(algorithm);
             for extended in [false, true] {
                 let esp = |sequence| Associated::Esp { spi, sequence, extended };
-                let (mut text, mut iv, mut icv) = (*b"plain text", [0; 8], [0; 16]);
-                cipher.seal(7, esp(7), &mut iv, &mut text, &mut icv);
-                let other_half = cipher.open(esp(7 | 1 << 32), &iv, &mut text.clone(), &icv);
+                let (mut text, mut iv, mut icv) = (*b"sixteen, twice: plain text there", [0; 16], [0; 16]);
+                let iv = &mut iv[..algorithm.iv_length()];
+                cipher.seal(7, esp(7), iv, &mut text, &mut icv);
+                let other_half = cipher.open(esp(7 | 1 << 32), iv, &mut text.clone(), &icv);
                 assert_eq!(other_half, if extended { Err(Forged) } else { Ok(()) }, "{algorithm:?}");
-                assert_eq!(cipher.open(esp(7), &iv, &mut text, &icv), Ok(()));
-                assert_eq!(&text, b"plain text");
+                assert_eq!(cipher.open(esp(7), iv, &mut text, &icv), Ok(()));
+                assert_eq!(&text, b"sixteen, twice: plain text there");
             }
         }
     }
 
     #[test]
     fn lengths_of_another_algorithm_leave_no_plain_text() {
-        for algorithm in ALL {
-            let (mut text, mut iv, mut icv) = (*b"plain text", [0; 4], [0; 16]);
-            cipher(algorithm).seal(1, Associated::Message(b""), &mut iv, &mut text, &mut icv);
-            assert_eq!((text, icv), ([0; 10], [0; 16]));
-            let opened = cipher(algorithm).open(Associated::Message(b""), &[0; 8], &mut text, &icv[..12]);
-            assert_eq!(opened, Err(Forged));
+        for algorithm in Algorithm::ALL {
+            let esp = Associated::Esp { spi: Spi::new(4096).unwrap(), sequence: 1, extended: false };
+            let (mut text, mut iv, mut icv) = ([0x5a; 16], [0; 4], [0; 16]);
+            cipher(algorithm).seal(1, esp, &mut iv, &mut text, &mut icv);
+            assert_eq!((text, icv), ([0; 16], [0; 16]), "{algorithm:?}");
+            let iv = &[0; 16][..algorithm.iv_length()];
+            for icv in [&[0; 12][..], &[0; 32], &[]] {
+                assert_eq!(cipher(algorithm).open(esp, iv, &mut text, icv), Err(Forged), "{algorithm:?}");
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The ESP packet (RFC 4303 §2): SPI and sequence number, then the text with its trailer, then the
-//! ICV. The IV that combined-mode ciphers carry is the first part of the text's field.
+//! ICV. An IV that the cipher carries is the first part of the text's field.
 
 use core::ops::Range;
 
@@ -38,6 +38,11 @@ impl Header {
     }
 }
 
+/// The text ends on a multiple of this (RFC 4303 §2.4).
+pub(crate) fn alignment(algorithm: Algorithm) -> usize {
+    algorithm.block_length().max(4)
+}
+
 /// Where the parts of one ESP packet lie, counted from its SPI.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Layout {
@@ -56,7 +61,7 @@ impl Layout {
         let text = HEADER + algorithm.iv_length();
         let icv = length.checked_sub(algorithm.icv_length())?;
         let octets = icv.checked_sub(text)?;
-        (octets >= TRAILER && octets.is_multiple_of(algorithm.block_length())).then_some(Self {
+        (octets >= TRAILER && octets.is_multiple_of(alignment(algorithm))).then_some(Self {
             iv: HEADER..text,
             text: text..icv,
             icv: icv..length,
@@ -66,7 +71,7 @@ impl Layout {
     /// For a payload of `payload` octets, with the least padding.
     pub fn of_payload(algorithm: Algorithm, payload: usize) -> Self {
         let start = HEADER + algorithm.iv_length();
-        let end = start + (payload + TRAILER).next_multiple_of(algorithm.block_length());
+        let end = start + (payload + TRAILER).next_multiple_of(alignment(algorithm));
         Self { iv: HEADER..start, text: start..end, icv: end..end + algorithm.icv_length() }
     }
 
@@ -102,14 +107,17 @@ mod tests {
 
     const ALGORITHM: Algorithm = Algorithm::Aes128Gcm16;
 
-    /// RFC 4303 §2.4: pad length and next header end on a 4-octet boundary.
+    /// RFC 4303 §2.4: pad length and next header end on a 4-octet boundary, and on the cipher's block.
     #[test]
-    fn text_ends_on_a_four_octet_boundary() {
-        for payload in 0..64 {
-            let layout = Layout::of_payload(ALGORITHM, payload);
-            assert_eq!(layout.text.len() % 4, 0);
-            assert!(layout.text.len() - payload - TRAILER < 4);
-            assert_eq!(Layout::of_length(ALGORITHM, layout.length()), Some(layout));
+    fn text_ends_on_a_boundary() {
+        for algorithm in Algorithm::ALL {
+            let boundary = if algorithm.block_length() == 16 { 16 } else { 4 };
+            for payload in 0..64 {
+                let layout = Layout::of_payload(algorithm, payload);
+                assert_eq!(layout.text.len() % boundary, 0);
+                assert!(layout.text.len() - payload - TRAILER < boundary);
+                assert_eq!(Layout::of_length(algorithm, layout.length()), Some(layout));
+            }
         }
     }
 

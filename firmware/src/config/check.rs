@@ -10,7 +10,7 @@ use ike_core::wire::spki;
 pub use super::fault::{Entry, Fault, Refused};
 use super::{
     Action, Authentication, Config, EVERY_PROTOCOL, Identity, Peer, Policy, Ports, Prefix, PrivateKey, Role,
-    Start,
+    Start, Suite,
 };
 
 /// Fewer octets of a shared key can be guessed off-line by whoever sees one exchange.
@@ -45,7 +45,9 @@ impl Config {
         self.check_key()?;
         each(&self.peers, Entry::Peer, |n, peer| self.check_peer(n, peer))?;
         each(&self.policies, Entry::Policy, |n, policy| self.check_policy(n, policy))?;
+        let is_private = |suite: &Suite| suite.translate().ike.is_confidential();
         require(!self.suites.is_empty(), Fault::NoSuite)
+            .and_then(|()| require(self.suites.iter().all(is_private), Fault::ReadableIke))
             .map_err(|fault| Refused { entry: Entry::Suites, fault })?;
         let timing = &self.timing;
         require(timing.retransmit_ms > 0 && timing.tries > 0 && timing.retry_s > 0, Fault::ZeroTiming)

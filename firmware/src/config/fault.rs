@@ -125,6 +125,8 @@ pub enum Fault {
     Shadowed,
     /// No suite at all.
     NoSuite,
+    /// A suite that does not encrypt IKE's own messages.
+    ReadableIke,
     /// A duration or count that stops the device from ever reaching anyone.
     ZeroTiming,
     /// Durations that cannot work together.
@@ -206,6 +208,10 @@ impl Fault {
             }
             Self::Shadowed => "an earlier policy matches all of this: move this one before it, or remove it",
             Self::NoSuite => "nothing could be negotiated: write \"fast-software\", \"hardware-aes\" or both",
+            Self::ReadableIke => {
+                "IKE's own messages must be encrypted: write a cipher that does before the group, and this one \
+                 behind a slash, as in aes128gcm16-p256/aes128gmac"
+            }
             Self::Timing(reason) => timing_advice(reason),
             Self::ZeroTiming => "0 here means that no peer is ever reached: write at least 1",
         }

@@ -172,11 +172,13 @@ impl PrivateKey {
 }
 
 impl Suite {
-    const fn translate(self) -> ike::Suite {
+    /// In key management's words.
+    pub const fn translate(self) -> ike::Suite {
         match self {
             Self::FastSoftware => ike::Suite::FAST_SOFTWARE,
             Self::HardwareAes => ike::Suite::HARDWARE_AES,
             Self::PostQuantum => ike::Suite::POST_QUANTUM,
+            Self::Compat => ike::Suite::COMPAT,
             Self::Custom { ike, prf, group, esp } => ike::Suite { ike, prf, group, additional: None, esp },
         }
     }

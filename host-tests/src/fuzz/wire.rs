@@ -19,8 +19,9 @@ use ike_core::wire::spki;
 use ike_core::wire::ts::TsView;
 
 /// Ciphers of the SK payload.
-pub const ALGORITHMS: [Algorithm; 3] =
-    [Algorithm::Aes128Gcm16, Algorithm::Aes256Gcm16, Algorithm::ChaCha20Poly1305];
+pub fn algorithms() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_confidential())
+}
 
 /// Reads the octets as a message, as what is inside of an SK payload, and as the body of each payload.
 pub fn run(octets: &[u8]) {
@@ -39,7 +40,7 @@ pub fn as_message(octets: &[u8]) {
             assert!(lies_inside(&payloads, octets));
         }
         if let Ok(Some(encrypted)) = Encrypted::find(&message) {
-            for algorithm in ALGORITHMS {
+            for algorithm in algorithms() {
                 let mut copy = octets.to_vec();
                 let _ = encrypted.parts(&mut copy, algorithm);
                 let _ = encrypted.open(&mut copy, &cipher(algorithm));

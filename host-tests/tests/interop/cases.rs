@@ -35,6 +35,11 @@ pub enum Suite {
     AesP256,
     AesP384,
     AesModp2048,
+    Compat,
+    /// AES-256-CBC with HMAC-SHA2-256, and HMAC-SHA2-384 as PRF.
+    CbcPrf384,
+    /// AES-256-GCM, and HMAC-SHA2-512 as PRF.
+    GcmPrf512,
     /// Curve25519, after whoever begins has guessed P-256.
     AfterWrongGuess,
 }
@@ -48,6 +53,9 @@ impl Suite {
             Self::AesP256 => ("aes128gcm16-prfsha256-ecp256", "aes128gcm16"),
             Self::AesP384 => ("aes128gcm16-prfsha256-ecp384", "aes128gcm16"),
             Self::AesModp2048 => ("aes128gcm16-prfsha256-modp2048", "aes128gcm16"),
+            Self::Compat => ("aes128-sha256-prfsha256-modp2048", "aes128-sha256"),
+            Self::CbcPrf384 => ("aes256-sha256-prfsha384-x25519", "aes256-sha256"),
+            Self::GcmPrf512 => ("aes256gcm16-prfsha512-x25519", "aes256gcm16"),
             Self::AfterWrongGuess if first == First::Peer => {
                 ("aes128gcm16-prfsha256-ecp256-x25519", "aes128gcm16")
             }
@@ -63,6 +71,9 @@ impl Suite {
             Self::AesP256 => r#"["hardware-aes"]"#,
             Self::AesP384 => r#"["aes128gcm16-p384"]"#,
             Self::AesModp2048 => r#"["aes128gcm16-modp2048"]"#,
+            Self::Compat => r#"["compat"]"#,
+            Self::CbcPrf384 => r#"["aes256-sha256-prfsha384-curve25519"]"#,
+            Self::GcmPrf512 => r#"["aes256gcm16-prfsha512-curve25519"]"#,
             Self::AfterWrongGuess if first == First::Device => {
                 r#"["hardware-aes", "aes128gcm16-curve25519"]"#
             }
@@ -117,6 +128,9 @@ pub fn trials() -> Vec<Trial> {
         ("rsa_btns", Proof::Btns(Kind::Rsa2048), Suite::AesCurve25519),
         ("p384", Proof::Pinned(Kind::P384), Suite::AesP384),
         ("modp2048", Proof::Pinned(Kind::Ed25519), Suite::AesModp2048),
+        ("compat", Proof::Pinned(Kind::P256), Suite::Compat),
+        ("cbc_prf384", Proof::SharedKey, Suite::CbcPrf384),
+        ("gcm_prf512", Proof::SharedKey, Suite::GcmPrf512),
     ];
     let mut trials = Vec::new();
     for (first, who) in [(First::Device, "we_begin"), (First::Peer, "strongswan_begins")] {

@@ -5,7 +5,7 @@ use esp_engine::crypto::{Algorithm, Associated, Cipher, RawKey};
 use ike_core::wire::Malformed;
 use ike_core::wire::chain::Chain;
 use ike_core::wire::code_point::PayloadType;
-use ike_core::wire::encrypted::{Encrypted, EncryptedWriter, Fragment, OpenError, without_padding};
+use ike_core::wire::encrypted::{Encrypted, EncryptedWriter, Fragment, OpenError, capacity, without_padding};
 use ike_core::wire::header::Message;
 use ike_core::wire::nonce::NonceView;
 use ike_core::wire::notify::{NotifyType, NotifyView};
@@ -13,8 +13,10 @@ use ike_core::wire::payloads::Payloads;
 
 use crate::support::{REQUEST, chain, critical, framed, message, part};
 
-const ALGORITHMS: [Algorithm; 3] =
-    [Algorithm::Aes128Gcm16, Algorithm::Aes256Gcm16, Algorithm::ChaCha20Poly1305];
+/// What an IKE SA may use.
+fn algorithms() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_confidential())
+}
 
 fn cipher(algorithm: Algorithm) -> SoftwareCipher {
     let key = vec![0x5a; algorithm.key_length()];
@@ -47,7 +49,7 @@ fn around(text: &[u8]) -> Vec<u8> {
 /// RFC 5282 §5.1: what is sealed opens, and the payloads are those that were written.
 #[test]
 fn what_is_sealed_opens() {
-    for algorithm in ALGORITHMS {
+    for algorithm in algorithms() {
         let mut octets = sealed(algorithm);
         let header = Message::parse(&octets).unwrap().header;
         let encrypted = find(&octets).unwrap().unwrap();
@@ -72,6 +74,45 @@ fn an_encrypted_message_is_laid_out_as_the_rfc_draws_it() {
     assert_eq!((parts.iv.len(), parts.text.len(), parts.icv.len()), (8, 29, 16));
 }
 
+/// RFC 7296 §3.14: with a cipher of blocks the padding fills the last one, and a text that is not whole
+/// blocks is nobody's message.
+#[test]
+fn padding_fills_the_cipher_block() {
+    let algorithm = Algorithm::Aes128CbcHmacSha256;
+    for length in 16..64 {
+        let mut buffer = [0xaa; 256];
+        let mut writer = EncryptedWriter::new(&mut buffer, &REQUEST, algorithm).unwrap();
+        NonceView::parse(&vec![7; length]).unwrap().write(writer.payloads()).unwrap();
+        let mut octets = writer.seal(&cipher(algorithm), 1).unwrap().to_vec();
+        let encrypted = find(&octets).unwrap().unwrap();
+        let blocks = (4 + length + 1).next_multiple_of(16);
+        assert_eq!(octets.len(), 28 + 4 + 16 + blocks + 16, "no more than is needed");
+        for torn in 1..16 {
+            let mut shorter = octets[..octets.len() - torn].to_vec();
+            assert_eq!(encrypted.open(&mut shorter, &cipher(algorithm)), Err(OpenError::Truncated));
+        }
+        let text = encrypted.open(&mut octets, &cipher(algorithm)).unwrap();
+        assert_eq!((text.len(), &text[4..]), (4 + length, &vec![7; length][..]));
+    }
+}
+
+/// RFC 7383 §2.5.1: what is said to fit a datagram fits, and no octet more, whatever the cipher's block.
+#[test]
+fn a_fragment_fills_its_datagram_and_no_more() {
+    for algorithm in algorithms() {
+        for datagram in 548..600 {
+            let length = |text: usize| {
+                let (mut buffer, fragment) = ([0; 700], Fragment::new(2, 3));
+                let mut writer = EncryptedWriter::begin(&mut buffer, &REQUEST, algorithm, fragment).unwrap();
+                writer.put(PayloadType::NONE, &vec![7; text]).unwrap();
+                writer.seal(&cipher(algorithm), 1).unwrap().len()
+            };
+            let most = capacity(datagram, algorithm);
+            assert!(length(most) <= datagram && length(most + 1) > datagram, "{algorithm:?} {datagram}");
+        }
+    }
+}
+
 /// RFC 7296 §1.4: an empty request has an SK payload with nothing inside.
 #[test]
 fn an_empty_encrypted_message_opens() {
@@ -87,7 +128,7 @@ fn an_empty_encrypted_message_opens() {
 /// RFC 5282 §5.1: header, IV, text and ICV are all authentic or the message is nobody's.
 #[test]
 fn a_message_with_any_bit_flipped_does_not_open() {
-    for algorithm in ALGORITHMS {
+    for algorithm in algorithms() {
         let good = sealed(algorithm);
         let encrypted = find(&good).unwrap().unwrap();
         for at in 0..good.len() {
@@ -104,7 +145,7 @@ fn an_sk_payload_without_room_for_iv_pad_length_and_icv_is_refused() {
     for length in 0..25 {
         let mut octets = message(REQUEST, &[part(PayloadType::SK, &vec![0; length])]);
         let encrypted = find(&octets).unwrap().unwrap();
-        for algorithm in ALGORITHMS {
+        for algorithm in algorithms() {
             let parts = encrypted.parts(&mut octets, algorithm);
             assert_eq!(parts.err(), Some(Malformed::EncryptedTruncated), "{length}");
             let opened = encrypted.open(&mut octets, &cipher(algorithm));

@@ -15,6 +15,8 @@ pub enum ConfigError {
     /// The suite with this place has the same key exchange twice, or one in IKE_SA_INIT whose values are too
     /// long for a message that cannot be fragmented (RFC 9370 §2.2.1).
     KeyExchanges(u8),
+    /// This suite, counted from zero, would leave IKE's own messages readable (RFC 7296 §3.14).
+    ReadableIke(u8),
     /// Our identity is longer than [`super::MAX_IDENTITY`] or is no name.
     Identity,
     /// This entry is authenticated by signatures and we have no key to answer with.
@@ -65,6 +67,9 @@ impl Config<'_> {
         for (place, suite) in (0..=u8::MAX).zip(self.suites) {
             if suite.group == Group::MlKem768 || suite.additional == Some(suite.group) {
                 return Err(ConfigError::KeyExchanges(place));
+            }
+            if !suite.ike.is_confidential() {
+                return Err(ConfigError::ReadableIke(place));
             }
         }
         if !self.identity.is_valid() {

@@ -55,14 +55,14 @@ pub struct IkeSpis {
     pub responder: u64,
 }
 
-/// The keys of an IKE SA (RFC 7296 §2.14). With combined-mode ciphers there is no SK_ai or SK_ar.
+/// The keys of an IKE SA (RFC 7296 §2.14).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct IkeKeys {
     /// SK_d: from it come the keys of Child SAs and of the IKE SA's successor.
     pub sk_d: PrfOutput,
-    /// SK_ei with its salt: protects what the original initiator sends.
+    /// SK_ei with its salt, or with SK_ai: protects what the original initiator sends.
     pub sk_ei: RawKey,
-    /// SK_er with its salt: protects what the original responder sends.
+    /// SK_er with its salt, or with SK_ar: protects what the original responder sends.
     pub sk_er: RawKey,
     /// SK_pi: binds the initiator's identity into AUTH.
     pub sk_pi: PrfOutput,
@@ -117,7 +117,7 @@ impl IkeKeys {
         }
     }
 
-    /// {SK_d | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
+    /// {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
     fn expand<C: Crypto>(
         crypto: &C,
         suite: Suite,
@@ -128,14 +128,11 @@ impl IkeKeys {
         let (spi_i, spi_r) = (spis.initiator.to_be_bytes(), spis.responder.to_be_bytes());
         let seeds = [nonces.initiator, nonces.responder, &spi_i, &spi_r];
         let mut keys = PrfPlus::new(crypto, suite.prf, seed.octets(), seeds);
-        // The order of the fields is the order of the keys.
-        Self {
-            sk_d: PrfOutput::derive(suite.prf, |octets| keys.fill(octets)),
-            sk_ei: RawKey::derive(suite.cipher, |octets| keys.fill(octets)),
-            sk_er: RawKey::derive(suite.cipher, |octets| keys.fill(octets)),
-            sk_pi: PrfOutput::derive(suite.prf, |octets| keys.fill(octets)),
-            sk_pr: PrfOutput::derive(suite.prf, |octets| keys.fill(octets)),
-        }
+        let sk_d = PrfOutput::derive(suite.prf, |octets| keys.fill(octets));
+        let [sk_ei, sk_er] = RawKey::derive_integrity_first(suite.cipher, |octets| keys.fill(octets));
+        let sk_pi = PrfOutput::derive(suite.prf, |octets| keys.fill(octets));
+        let sk_pr = PrfOutput::derive(suite.prf, |octets| keys.fill(octets));
+        Self { sk_d, sk_ei, sk_er, sk_pi, sk_pr }
     }
 
     /// The keys of the SK payload from our side; `role` is ours in the exchange that made the IKE SA.

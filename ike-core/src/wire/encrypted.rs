@@ -68,7 +68,7 @@ pub struct Parts<'m> {
 /// Why an encrypted payload does not open.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum OpenError {
-    /// No place for IV, pad length and ICV: whoever sent it, it is dropped.
+    /// No place for IV, pad length and ICV, or a torn block: whoever sent it, it is dropped.
     Truncated,
     /// The ICV does not match: anybody may have sent it.
     Forged,
@@ -110,7 +110,8 @@ impl Encrypted {
     /// Takes `message`, in which this was found or written, apart.
     ///
     /// # Errors
-    /// [`Malformed::EncryptedTruncated`] unless there is room for IV, pad length and ICV.
+    /// [`Malformed::EncryptedTruncated`] unless there is room for IV, pad length and ICV, and the text is
+    /// whole blocks.
     pub fn parts<'m>(&self, message: &'m mut [u8], algorithm: Algorithm) -> Result<Parts<'m>, Malformed> {
         self.split(message, algorithm).ok_or(Malformed::EncryptedTruncated)
     }
@@ -119,7 +120,8 @@ impl Encrypted {
         let (associated, rest) = message.split_at_mut_checked(self.iv_at)?;
         let (iv, rest) = rest.split_at_mut_checked(algorithm.iv_length())?;
         let (text, icv) = rest.split_at_mut_checked(rest.len().checked_sub(algorithm.icv_length())?)?;
-        (!text.is_empty()).then_some(Parts { associated, iv, text, icv })
+        let is_whole = !text.is_empty() && text.len().is_multiple_of(algorithm.block_length());
+        is_whole.then_some(Parts { associated, iv, text, icv })
     }
 
     /// Verifies and decrypts in place; returns the payloads' octets without padding. They are a
@@ -144,7 +146,8 @@ impl Encrypted {
 /// Octets of payloads that go into a datagram of this size as a fragment.
 pub const fn capacity(datagram: usize, algorithm: Algorithm) -> usize {
     const HEADERS: usize = Header::LENGTH + PAYLOAD_HEADER + FRAGMENT_HEADER;
-    datagram.saturating_sub(HEADERS + algorithm.iv_length() + 1 + algorithm.icv_length())
+    let text = datagram.saturating_sub(HEADERS + algorithm.iv_length() + algorithm.icv_length());
+    (text - text % algorithm.block_length()).saturating_sub(1)
 }
 
 /// A message as it is without encryption and fragmentation, which is what IKE_INTERMEDIATE authenticates
@@ -251,14 +254,17 @@ impl<'b> EncryptedWriter<'b> {
     /// # Errors
     /// [`NoSpace`].
     pub fn seal<C: Cipher>(mut self, cipher: &C, counter: u64) -> Result<&'b mut [u8], NoSpace> {
+        let header = PAYLOAD_HEADER + if self.fragment.is_some() { FRAGMENT_HEADER } else { 0 };
+        let iv_at = self.sk_at.saturating_add(header);
         let octets = self.writer.octets_mut();
-        // The pad length, which is 0: combined modes need no padding (RFC 5282 §3).
-        octets.zeros(1)?;
+        // Padding up to the cipher's block, which combined modes do not need (RFC 5282 §3).
+        let text = octets.length().saturating_sub(iv_at + self.algorithm.iv_length());
+        let padding = (text + 1).next_multiple_of(self.algorithm.block_length()) - (text + 1);
+        octets.zeros(padding)?;
+        octets.put(&[u8::try_from(padding).map_err(|_| NoSpace)?])?;
         octets.zeros(self.algorithm.icv_length())?;
         octets.patch_length(self.sk_at, self.sk_at.saturating_add(2))?;
         let message = self.writer.finish()?;
-        let header = PAYLOAD_HEADER + if self.fragment.is_some() { FRAGMENT_HEADER } else { 0 };
-        let iv_at = self.sk_at.saturating_add(header);
         let here = Encrypted { first: PayloadType::NONE, reserved: 0, fragment: self.fragment, iv_at };
         let parts = here.split(message, self.algorithm).ok_or(NoSpace)?;
         cipher.seal(counter, Associated::Message(parts.associated), parts.iv, parts.text, parts.icv);

@@ -42,12 +42,16 @@ code_points! {
 code_points! {
     /// Encryption algorithms: transform type 1.
     EncryptionId(u16) {
+        /// No encryption (RFC 2410).
+        NULL = 11,
         /// AES in CBC mode (RFC 3602).
         AES_CBC = 12,
         /// AES-CCM with an ICV of 8 octets (RFC 4309).
         AES_CCM_8 = 14,
         /// AES-GCM with an ICV of 16 octets (RFC 4106).
         AES_GCM_16 = 20,
+        /// No encryption, AES-GMAC (RFC 4543).
+        NULL_AUTH_AES_GMAC = 21,
         /// ChaCha20-Poly1305 (RFC 7634).
         CHACHA20_POLY1305 = 28,
     }

@@ -219,7 +219,8 @@ words!(LevelWord is Level {
     "pinned" => Level::Pinned,
 });
 
-/// A named suite, or a cipher, a PRF unless it is HMAC-SHA2-256, and a group.
+/// A named suite, or one's own: a cipher, a PRF unless it is HMAC-SHA2-256, a group, and behind a slash
+/// another cipher for packets.
 #[derive(Copy, Clone)]
 pub struct SuiteWord(pub Suite);
 
@@ -230,25 +231,39 @@ impl<'de> Deserialize<'de> for SuiteWord {
             "fast-software" => Some(Suite::FastSoftware),
             "hardware-aes" => Some(Suite::HardwareAes),
             "post-quantum" => Some(Suite::PostQuantum),
+            "compat" => Some(Suite::Compat),
             chosen => custom_suite(chosen),
         };
         named.map(Self).ok_or_else(|| {
             serde::de::Error::custom(format_args!(
-                "\"{word}\" is not a suite: write fast-software, hardware-aes, post-quantum, or a cipher (aes128gcm16, \
-                 aes256gcm16, chacha20poly1305), a PRF (prfsha256, prfsha384, prfsha512; left out it is \
-                 prfsha256) and a group (curve25519, p256, p384, modp2048, mlkem512) such as aes256gcm16-prfsha384-p256"
+                "\"{word}\" is not a suite: write fast-software, hardware-aes, post-quantum, compat, or a cipher \
+                 (aes128gcm16, aes256gcm16, chacha20poly1305, aes128-sha256, aes256-sha256), a PRF (prfsha256, \
+                 prfsha384, prfsha512; left out it is prfsha256) and a group (curve25519, p256, p384, modp2048, mlkem512) such as \
+                 aes256gcm16-prfsha384-p256, and where packets need no encryption a slash and null-sha256, \
+                 aes128gmac or aes256gmac"
             ))
         })
     }
 }
 
+const CIPHERS: [(&str, Algorithm); 8] = [
+    ("aes128gcm16", Algorithm::Aes128Gcm16),
+    ("aes256gcm16", Algorithm::Aes256Gcm16),
+    ("chacha20poly1305", Algorithm::ChaCha20Poly1305),
+    ("aes128-sha256", Algorithm::Aes128CbcHmacSha256),
+    ("aes256-sha256", Algorithm::Aes256CbcHmacSha256),
+    ("null-sha256", Algorithm::NullHmacSha256),
+    ("aes128gmac", Algorithm::Aes128Gmac),
+    ("aes256gmac", Algorithm::Aes256Gmac),
+];
+
 fn custom_suite(word: &str) -> Option<Suite> {
-    let (cipher, rest) = word.split_once('-')?;
-    let cipher = match cipher {
-        "aes128gcm16" => Algorithm::Aes128Gcm16,
-        "aes256gcm16" => Algorithm::Aes256Gcm16,
-        "chacha20poly1305" => Algorithm::ChaCha20Poly1305,
-        _ => return None,
+    let (word, packets) = word.split_once('/').map_or((word, None), |(word, packets)| (word, Some(packets)));
+    let behind = |name: &str| word.strip_prefix(name)?.strip_prefix('-');
+    let (ike, rest) = CIPHERS.iter().find_map(|(name, cipher)| Some((*cipher, behind(name)?)))?;
+    let esp = match packets {
+        None => ike,
+        Some(packets) => CIPHERS.iter().find(|(name, _)| *name == packets)?.1,
     };
     let (prf, group) = match rest.split_once('-') {
         None => (Prf::HmacSha256, rest),
@@ -265,5 +280,5 @@ fn custom_suite(word: &str) -> Option<Suite> {
         "mlkem512" => Group::MlKem512,
         _ => return None,
     };
-    Some(Suite::Custom { ike: cipher, prf, group, esp: cipher })
+    Some(Suite::Custom { ike, prf, group, esp })
 }
