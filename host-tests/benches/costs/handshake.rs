@@ -7,7 +7,7 @@ use host_tests::pair::Room;
 use host_tests::parties::{self, A, A_KEY, B, B_KEY};
 use ike_core::config::{Config, Suite};
 use ike_core::crypto::software::Software;
-use ike_core::crypto::{Crypto, KeyExchange, PrivateKey, Signer};
+use ike_core::crypto::{Crypto, KeyExchange, KeyKind, PrivateKey, Sha2, SignatureAlgorithm, Signer};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -19,9 +19,10 @@ const TURNS: usize = 60;
 const SUITES: &[(&str, Suite)] = &Suite::NAMED;
 
 /// How both ends prove themselves, a line each: the keys of both, or a shared secret.
-const PROOFS: [(&str, Option<[PrivateKey; 2]>); 3] = [
+const PROOFS: [(&str, Option<[PrivateKey; 2]>); 4] = [
     ("Ed25519", Some([A_KEY, B_KEY])),
     ("ECDSA P-256", Some([PrivateKey::EcdsaP256([0x31; 32]), PrivateKey::EcdsaP256([0x32; 32])])),
+    ("ECDSA P-384", Some([PrivateKey::EcdsaP384([0x31; 48]), PrivateKey::EcdsaP384([0x32; 48])])),
     ("shared secret", None),
 ];
 
@@ -79,7 +80,9 @@ fn configs(suite: Suite, keys: Option<&[PrivateKey; 2]>) -> [Config<'static>; 2]
 fn bare(best: &mut Best, suite: Suite, keys: Option<&[PrivateKey; 2]>, rng: &mut ChaCha20Rng) {
     let signers = keys.map(|[own, peer]| [own, peer].map(|key| Software.signer(key).expect("a key")));
     let message = [0x5a; 400];
-    let shown = signers.as_ref().map(|[_, peer]| (peer.public_key(), peer.sign(&[&message])));
+    let algorithm = keys.map_or(SignatureAlgorithm::Ed25519, |[own, _]| algorithm(own.kind()));
+    let sign = |key: &<Software as Crypto>::Signer| key.sign(algorithm, &[&message]).expect("of its kind");
+    let shown = signers.as_ref().map(|[_, peer]| (peer.public_key(), sign(peer)));
     let mut spent = Duration::ZERO;
     for group in [Some(suite.group), suite.additional].into_iter().flatten() {
         let start = Clock::now();
@@ -93,8 +96,18 @@ fn bare(best: &mut Best, suite: Suite, keys: Option<&[PrivateKey; 2]>, rng: &mut
     }
     let start = Clock::now();
     if let (Some([own, _]), Some((key, signature))) = (&signers, &shown) {
-        black_box(own.sign(&[&message]));
-        Software.verify(key, &[&message], signature).expect("genuine");
+        black_box(sign(own));
+        Software.verify(key, algorithm, &[&message], signature).expect("genuine");
     }
     best.take(spent + start.elapsed());
+}
+
+/// What two ends that know all hash functions sign by.
+fn algorithm(kind: KeyKind) -> SignatureAlgorithm {
+    match kind {
+        KeyKind::Ed25519 => SignatureAlgorithm::Ed25519,
+        KeyKind::EcdsaP256 => SignatureAlgorithm::Ecdsa(Sha2::Sha256),
+        KeyKind::EcdsaP384 => SignatureAlgorithm::Ecdsa(Sha2::Sha384),
+        KeyKind::Rsa => SignatureAlgorithm::RsaPss(Sha2::Sha256),
+    }
 }
