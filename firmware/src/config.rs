@@ -479,6 +479,8 @@ pub struct Timing {
     pub keepalive_s: u32,
     /// Longest break before a peer with [`Start::AtOnce`] is called again, s.
     pub retry_s: u32,
+    /// Octets of the longest IP datagram that an IKE message leaves in unfragmented; 0: never fragment.
+    pub datagram: u16,
 }
 
 impl Default for Timing {
@@ -492,6 +494,7 @@ impl Default for Timing {
             reauthentication_s: 0,
             keepalive_s: 20,
             retry_s: 60,
+            datagram: 1_280,
         }
     }
 }

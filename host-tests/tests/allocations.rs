@@ -71,9 +71,10 @@ fn the_tally_sees_allocations() {
 
 #[test]
 fn no_allocation_in_handshakes_and_packets() {
-    for suite in [Suite::FAST_SOFTWARE, Suite::HARDWARE_AES] {
+    for suite in [Suite::FAST_SOFTWARE, Suite::HARDWARE_AES, Suite::POST_QUANTUM] {
         let with_suite = |mut config: Config<'static>| {
             config.suites = leak([suite]);
+            config.timing.datagram = 576;
             config
         };
         let mut a = Side::new(with_suite(parties::a()), 1);

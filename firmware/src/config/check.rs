@@ -52,6 +52,7 @@ impl Config {
         let timing = &self.timing;
         require(timing.retransmit_ms > 0 && timing.tries > 0 && timing.retry_s > 0, Fault::ZeroTiming)
             .and_then(|()| timing.translate().check().map_err(Fault::Timing))
+            .and_then(|()| require(matches!(timing.datagram, 0 | 256..=1500), Fault::Datagram))
             .map_err(|fault| Refused { entry: Entry::Timing, fault })
     }
 

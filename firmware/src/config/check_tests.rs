@@ -340,6 +340,13 @@ fn times_work_together() {
 }
 
 #[test]
+fn datagrams_have_room_and_fit_a_link() {
+    for datagram in [1, 255, 1501] {
+        refused(Entry::Timing, Fault::Datagram, host(), |c| c.timing.datagram = datagram);
+    }
+}
+
+#[test]
 fn secrets_do_not_show() {
     let mut config = host();
     config.peers[0].authentication = Authentication::Shared(SharedKey::new(&[0xAB; 16]).unwrap());

@@ -131,6 +131,8 @@ pub enum Fault {
     ZeroTiming,
     /// Durations that cannot work together.
     Timing(BadTiming),
+    /// Datagrams into which hardly anything fits, or longer than a link carries.
+    Datagram,
 }
 
 impl Fault {
@@ -214,6 +216,9 @@ impl Fault {
             }
             Self::Timing(reason) => timing_advice(reason),
             Self::ZeroTiming => "0 here means that no peer is ever reached: write at least 1",
+            Self::Datagram => {
+                "write 256 to 1500 octets, such as 1280 or 576; or 0 never to fragment IKE messages"
+            }
         }
     }
 }

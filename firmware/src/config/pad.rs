@@ -201,6 +201,7 @@ impl Timing {
                 soft: age(lifetime * 5 / 6),
                 hard: Limits { time: lifetime, ..ike::Timing::DEFAULT.child.hard },
             },
+            datagram: self.datagram,
             ..ike::Timing::DEFAULT
         }
     }

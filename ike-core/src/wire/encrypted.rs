@@ -143,7 +143,8 @@ impl Encrypted {
     }
 }
 
-/// Octets of payloads that go into a datagram of this size as a fragment.
+/// Octets of payloads that go into a datagram of this size as a fragment: with the pad length they fill whole
+/// blocks.
 pub const fn capacity(datagram: usize, algorithm: Algorithm) -> usize {
     const HEADERS: usize = Header::LENGTH + PAYLOAD_HEADER + FRAGMENT_HEADER;
     let text = datagram.saturating_sub(HEADERS + algorithm.iv_length() + algorithm.icv_length());

@@ -107,6 +107,7 @@ pub struct TimingTable {
     reauthentication_s: Option<Spanned<u32>>,
     keepalive_s: Option<Spanned<u32>>,
     retry_s: Option<Spanned<u32>>,
+    datagram: Option<Spanned<u16>>,
 }
 
 impl TimingTable {
@@ -124,6 +125,7 @@ impl TimingTable {
             reauthentication_s: or(&self.reauthentication_s, default.reauthentication_s),
             keepalive_s: or(&self.keepalive_s, default.keepalive_s),
             retry_s: or(&self.retry_s, default.retry_s),
+            datagram: or(&self.datagram, default.datagram),
         }
     }
 
