@@ -21,7 +21,7 @@ use esp_engine::selector::{AddressRange, Ports, Selectors, TrafficSelector};
 use esp_engine::spd::{Action, Level};
 use ike_core::config::{Config, IkePolicy, Local, Peer, Suite, Timing};
 use ike_core::crypto::software::Software;
-use ike_core::crypto::{Crypto, KeyKind, PrivateKey, Sha2, SignatureAlgorithm, Signer};
+use ike_core::crypto::{Crypto, Group, KeyKind, PrivateKey, Sha2, SignatureAlgorithm, Signer};
 use ike_core::pad::{Authentication, Claim, Identity, Matcher, PadEntry, PeerId};
 use measure::{Paint, Stopwatch};
 use side::{EngineResources, IkeResources, Side, ike_port, reversed};
@@ -47,8 +47,11 @@ fn main() -> ! {
     sizes::print();
     let ed25519 = [PrivateKey::Ed25519([0xA1; 32]), PrivateKey::Ed25519([0xB2; 32])];
     let p256 = [PrivateKey::EcdsaP256([0x11; 32]), PrivateKey::EcdsaP256([0x22; 32])];
-    pair("fast-software, Ed25519", Suite::FAST_SOFTWARE, ed25519, ike, engines);
+    pair("fast-software, Ed25519", Suite::FAST_SOFTWARE, ed25519.clone(), ike, engines);
     pair("hardware-aes, P-256", Suite::HARDWARE_AES, p256, ike, engines);
+    primitives::measure_ml_kem(Group::MlKem512);
+    primitives::measure_ml_kem(Group::MlKem768);
+    pair("post-quantum, Ed25519", Suite::POST_QUANTUM, ed25519, ike, engines);
     debug::exit(debug::EXIT_SUCCESS);
     loop {}
 }

@@ -3,8 +3,10 @@
 use cortex_m_semihosting::hprintln;
 use ike_core::crypto::software::{Software, SoftwareExchange};
 use ike_core::crypto::{Crypto, Group, KeyExchange, PrivateKey, SignatureAlgorithm, Signer};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 
-use crate::measure::Stopwatch;
+use crate::measure::{Paint, Stopwatch};
 
 const MESSAGE: [u8; 512] = [0x5A; 512];
 
@@ -28,6 +30,29 @@ pub fn measure(group: Group, key: &PrivateKey, algorithm: SignatureAlgorithm) {
     verdict.expect("its own work");
     hprintln!("  key pair {}, agree {}", generated + public, agree);
     hprintln!("  signer {} (once), sign {}, verify {}", signer, sign, verify);
+}
+
+/// Times a key encapsulation at both ends, and says how much stack each step takes.
+#[inline(never)]
+pub fn measure_ml_kem(group: Group) {
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    hprintln!("{:?}", group);
+    let ours = Software.generate(group, &mut rng).expect("randomness");
+    let (pair, public) = painted(|| ours.public());
+    let (encapsulate, answer) = painted(|| Software.respond(group, &public, &mut rng));
+    let (ciphertext, theirs) = answer.expect("a good key");
+    let (decapsulate, secret) = painted(|| ours.agree(&ciphertext));
+    assert_eq!(secret.expect("its own work").octets(), theirs.octets());
+    hprintln!("  key pair {}, stack {}", pair.0, pair.1);
+    hprintln!("  encapsulate {}, stack {}", encapsulate.0, encapsulate.1);
+    hprintln!("  key pair from seed and decapsulate {}, stack {}", decapsulate.0, decapsulate.1);
+}
+
+/// Instructions and deepest stack.
+fn painted<T>(operation: impl FnOnce() -> T) -> ((u64, usize), T) {
+    let paint = Paint::new();
+    let (instructions, result) = timed(operation);
+    ((instructions, paint.deepest()), result)
 }
 
 fn timed<T>(operation: impl FnOnce() -> T) -> (u64, T) {
