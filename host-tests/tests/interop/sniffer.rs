@@ -202,9 +202,10 @@ fn transport(version: u8, protocol: u8, payload: &[u8]) -> Kind {
         (50, ..) => Kind::Esp,
         // Multicast membership of the kernel's own (IGMP).
         (2, ..) => Kind::Neighbours,
-        (17, Some(500), Some(500)) => Kind::Ike,
+        // A NAT gives its end another port.
+        (17, Some(500), _) | (17, _, Some(500)) => Kind::Ike,
         // RFC 3948 §2.2: four octets of zero stand where ESP has its SPI; §2.3: one octet keeps alive.
-        (17, Some(4500), Some(4500)) => match payload.get(8..) {
+        (17, Some(4500), _) | (17, _, Some(4500)) => match payload.get(8..) {
             Some([0, 0, 0, 0, ..] | [0xFF]) => Kind::Ike,
             _ => Kind::Esp,
         },
