@@ -21,6 +21,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Our own address `old` is gone, and we have `new` in its place. IKE SAs that we began with MOBIKE go
     /// along (RFC 4555); all others there end, and what wants them begins anew.
     pub fn moved(&mut self, now: Instant, old: IpAddr, new: Local) {
+        self.stir();
         for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
             let _ = self.with_sa(slot, |endpoint, sa| {
                 if sa.path.local.ip() != old {
