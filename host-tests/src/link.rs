@@ -74,6 +74,8 @@ pub struct Arrival {
 pub struct Link {
     /// How long a datagram takes.
     pub latency: Duration,
+    /// By how much longer it may take, by lot.
+    pub jitter: Duration,
     /// Faults drawn by lot.
     pub odds: Odds,
     /// Faults by the number of the datagram, counted from 0 over both directions.
@@ -99,6 +101,7 @@ impl Link {
     pub fn new(seed: u64) -> Self {
         Self {
             latency: Duration::from_millis(10),
+            jitter: Duration::ZERO,
             odds: Odds::default(),
             script: Vec::new(),
             nat_of_a: None,
@@ -134,7 +137,7 @@ impl Link {
         let Some(path) = self.translate(now, direction, path) else {
             return Some(Fault::Drop);
         };
-        let at = now + self.latency;
+        let at = now + self.latency + self.lot(self.jitter);
         match fault {
             None => self.fly(at, direction, path, datagram),
             Some(Fault::Drop) => {}
@@ -166,6 +169,13 @@ impl Link {
     fn fly(&mut self, at: Instant, direction: Direction, path: Path, datagram: Vec<u8>) {
         self.serial += 1;
         self.in_flight.insert((at, self.serial), Arrival { direction, path, datagram });
+    }
+
+    fn lot(&mut self, span: Duration) -> Duration {
+        if span.is_zero() {
+            return span;
+        }
+        span.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX))
     }
 
     fn draw(&mut self) -> Option<Fault> {

@@ -20,7 +20,7 @@ use crate::link::{Direction, Fault, Link};
 use crate::parties::{PEER, leak};
 
 /// Resources of a tested endpoint.
-pub type Room = Resources<Software, 4, 3, 8, 10>;
+pub type Room = Resources<Software, 4, 3, 32, 10>;
 
 /// An endpoint under test.
 pub type Tested = Endpoint<'static, Software, ChaCha20Rng>;
@@ -33,8 +33,10 @@ pub struct Side {
     pub events: Vec<Event>,
     /// Why it dropped datagrams.
     pub discarded: Vec<Discarded>,
-    /// The pairs of SAs that its data plane has.
+    /// The pairs of SAs that its data plane has and may send on.
     pub installed: Vec<ChildSa>,
+    /// Those that only receive what was on its way.
+    pub retired: Vec<Spi>,
     timeout: Option<Instant>,
 }
 
@@ -47,6 +49,7 @@ impl Side {
             events: Vec::new(),
             discarded: Vec::new(),
             installed: Vec::new(),
+            retired: Vec::new(),
             timeout: None,
         }
     }
@@ -54,6 +57,11 @@ impl Side {
     fn take(&mut self, event: Event) {
         match &event {
             Event::Install(child) => self.installed.push(child.clone()),
+            Event::Retire(spi) => {
+                self.remove(*spi);
+                self.retired.push(*spi);
+            }
+            Event::Remove(spi) if self.retired.contains(spi) => self.retired.retain(|other| other != spi),
             Event::Remove(spi) => self.remove(*spi),
             _ => {}
         }

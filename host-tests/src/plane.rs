@@ -37,7 +37,7 @@ pub struct Plane {
 
 impl Plane {
     fn new(config: &Config<'_>) -> Self {
-        let memory: &'static mut Resources<SoftwareCipher, 4, 8, 4> = Box::leak(Box::new(Resources::new()));
+        let memory: &'static mut Resources<SoftwareCipher, 4, 32, 4> = Box::leak(Box::new(Resources::new()));
         let settings = Settings { silence: config.timing.liveness, ..Settings::default() };
         let mut engine = Engine::new(settings, memory);
         for policy in config.policies {

@@ -35,7 +35,7 @@ fn address(ip: std::net::IpAddr) -> [u8; 4] {
 
 impl Plane {
     fn new(own: std::net::IpAddr, peer: std::net::IpAddr) -> Self {
-        let memory: &'static mut Resources<SoftwareCipher, 4, 8, 4> = Box::leak(Box::new(Resources::new()));
+        let memory: &'static mut Resources<SoftwareCipher, 4, 32, 4> = Box::leak(Box::new(Resources::new()));
         let mut engine = Engine::new(Settings::default(), memory);
         let all = |ip| [TrafficSelector::all(AddressRange::single(ip))].into_iter().collect();
         let action = Action::Protect { mode: Mode::Transport, minimum: Level::Pinned };
@@ -51,6 +51,7 @@ impl Plane {
                     let child = child.clone().build().expect("known");
                     self.engine.install(now, child).expect("installs");
                 }
+                Event::Retire(spi) => assert!(self.engine.retire(*spi)),
                 Event::Remove(spi) => assert!(self.engine.remove(*spi)),
                 _ => {}
             }

@@ -3,10 +3,12 @@
 //! Removal is said by `poll_output`, which then frees the slot; so a slot is never reused before.
 
 use core::mem::size_of;
+use core::time::Duration;
 
 use esp_engine::sa::{PeerKey, Spi};
 use esp_engine::selector::{Selectors, TrafficSelectors};
 use esp_engine::spd::PolicyId;
+use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
 use crate::crypto::RngFailure;
@@ -16,6 +18,13 @@ use crate::resources::free_slot;
 
 /// Octets that one pair of Child SAs takes in the resources.
 pub const CHILD_SA: usize = size_of::<Option<Child>>();
+
+/// How long a pair that we made as responder waits for a sign that the peer has it: longer than the peer tries to
+/// get our answer.
+pub(crate) const UNSURE: Duration = Duration::from_secs(120);
+
+/// How long what was on its way to a pair that was replaced may still arrive.
+pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 
 /// A pair of Child SAs.
 #[derive(Clone, Hash, Debug)]
@@ -31,6 +40,9 @@ pub struct Child {
     pub(crate) local_ts: TrafficSelectors,
     pub(crate) remote_ts: TrafficSelectors,
     pub(crate) stage: Stage,
+    /// We made it as responder, and the peer has given no sign of having our answer: until this moment it is not
+    /// asked about what it may not know.
+    pub(crate) unsure_until: Option<Instant>,
     /// A successor is to be asked for as soon as no other request waits for its answer.
     pub(crate) renewal_owed: bool,
     /// The data plane has to be told that its outer addresses are others.
@@ -53,6 +65,9 @@ pub(crate) enum Stage {
     DeleteOwed,
     /// Our Delete waits for its answer.
     Deleting,
+    /// Both ends have said that it is gone, and its successor carries the flow; until this moment it receives
+    /// what was on its way.
+    Draining(Instant),
     /// The data plane must forget it.
     Removed,
 }
@@ -61,6 +76,16 @@ impl Child {
     /// Whether it was agreed on and its end is not under way.
     pub(crate) fn stands(&self) -> bool {
         matches!(self.stage, Stage::Live | Stage::Replaced)
+    }
+
+    /// Whether the peer is taken to know it.
+    pub(crate) fn is_known(&self, now: Instant) -> bool {
+        self.unsure_until.is_none_or(|until| until <= now)
+    }
+
+    /// Whether key management has done with it.
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Draining(_) | Stage::Removed)
     }
 }
 
@@ -79,12 +104,15 @@ impl<'r> Children<'r> {
         u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
     }
 
-    /// An SPI in a free slot; `Ok(None)` when there is none.
+    /// An SPI in a free slot; `Ok(None)` when there is none. Then one that drains makes room for the next try.
     pub(crate) fn fresh_spi<R: TryCryptoRng>(
-        &self,
+        &mut self,
         random: &mut Random<R>,
     ) -> Result<Option<Spi>, RngFailure> {
         let Some(slot) = free_slot(self.slots) else {
+            if let Some(child) = self.slots.iter_mut().flatten().find(|child| child.is_over()) {
+                child.stage = Stage::Removed;
+            }
             return Ok(None);
         };
         let octets = random.try_next_u32().map_err(|_| RngFailure)?;
@@ -110,10 +138,7 @@ impl<'r> Children<'r> {
     /// The Child SA that we receive on with this SPI.
     pub(crate) fn find(&mut self, inbound: Spi) -> Option<&mut Child> {
         let slot = usize::from(inbound.slot(self.capacity()));
-        self.slots
-            .get_mut(slot)?
-            .as_mut()
-            .filter(|child| child.inbound == inbound && child.stage != Stage::Removed)
+        self.slots.get_mut(slot)?.as_mut().filter(|child| child.inbound == inbound && !child.is_over())
     }
 
     /// The same, to look at.
@@ -121,12 +146,9 @@ impl<'r> Children<'r> {
         self.slots.get(usize::from(inbound.slot(self.capacity())))?.as_ref().filter(|c| c.inbound == inbound)
     }
 
-    /// Those of one IKE SA, without those that are to be removed.
+    /// Those of one IKE SA, without those that are over.
     pub(crate) fn of(&mut self, owner: u16) -> impl Iterator<Item = &mut Child> {
-        self.slots
-            .iter_mut()
-            .flatten()
-            .filter(move |child| child.owner == owner && child.stage != Stage::Removed)
+        self.slots.iter_mut().flatten().filter(move |child| child.owner == owner && !child.is_over())
     }
 
     /// How many of one IKE SA stand.
@@ -167,7 +189,11 @@ impl<'r> Children<'r> {
 
     /// A successor of their IKE SA has them from now on.
     pub(crate) fn hand_over(&mut self, from: u16, to: u16) {
-        self.of(from).for_each(|child| child.owner = to);
+        self.slots
+            .iter_mut()
+            .flatten()
+            .filter(|child| child.owner == from)
+            .for_each(|child| child.owner = to);
     }
 
     /// Ends all of one IKE SA.
@@ -219,11 +245,61 @@ impl<'r> Children<'r> {
         there.map(|child| child.inbound.get()).take(N).collect()
     }
 
+    /// A sign of the peer shows that it has all those of one IKE SA.
+    pub(crate) fn confirm(&mut self, owner: u16) {
+        self.of(owner).for_each(|child| child.unsure_until = None);
+    }
+
+    /// The SPIs of one IKE SA's Child SAs whose end the peer must be told and can understand.
+    pub(crate) fn owed<const N: usize>(&mut self, owner: u16, now: Instant) -> heapless::Vec<u32, N> {
+        let owed = self.of(owner).filter(|child| child.stage == Stage::DeleteOwed && child.is_known(now));
+        owed.map(|child| child.inbound.get()).take(N).collect()
+    }
+
+    /// Whether something is owed of one that the peer may not know yet.
+    pub(crate) fn is_waiting(&mut self, owner: u16, now: Instant) -> bool {
+        self.of(owner).any(|c| !c.is_known(now) && (c.renewal_owed || c.stage == Stage::DeleteOwed))
+    }
+
     /// Moves those of one IKE SA with these SPIs on to another stage.
     pub(crate) fn advance(&mut self, owner: u16, spis: &[u32], stage: Stage) {
         for child in self.of(owner).filter(|child| spis.contains(&child.inbound.get())) {
             child.stage = stage;
         }
+    }
+
+    /// Both ends know that those of one IKE SA with these SPIs are gone. One that has a successor receives
+    /// until this moment what was sent before the peer knew.
+    pub(crate) fn release(&mut self, owner: u16, spis: &[u32], until: Instant) {
+        for spi in spis {
+            let Some(gone) = self.of(owner).find(|child| child.inbound.get() == *spi) else {
+                continue;
+            };
+            let (policy, peer) = (gone.policy, gone.peer);
+            gone.stage = Stage::Removed;
+            let carries_on = |c: &mut Child| c.policy == policy && c.peer == peer && c.stands();
+            if self.of(owner).any(carries_on)
+                && let Some(gone) = self.slots.iter_mut().flatten().find(|child| child.inbound.get() == *spi)
+            {
+                gone.stage = Stage::Draining(until);
+                gone.retiring = true;
+            }
+        }
+    }
+
+    /// Ends what has received for long enough.
+    pub(crate) fn end_draining(&mut self, now: Instant) {
+        for child in self.slots.iter_mut().flatten() {
+            if matches!(child.stage, Stage::Draining(until) if until <= now) {
+                child.stage = Stage::Removed;
+            }
+        }
+    }
+
+    /// When the next one has received for long enough.
+    pub(crate) fn next_drained(&self) -> Option<Instant> {
+        let until = |child: &Child| if let Stage::Draining(until) = child.stage { Some(until) } else { None };
+        self.slots.iter().flatten().filter_map(until).min()
     }
 
     /// Frees a slot whose Child SA was removed; returns its SPI if the data plane has it.

@@ -163,6 +163,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// Time has passed. Earlier than [`Output::Timeout`] said it is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.stir();
+        self.children.end_draining(now);
         for slot in 0..self.sas.len() {
             self.run_timers(slot, now);
         }
@@ -183,7 +184,11 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             SaReport::UnknownSpi { spi, remote, port } => self.unknown_spi(now, spi, remote, port),
             SaReport::Unanswered(spi) => self.unanswered(now, spi),
             SaReport::SoftExpired(spi) => self.renew(now, spi),
-            SaReport::FirstInbound(_) => {}
+            SaReport::FirstInbound(spi) => {
+                if let Some(child) = self.children.find(spi) {
+                    child.unsure_until = None;
+                }
+            }
         }
     }
 

@@ -127,6 +127,10 @@ fn dispatch<C: Crypto, R: TryCryptoRng>(
     now: Instant,
     received: Received<'_>,
 ) -> Result<(), Discarded> {
+    if !received.header.flags.response {
+        // One request at a time: it has our last answer (RFC 7296 §2.3).
+        endpoint.children.confirm(slot);
+    }
     match (received.header.exchange, received.header.flags.response) {
         (ExchangeType::IKE_INTERMEDIATE, false) => {
             ike_intermediate::handle_request(endpoint, sa, now, &received)

@@ -242,6 +242,7 @@ impl Agreed {
             nonces: self.nonces(),
             nat: self.nat,
             may_send: true,
+            unsure_until: None,
         }
     }
 

@@ -1,11 +1,10 @@
 //! How IKE SAs end: Delete, the sweep that reports and frees, and what is said of failures.
 
-use core::time::Duration;
-
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::Endpoint;
+use crate::child_sa::DRAIN;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange::informational;
@@ -15,9 +14,6 @@ use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, Standing, State};
 use crate::output::{Event, Failed};
 use crate::pad::PeerId;
-
-/// How long what is on its way to an IKE SA that was replaced may still arrive.
-const DRAIN: Duration = Duration::from_secs(2);
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Ends an established IKE SA with a Delete that the peer answers. Its Child SAs end now; those that have

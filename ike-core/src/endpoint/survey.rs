@@ -24,8 +24,9 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
 
     /// Looks over all IKE SAs. Nothing may be left to be said.
     pub(super) fn survey(&mut self) -> Survey {
+        let timers = self.sas.iter().flatten().filter_map(|sa| sa.timers.next());
         let survey = Survey {
-            alarm: self.sas.iter().flatten().filter_map(|sa| sa.timers.next()).min(),
+            alarm: timers.chain(self.children.next_drained()).min(),
             half_open: self.count_half_open(),
         };
         self.desk.survey = Some(survey);

@@ -18,7 +18,7 @@ use core::time::Duration;
 use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
-use crate::child_sa::Stage;
+use crate::child_sa::{Child, Stage};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::CloseReason;
@@ -59,19 +59,22 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
         return ike_sa::initiator::begin(endpoint, slot, sa, tried, now);
     }
     let group = established.suite.group;
-    match next_child(endpoint, slot) {
+    match next_child(endpoint, slot, now) {
         Some(aim) => {
             let is_pfs = endpoint.config.policy(aim.policy()).is_some_and(|policy| policy.pfs);
             let tried = is_pfs.then_some(group).into_iter().collect();
             child::initiator::begin(endpoint, slot, sa, aim, tried, now);
         }
+        None if endpoint.children.is_waiting(slot, now) => {
+            sa.timers.set(Timer::Resume, now + endpoint.config.timing.retransmission);
+        }
         None => forgive(sa),
     }
 }
 
-fn next_child<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16) -> Option<Aim> {
-    let due = endpoint.children.of(slot).find(|child| child.renewal_owed && child.stage == Stage::Live);
-    match due {
+fn next_child<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16, now: Instant) -> Option<Aim> {
+    let is_due = |child: &&mut Child| child.renewal_owed && child.stage == Stage::Live && child.is_known(now);
+    match endpoint.children.of(slot).find(is_due) {
         Some(child) => {
             child.renewal_owed = false;
             Some(Aim::successor(child))

@@ -5,7 +5,7 @@ use rand_core::TryCryptoRng;
 
 use super::ike_auth::hasten;
 use super::{Received, create_child_sa, mobike, refusal, refuse, seal, send_request, send_response};
-use crate::child_sa::{Child, Stage};
+use crate::child_sa::{Child, DRAIN, Stage};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded};
@@ -84,7 +84,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     .ok_or(Discarded::NoBuffer)?;
     send_response(endpoint, sa, received.path, received.fingerprint, response, now);
     mobike::carry_out(endpoint, sa, received.path, &addresses, now);
-    endpoint.children.advance(slot, &paired, Stage::Removed);
+    endpoint.children.release(slot, &paired, now + DRAIN);
     if let Some(spi) = payloads.notify(NotifyType::INVALID_SPI).and_then(|notify| notify.invalid_spi()) {
         renew_unknown(endpoint, slot, sa, spi, now);
     }
@@ -198,7 +198,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
         }
         if request.purpose == Purpose::DeleteChild {
             let deleted: heapless::Vec<u32, DELETED> = endpoint.children.at(slot, Stage::Deleting);
-            endpoint.children.advance(slot, &deleted, Stage::Removed);
+            endpoint.children.release(slot, &deleted, now + DRAIN);
         }
     }
     let error = received.payloads.as_ref().ok().and_then(Payloads::error).map(|error| error.kind);
@@ -248,7 +248,7 @@ pub(crate) fn delete_children<C: Crypto, R: TryCryptoRng>(
     let Some(id) = sa.window.next_request() else {
         return;
     };
-    let owed: heapless::Vec<u32, DELETED> = endpoint.children.at(slot, Stage::DeleteOwed);
+    let owed: heapless::Vec<u32, DELETED> = endpoint.children.owed(slot, now);
     if owed.is_empty() {
         return;
     }

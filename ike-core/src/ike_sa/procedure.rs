@@ -70,7 +70,11 @@ pub(crate) const fn decide(ours: Ours, theirs: Theirs) -> Verdict {
         }
         (Ours::Nothing, Theirs::RekeyIkeSa) => Verdict::Normal,
         (_, Theirs::CreateChild) => Verdict::Normal,
-        (_, Theirs::RekeyChild(None | Some((_, Stage::Reserved | Stage::Removed)))) => Verdict::NotFound,
+        // It may name what our request made there and whose answer has not come.
+        (Ours::CreatingChild | Ours::RekeyingChild(_), Theirs::RekeyChild(None)) => Verdict::NotNow,
+        (_, Theirs::RekeyChild(None | Some((_, Stage::Reserved | Stage::Draining(_) | Stage::Removed)))) => {
+            Verdict::NotFound
+        }
         (_, Theirs::RekeyChild(Some((_, Stage::DeleteOwed | Stage::Deleting | Stage::Replaced)))) => {
             Verdict::NotNow
         }
@@ -109,7 +113,9 @@ mod tests {
             (rekeying_x(), rekey(X, Stage::Live), Verdict::Rival),
             (rekeying_x(), rekey(X, Stage::Replaced), Verdict::NotNow),
             (rekeying_x(), rekey(Y, Stage::Live), Verdict::Normal),
-            (rekeying_x(), rekey(None, Stage::Live), Verdict::NotFound),
+            (rekeying_x(), rekey(None, Stage::Live), Verdict::NotNow),
+            (Ours::CreatingChild, rekey(None, Stage::Live), Verdict::NotNow),
+            (Ours::DeletingChildren, rekey(None, Stage::Live), Verdict::NotFound),
             (rekeying_x(), Theirs::DeleteChild(Stage::Live), Verdict::Normal),
             (rekeying_x(), Theirs::CreateChild, Verdict::Normal),
             (rekeying_x(), Theirs::RekeyIkeSa, Verdict::NotNow),

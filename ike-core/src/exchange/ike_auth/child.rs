@@ -4,6 +4,7 @@
 use esp_engine::sa::{ChildSa, Mode, Spi};
 use esp_engine::selector::TrafficSelectors;
 use esp_engine::spd::{Action, PolicyId};
+use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::peer::Proven;
@@ -59,6 +60,7 @@ pub(crate) fn reserve<C: Crypto, R: TryCryptoRng>(
         local_ts: TrafficSelectors::new(),
         remote_ts: TrafficSelectors::new(),
         stage: Stage::Reserved,
+        unsure_until: None,
         renewal_owed: false,
         update_owed: false,
         retiring: false,
@@ -77,6 +79,8 @@ pub(crate) struct Making<'a> {
     pub(crate) nat: Nat,
     /// The peer is known to have it, so it may send at once (RFC 7296 §2.8).
     pub(crate) may_send: bool,
+    /// See [`Child::unsure_until`].
+    pub(crate) unsure_until: Option<Instant>,
 }
 
 /// Hands the pair to the data plane and reports it.
@@ -89,7 +93,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
     agreement: Agreement,
 ) {
     let Agreement { policy, mode, choice, inbound, local_ts, remote_ts, .. } = agreement;
-    let Making { role, prf, sk_d, secret, nonces, nat, may_send } = *making;
+    let Making { role, prf, sk_d, secret, nonces, nat, may_send, .. } = *making;
     let keys = ChildKeys::new(&endpoint.crypto, prf, sk_d, choice.algorithm, secret, nonces);
     let encapsulation = nat.encapsulation(&sa.path);
     // Without randomness there is no jitter, but there is still a limit.
@@ -103,6 +107,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         local_ts: local_ts.clone(),
         remote_ts: remote_ts.clone(),
         stage: Stage::Live,
+        unsure_until: making.unsure_until,
         renewal_owed: false,
         update_owed: false,
         retiring: false,

@@ -236,6 +236,7 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
         nonces,
         nat: established.nat,
         may_send: !is_redundant,
+        unsure_until: None,
     };
     child::install(endpoint, slot, sa, &making, &proven(established), agreement);
     match &creating.aim {

@@ -6,7 +6,7 @@ use rand_core::TryCryptoRng;
 
 use super::super::proven;
 use super::super::responder::{Fresh, Refusal, Request, exchange_keys};
-use crate::child_sa::Stage;
+use crate::child_sa::{Stage, UNSURE};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
@@ -61,6 +61,7 @@ pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
         nat: established.nat,
         // The old pair goes on until the peer uses the new one; without an old one there is no choice.
         may_send: old.is_none(),
+        unsure_until: Some(now + UNSURE),
     };
     child::install(endpoint, slot, sa, &making, &proven(established), agreement);
     if let Some(old) = old {
