@@ -160,7 +160,7 @@ impl<'r, C> Sad<'r, C> {
         self.unlink_report(slot);
         self.unlink_chain(chain, slot);
         let removed = self.slots.get_mut(slot)?.association.take()?;
-        self.release_successors(chain, removed.policy, removed.peer);
+        self.confirm_successors(chain, removed.serial, removed.policy, removed.peer);
         Some(removed)
     }
 
@@ -168,8 +168,8 @@ impl<'r, C> Sad<'r, C> {
     pub(crate) fn retire(&mut self, spi: Spi) -> bool {
         let Some(sa) = self.get_mut(spi) else { return false };
         sa.retired = true;
-        let (policy, peer, remote) = (sa.policy, sa.peer, single_address(&sa.remote_ts));
-        self.release_successors(self.chain_of(policy, remote), policy, peer);
+        let (serial, policy, peer, remote) = (sa.serial, sa.policy, sa.peer, single_address(&sa.remote_ts));
+        self.confirm_successors(self.chain_of(policy, remote), serial, policy, peer);
         true
     }
 

@@ -14,7 +14,7 @@ use ike_core::config::Config;
 use ike_core::crypto::software::Software;
 use ike_core::crypto::{Crypto, Group, KeyExchange};
 use ike_core::error::{CloseReason, FailReason};
-use ike_core::output::{IkeKeys, Path};
+use ike_core::output::{Event, IkeKeys, Path};
 use ike_core::wire::code_point::{ExchangeType, PayloadType, Protocol};
 use ike_core::wire::header::{Flags, Header};
 use ike_core::wire::ke::KeView;
@@ -542,5 +542,30 @@ fn many_rekeys_leave_nothing_behind() {
         assert!(pair.agree() && pair.a.installed.len() == 1);
         pair.a.endpoint.close(pair.now, PEER);
         pair.settle(LONG);
+    }
+}
+
+/// RFC 7296 §2.8, §2.8.1: from the moment when an end decides to delete a pair, because it has a successor
+/// or is the redundant one, nothing more is sent on it: the peer may forget it before we hear so.
+#[test]
+fn what_is_to_be_deleted_sends_nothing() {
+    for seed in 1..20 {
+        let mut pair = standing(seed);
+        soften(&mut pair.a, pair.now);
+        soften(&mut pair.b, pair.now);
+        pair.settle(LONG);
+        let mut retired = 0;
+        for side in [&pair.a, &pair.b] {
+            let place = |wanted: &dyn Fn(&Event) -> bool| side.events.iter().position(wanted);
+            for event in &side.events {
+                let Event::Retire(spi) = event else { continue };
+                let at = place(&|e| matches!(e, Event::Retire(other) if other == spi));
+                let installed = place(&|e| matches!(e, Event::Install(child) if child.inbound == *spi));
+                let removed = place(&|e| matches!(e, Event::Remove(other) if other == spi));
+                assert!(installed < at && at < removed, "seed {seed}");
+                retired += 1;
+            }
+        }
+        assert_eq!(retired, 2, "the old pair by one end, the redundant one by the other; seed {seed}");
     }
 }

@@ -166,12 +166,17 @@ impl<C> Association<C> {
         }
     }
 
+    /// The peer is known to have it.
+    pub(super) fn confirm(&mut self, now: Instant) {
+        self.confirmed = true;
+        self.usable_from = self.usable_from.min(now);
+    }
+
     /// Counts an authenticated packet of `octets`.
     pub(crate) fn receive(&mut self, now: Instant, octets: usize) {
         if self.received.packets == 0 {
             self.untold.first_inbound = true;
-            self.confirmed = true;
-            self.usable_from = now;
+            self.confirm(now);
         }
         self.unanswered_since = Bounds::NEVER;
         self.untold.unanswered = false;

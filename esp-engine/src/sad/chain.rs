@@ -48,13 +48,13 @@ impl<C> Sad<'_, C> {
         }
     }
 
-    /// Lets what replaces a pair of this policy and peer send: whoever deletes a pair has its successor (RFC 7296 §2.8), and
-    /// nothing else serves the flow now.
-    pub(super) fn release_successors(&mut self, chain: usize, policy: PolicyId, peer: PeerKey) {
+    /// Whoever lets go of a pair has what was made after it (RFC 7296 §2.8): so much is known now, and it
+    /// comes before a later one that the peer may not have yet.
+    pub(super) fn confirm_successors(&mut self, chain: usize, serial: u32, policy: PolicyId, peer: PeerKey) {
         let mut at = self.slots.get(chain).and_then(|head| head.chain);
         while let Some(sa) = at.and_then(|place| self.at_mut(place.slot())) {
-            if sa.policy == policy && sa.peer == peer {
-                sa.usable_from = Instant::ZERO;
+            if sa.serial > serial && sa.policy == policy && sa.peer == peer {
+                sa.confirm(Instant::ZERO);
             }
             at = sa.older;
         }

@@ -20,6 +20,7 @@ use crate::ike_sa::keys::{Nonces, Role};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
 use crate::narrow::is_subset;
+use crate::output::Event;
 use crate::proposal;
 use crate::resources::free_slot;
 use crate::wants::Wanted;
@@ -243,9 +244,20 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
         Aim::New(wanted) => endpoint.desk.setbacks.succeeded(wanted.policy, sa.path.remote.ip()),
         Aim::Successor { of, .. } if is_redundant => {
             endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
+            retire(endpoint, creating.inbound);
             supersede(endpoint, *of, Stage::Replaced);
         }
-        Aim::Successor { of, .. } => supersede(endpoint, *of, Stage::DeleteOwed),
+        Aim::Successor { of, .. } => {
+            retire(endpoint, *of);
+            supersede(endpoint, *of, Stage::DeleteOwed);
+        }
+    }
+}
+
+/// Nothing more is sent on a pair that we delete: the peer may forget it long before we hear so.
+fn retire<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, spi: Spi) {
+    if endpoint.children.find(spi).is_some() {
+        endpoint.outbox.event(Event::Retire(spi));
     }
 }
 
