@@ -1,7 +1,9 @@
 //! Harness of the tests: two endpoints in virtual time ([`pair::Pair`]) over a seeded link that loses,
-//! doubles, delays and spoils datagrams ([`link::Link`]), with NATs in front of either ([`nat_box`]); an attacker's workshop ([`forge`]) and the
-//! scenes that it begins with ([`stage`]).
+//! doubles, delays and spoils datagrams ([`link::Link`]), with NATs in front of either ([`nat_box`]); an
+//! attacker's workshop ([`forge`]) and the scenes that it begins with ([`stage`]); every order of events on
+//! the real code ([`explore`]).
 
+pub mod explore;
 pub mod forge;
 pub mod fuzz;
 pub mod link;

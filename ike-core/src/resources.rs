@@ -10,6 +10,8 @@ use crate::outbox::Outbox;
 pub(crate) use buffers::{Buffer, BufferId, Buffers};
 pub(crate) use desk::Desk;
 pub(crate) use draft::Draft;
+#[cfg(feature = "explore")]
+pub use explore::Usage;
 pub(crate) use reassembly::{Of, Piece, Reassemblies, Reassembly};
 
 mod buffers;

@@ -50,6 +50,11 @@ impl Buffer {
         Self { octets, length: 0, generation: 0, usage: Usage::Free, next: None, is_rest: false }
     }
 
+    #[cfg(feature = "explore")]
+    pub(super) fn is_in_use(&self) -> bool {
+        self.usage == Usage::InUse
+    }
+
     /// What lies in it for whom; a free one holds nothing.
     #[cfg(feature = "explore")]
     pub(super) fn content(&self) -> (Usage, &[u8]) {

@@ -32,6 +32,39 @@ where
     }
 }
 
+/// What is in use of each pool.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Usage {
+    /// IKE SAs, those that only repeat their last answer included.
+    pub ike_sas: usize,
+    /// Negotiations under way.
+    pub handshakes: usize,
+    /// Pairs of Child SAs, those that are only asked for included.
+    pub children: usize,
+    /// Messages that are needed; those merely kept give way.
+    pub buffers: usize,
+}
+
+impl<
+    C: Crypto,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const CHILD_SAS: usize,
+    const BUFFERS: usize,
+    const REASSEMBLIES: usize,
+> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
+{
+    /// What is in use.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            ike_sas: self.ike_sas.iter().flatten().count(),
+            handshakes: self.handshakes.iter().flatten().count(),
+            children: self.children.iter().flatten().count(),
+            buffers: self.buffers.iter().filter(|buffer| buffer.is_in_use()).count(),
+        }
+    }
+}
+
 impl Hash for Counters {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }

@@ -1,0 +1,97 @@
+//! Every order of events on the real code ([`host_tests::explore`]): any two procedures at once, begun at
+//! any moment, each message delivered at once or late, lost or doubled. In every state nothing leaves in
+//! clear and traffic arrives; at every end both ends agree and nothing is left over.
+//!
+//! `cargo test -p host-tests --test explore -- --ignored --nocapture` explores with more faults and with
+//! timers that fire too early, for some minutes.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use host_tests::explore::cases::{self, LIBRESWAN, ORDERS, STRONGSWAN};
+use host_tests::explore::end::Who;
+use host_tests::explore::lot::Order;
+use host_tests::explore::scenario::Procedure::{
+    self, CreateChild, DeleteChild, DeleteIkeSa, RekeyChild, RekeyIkeSa,
+};
+use host_tests::explore::scenario::Scenario;
+use host_tests::explore::search::{self, Explored};
+
+const PROCEDURES: [Procedure; 5] = [RekeyChild, RekeyIkeSa, CreateChild, DeleteChild, DeleteIkeSa];
+
+/// Any two procedures, at the same end or at both.
+fn pairs() -> Vec<Vec<(Who, Procedure)>> {
+    let all: Vec<_> = Who::BOTH.iter().flat_map(|who| PROCEDURES.map(|what| (*who, what))).collect();
+    let mut pairs = Vec::new();
+    for (index, one) in all.iter().enumerate() {
+        pairs.extend(all[index..].iter().map(|other| vec![*one, *other]));
+    }
+    pairs
+}
+
+fn explore(scenario: &Scenario) -> Explored {
+    let began = Instant::now();
+    let explored = search::explore(scenario);
+    let Explored { seen, steps, ends, depth } = &explored;
+    println!(
+        "{:>8} states, {steps:>8} steps, {ends:>6} ends, depth {depth:>3}, {:>7.1?}: {}",
+        seen.len(),
+        began.elapsed(),
+        scenario.words()
+    );
+    explored
+}
+
+/// Explores each pair of procedures; what was explored, by the words of its scenario.
+fn explore_pairs(faults: u8, haste: u8, orders: &[Order]) -> HashMap<String, Explored> {
+    let mut all = HashMap::new();
+    for begun in pairs() {
+        for order in orders {
+            // Where a Child SA is deleted another one keeps the IKE SA.
+            let is = |wanted| begun.iter().any(|(_, what)| *what == wanted);
+            let second_stands = is(DeleteChild) && !is(CreateChild);
+            let scenario = Scenario { begun: begun.clone(), second_stands, faults, haste, order: *order };
+            all.insert(scenario.words(), explore(&scenario));
+        }
+    }
+    let states: usize = all.values().map(|explored| explored.seen.len()).sum();
+    println!("{states} distinct states in all");
+    all
+}
+
+/// RFC 7296 §2.8, §2.25: any two procedures with one fault. The ways of strongSwan's `exchange_tests` and
+/// of libreswan's crossing streams are among those that were gone.
+#[test]
+fn any_two_procedures_with_one_fault() {
+    let mut all = explore_pairs(1, 0, &[Order::ALL[0]]);
+    for case in STRONGSWAN.iter().chain(LIBRESWAN) {
+        let scenario = cases::scenario(case, Order::ALL[0]);
+        let explored = all.entry(scenario.words()).or_insert_with(|| explore(&scenario));
+        cases::go(case.0, &scenario, explored, case.3);
+        println!("reached: {}", case.0);
+    }
+}
+
+/// RFC 7296 §2.8, §2.25: the same with more faults, with a timer that fires early, and whoever has the lowest
+/// nonce.
+#[test]
+#[ignore = "takes minutes"]
+fn any_two_procedures_with_more_faults() {
+    explore_pairs(2, 1, &Order::ALL);
+    explore_pairs(3, 0, &Order::ALL);
+    for order in Order::ALL {
+        explore(&Scenario { faults: 1, haste: 1, ..cases::both_initiate(order) });
+    }
+}
+
+/// Two initiations at once (RFC 7296 §2.8 says nothing of them), with one fault; libreswan's
+/// `crossing-streams-11` in all its orders.
+#[test]
+fn both_ends_initiate() {
+    let scenario = cases::both_initiate(Order::ALL[0]);
+    let explored = explore(&scenario);
+    for steps in ORDERS {
+        cases::go_order(steps, &scenario, &explored);
+        println!("reached: crossing-streams-11-{steps}");
+    }
+}
