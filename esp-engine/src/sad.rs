@@ -152,7 +152,8 @@ impl<'r, C> Sad<'r, C> {
     }
 
     /// Removes a pair and gives it back for a last look. Its successor need not wait any longer for a
-    /// sign that the peer has it.
+    /// sign that the peer has it, unless the pair only received for a while: then what came meanwhile is another
+    /// matter.
     pub(crate) fn remove(&mut self, spi: Spi) -> Option<Association<C>> {
         let slot = self.slot_of(spi);
         let sa = self.get(spi)?;
@@ -160,7 +161,9 @@ impl<'r, C> Sad<'r, C> {
         self.unlink_report(slot);
         self.unlink_chain(chain, slot);
         let removed = self.slots.get_mut(slot)?.association.take()?;
-        self.confirm_successors(chain, removed.serial, removed.policy, removed.peer);
+        if !removed.retired {
+            self.confirm_successors(chain, removed.serial, removed.policy, removed.peer);
+        }
         Some(removed)
     }
 

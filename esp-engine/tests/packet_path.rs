@@ -175,6 +175,26 @@ fn a_successor_sends_as_soon_as_its_predecessor_is_gone() {
     assert_eq!(seal(&mut engine, NOW, &case.packet(b"x"))[20..24], (B_SPI + 4).to_be_bytes());
 }
 
+/// RFC 7296 §2.8: a pair that only received for a while goes without a word about what was made meanwhile:
+/// the peer may not have it.
+#[test]
+fn the_end_of_a_retired_pair_confirms_nothing() {
+    let case = TRANSPORT;
+    let mut memory = Memory::new();
+    let mut engine = case.engine_a(&mut memory, Settings::default());
+    let pair = |slot| ChildSa {
+        inbound: Spi::new(A_SPI + slot).unwrap(),
+        outbound: Spi::new(B_SPI + slot).unwrap(),
+        may_send: false,
+        ..case.child_a()
+    };
+    engine.install(NOW, pair(4)).unwrap();
+    assert!(engine.retire(Spi::new(A_SPI).unwrap()));
+    engine.install(NOW, pair(2)).unwrap();
+    assert!(engine.remove(Spi::new(A_SPI).unwrap()));
+    assert_eq!(seal(&mut engine, NOW, &case.packet(b"x"))[20..24], (B_SPI + 4).to_be_bytes());
+}
+
 /// RFC 7296 §2.8: who deletes a pair has its successor, which no later one overtakes that the peer may not
 /// have, however long it waits.
 #[test]

@@ -47,8 +47,18 @@ pub struct Child {
     pub(crate) renewal_owed: bool,
     /// The data plane has to be told that its outer addresses are others.
     pub(crate) update_owed: bool,
-    /// The data plane must be told that it only receives from now on.
-    pub(crate) retiring: bool,
+    pub(crate) sending: Sending,
+}
+
+/// Whether packets leave on a pair. The data plane is told once that they do no more.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Sending {
+    /// As far as the data plane finds none better.
+    Yes,
+    /// The data plane has to be told that it only receives from now on.
+    Ending,
+    /// It only receives.
+    Ended,
 }
 
 /// How far a pair of Child SAs has come. Whatever is no longer [`Stage::Live`] still receives until the
@@ -81,6 +91,13 @@ impl Child {
     /// Whether the peer is taken to know it.
     pub(crate) fn is_known(&self, now: Instant) -> bool {
         self.unsure_until.is_none_or(|until| until <= now)
+    }
+
+    /// Nothing more may leave on it.
+    fn end_sending(&mut self) {
+        if self.sending == Sending::Yes && self.outbound.is_some() {
+            self.sending = Sending::Ending;
+        }
     }
 
     /// Whether key management has done with it.
@@ -200,7 +217,7 @@ impl<'r> Children<'r> {
     pub(crate) fn remove_all(&mut self, owner: u16) {
         for child in self.slots.iter_mut().flatten().filter(|child| child.owner == owner) {
             child.stage = Stage::Removed;
-            child.retiring = false;
+            child.sending = Sending::Ended;
         }
     }
 
@@ -222,14 +239,14 @@ impl<'r> Children<'r> {
     pub(crate) fn retire_all(&mut self, owner: u16) {
         for child in self.of(owner) {
             child.stage = Stage::Deleting;
-            child.retiring = child.outbound.is_some();
+            child.end_sending();
         }
     }
 
     /// The next pair that the data plane must send nothing more on.
     pub(crate) fn sweep_retiring(&mut self) -> Option<Spi> {
-        let child = self.slots.iter_mut().flatten().find(|child| child.retiring)?;
-        child.retiring = false;
+        let child = self.slots.iter_mut().flatten().find(|child| child.sending == Sending::Ending)?;
+        child.sending = Sending::Ended;
         Some(child.inbound)
     }
 
@@ -282,7 +299,7 @@ impl<'r> Children<'r> {
                 && let Some(gone) = self.slots.iter_mut().flatten().find(|child| child.inbound.get() == *spi)
             {
                 gone.stage = Stage::Draining(until);
-                gone.retiring = true;
+                gone.end_sending();
             }
         }
     }

@@ -8,7 +8,7 @@ use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::peer::Proven;
-use crate::child_sa::{Child, Stage};
+use crate::child_sa::{Child, Sending, Stage};
 use crate::config::IkePolicy;
 use crate::crypto::{Crypto, Prf, PrfOutput, SharedSecret};
 use crate::endpoint::Endpoint;
@@ -63,7 +63,7 @@ pub(crate) fn reserve<C: Crypto, R: TryCryptoRng>(
         unsure_until: None,
         renewal_owed: false,
         update_owed: false,
-        retiring: false,
+        sending: Sending::Yes,
     });
     Ok(inbound)
 }
@@ -110,7 +110,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         unsure_until: making.unsure_until,
         renewal_owed: false,
         update_owed: false,
-        retiring: false,
+        sending: Sending::Yes,
     });
     endpoint.outbox.event(Event::Install(ChildSa {
         policy,

@@ -6,7 +6,7 @@ use rand_core::TryCryptoRng;
 
 use super::super::initiator::{Answer, disagree, other_group, write_exchange};
 use super::super::{forgive, is_out_of_step, proven, put_off};
-use crate::child_sa::Stage;
+use crate::child_sa::{Sending, Stage};
 use crate::config::IkePolicy;
 use crate::crypto::{Crypto, KeyExchange, SharedSecret};
 use crate::endpoint::Endpoint;
@@ -256,7 +256,8 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
 
 /// Nothing more is sent on a pair that we delete: the peer may forget it long before we hear so.
 fn retire<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, spi: Spi) {
-    if endpoint.children.find(spi).is_some() {
+    if let Some(child) = endpoint.children.find(spi).filter(|child| child.sending == Sending::Yes) {
+        child.sending = Sending::Ended;
         endpoint.outbox.event(Event::Retire(spi));
     }
 }
