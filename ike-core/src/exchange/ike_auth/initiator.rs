@@ -271,7 +271,8 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     } else {
         endpoint.children.withdraw(inbound);
     }
-    if !is_somebody(proven.level) {
+    // Of an answer that names only half of a Child SA nobody knows what the peer believes in (RFC 7296 §2.21.3).
+    if reason == FailReason::BadMessage || !is_somebody(proven.level) {
         endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
     }
 }
