@@ -10,7 +10,7 @@ use crate::Fault;
 use crate::sniffer::MARKER;
 
 /// Octets of a whole transfer.
-pub const TRANSFER: usize = 50_000_000;
+pub const TRANSFER: usize = 20_000_000;
 /// Pings of a run, none of which may be lost.
 pub const PINGS: u32 = 1_000;
 

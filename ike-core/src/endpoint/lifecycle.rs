@@ -105,7 +105,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 let peer = sa.established().map(|e| e.peer).or(want.map(|want| want.entry));
                 match sa.state {
                     State::Established(_) if concerns(peer) => {
-                        if endpoint.outbox.has_room() {
+                        if endpoint.outbox.has_room() && endpoint.buffers.spare(0) {
                             endpoint.close_sa(slot, sa, reason, now);
                         } else {
                             sa.timers.set(Timer::Expire, now);

@@ -163,6 +163,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             }
             State::Established(established) => match established.standing {
                 Standing::Yielding => self.give_way(slot, sa, now),
+                // The peer shall hear of it, and of a thousand that end at once not all have room for a Delete.
+                Standing::Current if !self.buffers.spare(0) => {
+                    sa.timers.set(Timer::Expire, now + self.config.timing.retransmission);
+                }
                 Standing::Current => self.close_sa(slot, sa, CloseReason::Expired, now),
                 Standing::Rival { .. } | Standing::Redundant | Standing::Replaced => {
                     self.close_sa(slot, sa, CloseReason::Replaced, now);
