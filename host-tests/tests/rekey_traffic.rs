@@ -106,8 +106,9 @@ fn carry_over(child_sas: usize, ike_sas: usize) {
     let (mut a, mut b) = (host_tests::parties::a(), host_tests::parties::b());
     for config in [&mut a, &mut b] {
         config.timing.retransmission = Duration::from_millis(200);
-        // The test says when.
-        config.timing.child.soft.time = Duration::ZERO;
+        // The test says when, not the clock.
+        config.timing.child.soft.time = Duration::from_secs(30 * 86_400);
+        config.timing.child.hard.time = Duration::from_secs(60 * 86_400);
     }
     let mut pair = Pair::new(a, b, 3);
     pair.initiate();
