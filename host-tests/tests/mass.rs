@@ -205,7 +205,7 @@ impl Mass {
 
     fn send(&mut self, path: Path, datagram: Vec<u8>) {
         self.count.messages += 1;
-        if self.dice.next_u32() % 100 == 0 {
+        if self.dice.next_u32().is_multiple_of(100) {
             self.count.lost += 1;
             return;
         }
