@@ -322,7 +322,7 @@ fn procedures_wait_for_their_turn() {
 }
 
 /// RFC 7296 §2.8.1: an end whose own request gets nowhere has the peer's successor, and uses it: the first
-/// request is lost, its retransmission meets TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND. strongSwan issue 1896.
+/// request is lost, its retransmission meets TEMPORARY_FAILURE or CHILD_SA_NOT_FOUND. strongswan#1896.
 #[test]
 fn own_request_comes_to_nothing() {
     for from_a in [true, false] {
@@ -364,7 +364,7 @@ fn own_request_is_refused_and_the_peers_is_not() {
 }
 
 /// RFC 7296 §2.8, §2.25.1: the peer deletes the old pair at once, and its Delete overtakes the answer that made
-/// the new one. strongSwan issue 1458.
+/// the new one. strongswan#1458.
 #[test]
 fn a_delete_overtakes_the_answer() {
     let mut pair = standing(1);
@@ -408,7 +408,7 @@ fn a_successor_has_the_same_selectors() {
     }
 }
 
-/// RFC 7296 §2.25.1: a peer that asks for two successors of one pair gets one. strongSwan issue 2945.
+/// RFC 7296 §2.25.1: a peer that asks for two successors of one pair gets one. strongswan#2945.
 #[test]
 fn one_pair_has_one_successor() {
     let mut pair = standing(1);
