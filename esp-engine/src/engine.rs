@@ -255,7 +255,7 @@ impl<'r, C: Cipher> Engine<'r, C> {
     pub fn has_sent_since(&self, since: Instant, remote: SocketAddr) -> bool {
         self.sad.iter().any(|sa| {
             let port = sa.encapsulation.map(|ports| ports.remote_port);
-            sa.remote == remote.ip() && port == Some(remote.port()) && sa.sequence > 0 && sa.sent_at >= since
+            sa.remote == remote.ip() && port == Some(remote.port()) && sa.has_sent_since(since)
         })
     }
 

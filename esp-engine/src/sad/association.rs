@@ -33,14 +33,14 @@ pub(crate) struct Association<C> {
     pub(crate) highest: u64,
     pub(crate) received: Traffic,
     sent_octets: u64,
-    /// When the last packet was sent.
-    pub(crate) sent_at: Instant,
     soft: Bounds,
     hard: Bounds,
     pub(crate) usable_from: Instant,
     /// When the first packet was sent after the last that arrived.
     unanswered_since: Instant,
     path_mtu_until: Instant,
+    /// When the last packet was sent, in whole seconds of our clock: a keepalive needs to know no better.
+    sent_at: u32,
     path_mtu: u16,
     pub(crate) serial: u32,
     pub(crate) inbound: Spi,
@@ -83,7 +83,7 @@ impl<C> Association<C> {
             highest: 0,
             received: Traffic::default(),
             sent_octets: 0,
-            sent_at: Instant::ZERO,
+            sent_at: 0,
             soft: Bounds::soft(now, child.lifetime.soft, child.extended_sequence),
             hard: Bounds::hard(now, child.lifetime.hard, child.extended_sequence),
             usable_from: if child.may_send { now } else { now + CONFIRMATION },
@@ -144,7 +144,7 @@ impl<C> Association<C> {
     pub(crate) fn send(&mut self, now: Instant, octets: usize) -> u64 {
         self.sequence = self.sequence.saturating_add(1);
         self.sent_octets = self.sent_octets.saturating_add(octets as u64);
-        self.sent_at = now;
+        self.sent_at = u32::try_from(now.as_millis() / 1_000).unwrap_or(u32::MAX);
         self.age(now);
         self.sequence
     }
@@ -164,6 +164,11 @@ impl<C> Association<C> {
             self.unanswered_since = Bounds::NEVER;
             self.untold.unanswered = true;
         }
+    }
+
+    /// Whether a packet was sent since then, for sure.
+    pub(crate) fn has_sent_since(&self, since: Instant) -> bool {
+        self.sequence > 0 && u64::from(self.sent_at) >= since.as_millis().div_ceil(1_000)
     }
 
     /// The peer is known to have it.
