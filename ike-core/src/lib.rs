@@ -27,6 +27,7 @@
 //! | [`ike_sa`], `child_sa`, `handshake`, `wants` | state |
 //! | `proposal`, `narrow`, [`auth`] | negotiation, selectors, proof |
 //! | [`wire`] | messages and payloads |
+//! | `discovery` | peers by name: DNS, DNSSEC, IPSECKEY (with the feature of that name) |
 //! | [`crypto`] | the seam to algorithms |
 //! | [`resources`] | every octet of memory |
 #![no_std]
@@ -39,6 +40,8 @@ pub mod config;
 mod cookie;
 pub mod counters;
 pub mod crypto;
+#[cfg(feature = "discovery")]
+pub mod discovery;
 pub mod endpoint;
 pub mod error;
 mod exchange;
