@@ -12,6 +12,7 @@ use host_tests::stage::{FROM_A, ask, give, notified, standing, to_a, to_b};
 use ike_core::config::Config;
 use ike_core::error::{CloseReason, Discarded};
 use ike_core::output::Output;
+use ike_core::wire::Malformed;
 use ike_core::wire::code_point::ExchangeType;
 use ike_core::wire::header::{Flags, Header, IkeSpi};
 use ike_core::wire::notify::{NotifyType, NotifyView};
@@ -171,6 +172,29 @@ fn unknown_spi_without_an_ike_sa() {
         assert_eq!(header.responder_spi, IkeSpi::ZERO);
         assert_eq!(notified(&octets), NotifyType::INVALID_SPI);
         assert_eq!(ask(&mut pair, to_a(), &octets), (Err(Discarded::Hint), vec![]));
+    }
+}
+
+/// RFC 7296 §1.5: "using zero values or random values are both acceptable": such a hint may come without any
+/// SPI of an IKE SA, and nothing else may.
+#[test]
+fn hint_without_spis_of_an_ike_sa() {
+    let mut pair = Pair::pinned(5);
+    let unnamed = Header { initiator_spi: IkeSpi::ZERO, ..forge::init_header(1) };
+    let hint = Header { exchange: ExchangeType::INFORMATIONAL, ..unnamed };
+    let invalid_spi = |header: &Header| {
+        forge::clear(header, |w| NotifyView::new(NotifyType::INVALID_SPI, &[0x81, 2, 3, 4]).write(w))
+    };
+    assert_eq!(ask(&mut pair, to_a(), &invalid_spi(&hint)), (Err(Discarded::Hint), vec![]));
+    let refused = Err(Malformed::ZeroInitiatorSpi.into());
+    for other in [
+        unnamed,
+        Header { message_id: 1, ..hint },
+        Header { responder_spi: IkeSpi(7), ..hint },
+        Header { flags: Flags { initiator: false, response: false }, ..hint },
+        Header { flags: Flags { initiator: true, response: true }, ..hint },
+    ] {
+        assert_eq!(ask(&mut pair, to_a(), &invalid_spi(&other)), (refused, vec![]), "{other:?}");
     }
 }
 

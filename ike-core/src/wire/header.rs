@@ -108,6 +108,15 @@ impl Header {
         octets
     }
 
+    /// Whether this may be a message of no IKE SA, the one kind whose initiator's SPI may be zero: a hint that
+    /// somebody does not know an SPI (RFC 7296 §1.5).
+    fn may_be_unnamed(&self) -> bool {
+        self.exchange == ExchangeType::INFORMATIONAL
+            && self.next_payload == PayloadType::NOTIFY
+            && self.flags == (Flags { initiator: true, response: false })
+            && (self.responder_spi, self.message_id) == (IkeSpi::ZERO, 0)
+    }
+
     /// What to do about a critical payload that is not understood: a response never has one, so
     /// there the bit is ignored (RFC 7296 §2.5).
     pub const fn critical(&self) -> Critical {
@@ -124,7 +133,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Checks version, length and the initiator's SPI.
+    /// Checks version, length and the initiator's SPI, which may be zero in a hint only (RFC 7296 §1.5).
     ///
     /// # Errors
     /// [`Malformed::HeaderTruncated`], [`Malformed::MajorVersion`], [`Malformed::MessageLength`],
@@ -137,7 +146,7 @@ impl<'a> Message<'a> {
         if usize::try_from(length) != Ok(datagram.len()) {
             return Err(Malformed::MessageLength);
         }
-        if header.initiator_spi == IkeSpi::ZERO {
+        if header.initiator_spi == IkeSpi::ZERO && !header.may_be_unnamed() {
             return Err(Malformed::ZeroInitiatorSpi);
         }
         Ok(Self { header, octets: datagram })
