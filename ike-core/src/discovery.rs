@@ -7,6 +7,8 @@
 
 use domain::base::name;
 
+pub mod ipseckey;
+
 /// Octets of the longest name (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 255;
 
