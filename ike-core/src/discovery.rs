@@ -7,6 +7,7 @@
 
 use domain::base::name;
 
+pub mod dnssec;
 pub mod ipseckey;
 
 /// Octets of the longest name (RFC 1035 §2.3.4).
