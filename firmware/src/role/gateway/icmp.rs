@@ -4,13 +4,15 @@
 //! faster than [`Limiter`] allows.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use core::time::Duration;
 
-use esp_engine::time::Instant;
 use smoltcp::wire::{
     Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,
     Ipv6Repr,
 };
+
+pub use limiter::Limiter;
+
+mod limiter;
 
 /// Octets of the longest error over IPv4 (RFC 1812 §4.3.2.3).
 const LONGEST_V4: usize = 576;
@@ -218,41 +220,6 @@ fn message(out: &mut [u8], kind: u8, code: u8, field: u32, quoted: &[u8]) -> Opt
     Some(())
 }
 
-/// A token bucket for errors: a burst of ten, then ten a second (RFC 4443 §2.4(f)).
-pub struct Limiter {
-    tokens: u8,
-    filled: Instant,
-}
-
-impl Limiter {
-    const BURST: u8 = 10;
-    const REFILL: Duration = Duration::from_millis(100);
-
-    /// A full bucket.
-    pub const fn new() -> Self {
-        Self { tokens: Self::BURST, filled: Instant::ZERO }
-    }
-
-    /// Whether one more error may leave.
-    pub fn allow(&mut self, now: Instant) -> bool {
-        let periods = now.since(self.filled).as_millis() / Self::REFILL.as_millis();
-        if periods > 0 {
-            self.tokens =
-                u8::try_from(periods).map_or(Self::BURST, |n| self.tokens.saturating_add(n).min(Self::BURST));
-            self.filled = now;
-        }
-        let allowed = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
-        allowed
-    }
-}
-
-impl Default for Limiter {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::vec::Vec;
@@ -396,16 +363,5 @@ pub(super) mod tests {
         let mut octets = packet("10.1.0.2", "10.1.0.1", 1, 3, &[8, 0, 0, 0, 1, 2, 0, 1]);
         assert!(!echo(&mut octets), "checksum of zero");
         assert!(!echo(&mut []) && !echo(&mut [0x45]) && !echo(&mut [0x60; 8]));
-    }
-
-    #[test]
-    fn errors_are_limited_to_a_burst_and_a_rate() {
-        let mut limiter = Limiter::new();
-        let at = Instant::from_millis;
-        let allowed = |limiter: &mut Limiter, now| (0..50).filter(|_| limiter.allow(now)).count();
-        assert_eq!(allowed(&mut limiter, at(0)), 10);
-        assert_eq!(allowed(&mut limiter, at(99)), 0);
-        assert_eq!(allowed(&mut limiter, at(300)), 3);
-        assert_eq!(allowed(&mut limiter, at(1_000_000)), 10);
     }
 }
