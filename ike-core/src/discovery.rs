@@ -7,13 +7,20 @@
 
 use domain::base::name::{self, ToLabelIter, ToName};
 
+mod answer;
+mod cache;
 pub mod clock;
 pub mod dnssec;
 pub mod ipseckey;
+mod lookup;
 pub mod outcome;
 pub mod output;
+mod query;
 pub mod question;
 pub mod records;
+pub mod resolver;
+pub mod stream;
+pub mod upstream;
 
 /// Octets of the longest name (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 255;

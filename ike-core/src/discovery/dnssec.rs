@@ -15,7 +15,7 @@ mod zone;
 pub use algorithm::Algorithm;
 pub use anchor::ROOT;
 pub use ds::{Digest, Ds, DsSet, MAX_DS};
-pub use work::{Validation, Work};
+pub use work::{MAX_VERIFICATIONS, Validation, Work};
 pub use zone::Zone;
 
 /// Something proved by signatures, and for how long.

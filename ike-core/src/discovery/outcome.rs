@@ -89,8 +89,6 @@ pub enum Found {
     /// The keys of the zone, now authenticated: by an anchor at the root, by the DS records of its parent
     /// elsewhere. From the cache, if so.
     Keys {
-        /// How many.
-        count: u8,
         /// They had been found before.
         cached: bool,
     },

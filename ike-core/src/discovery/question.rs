@@ -23,7 +23,7 @@ pub enum Question {
 }
 
 /// Whose question it is; the asker chooses it.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Ticket(pub u32);
 
 impl Question {

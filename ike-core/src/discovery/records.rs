@@ -49,9 +49,14 @@ impl<const N: usize> Records<N> {
         self.iter().filter_map(move |(other, rdata)| (other == rtype).then_some(rdata))
     }
 
-    /// Without any.
-    pub fn clear(&mut self) {
-        self.octets.clear();
+    /// Drops all others.
+    pub fn keep_only(&mut self, rtype: Rtype) {
+        let mut kept = Self::new();
+        for rdata in self.of(rtype) {
+            // There is room for a part of what there is.
+            let _ = kept.push(rtype, rdata);
+        }
+        *self = kept;
     }
 }
 
@@ -70,5 +75,7 @@ mod tests {
         assert!(records.of(Rtype::A).eq([[1; 4].as_slice(), &[4; 4]]));
         assert!(records.of(Rtype::IPSECKEY).eq([[2; 10].as_slice()]));
         assert_eq!(records.iter().count(), 3);
+        records.keep_only(Rtype::A);
+        assert!(records.iter().eq([(Rtype::A, [1; 4].as_slice()), (Rtype::A, &[4; 4])]));
     }
 }

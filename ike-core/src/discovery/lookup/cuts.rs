@@ -1,0 +1,181 @@
+//! The way down from zone to zone (RFC 4035 §5): the keys of the root by the trust anchors, a DS record by
+//! the keys of the parent, the keys of the child by the DS record; or proof that signing ends.
+
+use domain::base::Rtype;
+
+use super::super::answer;
+use super::super::cache::{Cut, Deepest};
+use super::super::clock::later;
+use super::super::dnssec::{Bogus, Delegation, DsSet, Validation, Zone};
+use super::super::outcome::{Found, Indeterminate, Security};
+use super::super::query::Received;
+use super::super::upstream::Unfit;
+use super::super::{UnixTime, ancestor, depth};
+use super::{Ask, Goal, Lookup, Means, State, Trust, UNSIGNED};
+use crate::crypto::Crypto;
+
+impl Lookup {
+    /// The root's DNSKEY RRset.
+    pub(super) fn handle_anchor<C: Crypto>(
+        &mut self,
+        ask: Ask,
+        answer: &Received<'_>,
+        means: &mut Means<'_, '_, C>,
+    ) {
+        let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
+        let reason = match Zone::from_anchors(means.anchors, &mut validation) {
+            Ok(zone) => {
+                self.zone_found(0, zone, None, means);
+                return match self.proof_of {
+                    Some(_) => self.finish(),
+                    None => self.proceed(means),
+                };
+            }
+            Err(Bogus::NoSignature | Bogus::NoRecords) => {
+                means.servers.unfit(ask.server, Unfit::NoSignatures, means.now);
+                Security::Indeterminate(Indeterminate::Unfit)
+            }
+            Err(Bogus::NoDnskeyForDs) => Security::Indeterminate(Indeterminate::NoAnchor),
+            Err(bogus) => Security::Bogus(bogus),
+        };
+        self.elsewhere(0, ask, reason, means);
+    }
+
+    /// The DS records of the last goal, or why there are none.
+    pub(super) fn handle_delegation<C: Crypto>(
+        &mut self,
+        ask: Ask,
+        answer: &Received<'_>,
+        means: &mut Means<'_, '_, C>,
+    ) {
+        let (Some(goal), Some(Deepest::Signed(known))) =
+            (self.goals.last().copied(), means.zones.deepest(&self.name, means.time))
+        else {
+            return self.proceed(means);
+        };
+        let child = ancestor(self.name.for_slice(), goal.depth);
+        let said = answer::said(answer.message, &child, Rtype::DS);
+        match answer::signer(answer.message, &child, Rtype::DS, &said) {
+            Some(signer) if signer >= goal.depth => {
+                means.servers.unfit(ask.server, Unfit::ChildSide, means.now);
+                self.elsewhere(0, ask, UNSIGNED, means);
+            }
+            Some(signer) if signer == known => self.judge_delegation(ask, goal, known, answer, means),
+            Some(signer) if signer > known => self.seek(Goal { depth: signer, claimed: true }, means),
+            None if self.next_label(known) < goal.depth => self.look_below(known, means),
+            _ => self.elsewhere(0, ask, UNSIGNED, means),
+        }
+    }
+
+    fn judge_delegation<C: Crypto>(
+        &mut self,
+        ask: Ask,
+        goal: Goal,
+        known: u8,
+        answer: &Received<'_>,
+        means: &mut Means<'_, '_, C>,
+    ) {
+        let child = ancestor(self.name.for_slice(), goal.depth);
+        let Some(parent) = means.zones.signed(&self.name, known, means.time) else {
+            return self.proceed(means);
+        };
+        let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
+        let proved = match parent.delegation(&child, &mut validation) {
+            Ok(proved) => proved,
+            Err(bogus) => return self.elsewhere(0, ask, Security::Bogus(bogus), means),
+        };
+        let until = proved.until.min(later(means.time, core::time::Duration::from_secs(proved.ttl.into())));
+        match proved.what {
+            Delegation::Secure(ds) => {
+                self.link(goal.depth, Found::Delegation);
+                self.ask(0, goal.depth, Rtype::DNSKEY);
+                if !self.is_done() {
+                    self.state = State::Keys { ds, until };
+                }
+            }
+            Delegation::Insecure => {
+                means.zones.keep(Cut::Unsigned(child), until);
+                self.link(goal.depth, Found::Unsigned { cached: false });
+                self.signed_until(proved.until);
+                self.trust = Trust::Nothing(Security::Insecure);
+                self.proceed(means);
+            }
+            // Somebody signed in the name of a zone that does not exist, or left out a signature.
+            Delegation::NoCut if goal.claimed => self.end(Security::Bogus(Bogus::NoKey)),
+            Delegation::NxDomain => self.end(UNSIGNED),
+            Delegation::NoCut => {
+                self.link(goal.depth, Found::NoCut);
+                self.examined = self.examined.max(goal.depth);
+                self.goals.pop();
+                self.look_below(known, means);
+            }
+        }
+    }
+
+    /// The DNSKEY RRset of the last goal.
+    pub(super) fn handle_keys<C: Crypto>(
+        &mut self,
+        ask: Ask,
+        ds: &DsSet,
+        until: UnixTime,
+        answer: &Received<'_>,
+        means: &mut Means<'_, '_, C>,
+    ) {
+        let apex = ancestor(self.name.for_slice(), ask.depth);
+        let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
+        match Zone::from_ds(&apex, ds, &mut validation) {
+            Ok(zone) => {
+                self.zone_found(ask.depth, zone, Some(until), means);
+                self.proceed(means);
+            }
+            Err(bogus) => self.elsewhere(0, ask, Security::Bogus(bogus), means),
+        }
+    }
+
+    fn zone_found<C>(
+        &mut self,
+        depth: u8,
+        zone: Zone,
+        until: Option<UnixTime>,
+        means: &mut Means<'_, '_, C>,
+    ) {
+        self.link(depth, Found::Keys { cached: false });
+        self.examined = 0;
+        let until = until.map_or(zone.expires(), |until| until.min(zone.expires()));
+        means.zones.keep(Cut::Signed(zone), until);
+    }
+
+    /// A zone that has to be known first.
+    pub(super) fn seek<C>(&mut self, goal: Goal, means: &Means<'_, '_, C>) {
+        self.forget_asks();
+        match self.zones_left.checked_sub(1) {
+            Some(left) if self.goals.push(goal).is_ok() => {
+                self.zones_left = if goal.claimed { left } else { self.zones_left };
+                self.proceed(means);
+            }
+            _ => self.end(Security::Indeterminate(Indeterminate::TooFar)),
+        }
+    }
+
+    /// Nobody signed an answer: is there a zone that nobody signs, one label further down?
+    pub(super) fn look_below<C>(&mut self, known: u8, means: &Means<'_, '_, C>) {
+        let next = self.next_label(known);
+        if next > depth(&self.name) {
+            return self.end(UNSIGNED);
+        }
+        match self.goals.last() {
+            Some(goal) if goal.depth <= next => self.proceed(means),
+            _ => self.seek(Goal { depth: next, claimed: false }, means),
+        }
+    }
+
+    /// The first label below the deepest known zone of which it is not known whether a zone begins there.
+    pub(super) fn next_label(&self, known: u8) -> u8 {
+        known.max(self.examined).saturating_add(1)
+    }
+
+    pub(super) fn signed_until(&mut self, until: UnixTime) {
+        let least = self.outcome.signed_until.map_or(until, |other| other.min(until));
+        self.outcome.signed_until = Some(least);
+    }
+}
