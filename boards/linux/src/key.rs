@@ -16,6 +16,7 @@ use ike_core::crypto::PublicKey;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
+pub mod dns;
 mod rsa;
 mod spelling;
 
@@ -51,6 +52,15 @@ pub enum KeyError {
     NotPrivate,
     /// Not a public key that is understood.
     NotPublic,
+    /// The peer's program does not take keys of this kind.
+    NotTaken {
+        /// The program.
+        program: &'static str,
+        /// What kind of key it is.
+        kind: &'static str,
+        /// A kind that it takes, as `buttons key new --kind` calls it.
+        instead: &'static str,
+    },
     /// The system has no random numbers to give.
     Random,
 }
@@ -76,6 +86,9 @@ impl std::fmt::Display for KeyError {
                  give the SubjectPublicKeyInfo in PEM or base64, \
                  as `openssl pkey -pubout` writes it",
             ),
+            Self::NotTaken { program, kind, instead } => {
+                write!(f, "{program} takes no {kind} keys: make one with `buttons key new --kind {instead}`")
+            }
             Self::Random => f.write_str("the system gives no random numbers"),
         }
     }
@@ -287,6 +300,33 @@ mod tests {
             spell(&spki, Spelling::Ipseckey).unwrap(),
             "IN IPSECKEY 10 0 4 . Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
         );
+        assert_eq!(
+            spell(&spki, Spelling::Libreswan).unwrap(),
+            "\tlefteddsakey=0sGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
+        );
+        assert!(matches!(spell(&spki, Spelling::Openiked), Err(KeyError::NotTaken { .. })));
+    }
+
+    #[test]
+    fn libreswan_shows_the_same_line_for_the_same_key() {
+        // Made by libreswan 4.10: `ipsec ecdsasigkey`, `ipsec showhostkey --pem` and `--left`.
+        let pem = "-----BEGIN PUBLIC KEY-----\n\
+                   MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8RarD6qDqQs9UHlBqctj5CXbnqMk\n\
+                   9ZBAR1DvlgqPJ0SKrOpQVvlbp8U2vf3mYOlIk5wF0yDhq9EOLBUa1N/3Mg==\n\
+                   -----END PUBLIC KEY-----\n";
+        let key = "8RarD6qDqQs9UHlBqctj5CXbnqMk9ZBAR1DvlgqPJ0SKrOpQVvlbp8U2vf3mYOlIk5wF0yDhq9EOLBUa1N/3Mg==";
+        let spki = parse_public(pem).unwrap();
+        assert_eq!(spell(&spki, Spelling::Libreswan).unwrap(), format!("\tleftecdsakey=0s{key}\n"));
+        assert_eq!(spell(&spki, Spelling::Ipseckey).unwrap(), format!("IN IPSECKEY 10 0 3 . {key}\n"));
+        assert_eq!(spell(&spki, Spelling::Openiked).unwrap(), pem);
+    }
+
+    #[test]
+    fn an_rsa_key_for_libreswan_is_exponent_and_modulus() {
+        let key = generate(Kind::Rsa2048).unwrap();
+        let line = spell(&public(&key).unwrap(), Spelling::Libreswan).unwrap();
+        // RFC 3110 §2: one octet of length, 65,537, and a modulus whose top bit is set.
+        assert!(line.starts_with("\tleftrsasigkey=0sAwEAA"), "{line}");
     }
 
     #[test]

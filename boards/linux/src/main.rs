@@ -47,6 +47,7 @@ Examples:
   sudo buttons --peer strongswan     strongSwan at the other end
   buttons key new own.pem            make a key
   buttons key export own.pem         show its public half, for the peer
+  buttons key dns b.example.net      show the record that publishes it
   buttons run device.toml            be a device; `status` and `why` ask it
   buttons config check device.toml   find mistakes before they matter";
 
@@ -110,6 +111,8 @@ enum KeyCommand {
         #[arg(long, value_name = "SPELLING", default_value = "base64")]
         r#as: key::Spelling,
     },
+    /// Print the DNS records that publish a key.
+    Dns(Box<key::dns::Arguments>),
 }
 
 #[derive(Subcommand)]
@@ -207,8 +210,9 @@ fn key_command(command: KeyCommand) -> Result<(), String> {
         }
         KeyCommand::Export { file, r#as } => {
             let spki = key::read(&file).map_err(tell(&file))?;
-            print!("{}", key::spell(&spki, r#as).unwrap_or_default());
+            print!("{}", key::spell(&spki, r#as).map_err(tell(&file))?);
         }
+        KeyCommand::Dns(arguments) => print!("{}", arguments.print()?),
     }
     Ok(())
 }

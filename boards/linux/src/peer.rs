@@ -85,7 +85,11 @@ pub fn check_tools() -> Result<(), PeerError> {
     TOOLS.into_iter().try_for_each(|(program, package)| check_program(program, package))
 }
 
-fn check_program(program: &'static str, package: &'static str) -> Result<(), PeerError> {
+/// Whether a program is installed.
+///
+/// # Errors
+/// [`PeerError::Missing`] with its package.
+pub fn check_program(program: &'static str, package: &'static str) -> Result<(), PeerError> {
     let found =
         ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists());
     found.then_some(()).ok_or(PeerError::Missing { program, package })

@@ -55,6 +55,29 @@ fn a_key_is_made_shown_and_exported_and_never_overwritten() {
 }
 
 #[test]
+fn a_key_is_published_at_its_name_and_in_the_reverse_tree() {
+    let folder = Folder::new("dns");
+    assert!(buttons(&folder.0, &["key", "new", "own.pem", "--kind", "p384"]).status.success());
+    let words = ["key", "dns", "b.example.net", "--ttl", "300", "--gateway", "192.0.2.1"];
+    let shown = buttons(&folder.0, &[&words[..], &["--reverse", "2001:db8::2", "--as", "bind"]].concat());
+    assert!(shown.status.success(), "{}", said(&shown));
+    let text = said(&shown);
+    let records: Vec<_> = text.lines().filter(|line| !line.starts_with(';')).collect();
+    let [name, reverse] = records[..] else { panic!("{text}") };
+    assert!(name.starts_with("b.example.net. 300 IN IPSECKEY 10 1 3 192.0.2.1 "), "{name}");
+    let nibbles = format!("2.{}8.b.d.0.1.0.0.2.ip6.arpa. 300", "0.".repeat(23));
+    assert_eq!(reverse.strip_prefix(&nibbles), name.strip_prefix("b.example.net. 300"));
+
+    let json = buttons(&folder.0, &[&words[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json[0]["gateway"], "192.0.2.1");
+    let refused = buttons(&folder.0, &["key", "dns", "b example"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let missing = buttons(&folder.0, &["key", "dns", "b.example.net", "--key", "none.pem"]);
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
 fn openssl_reads_our_keys_as_we_do() {
     let folder = Folder::new("openssl");
     if Command::new("openssl").arg("version").output().is_err() {
@@ -98,8 +121,9 @@ fn a_demo_that_cannot_do_all_it_says_fails() {
 #[test]
 fn help_fits_on_80_columns() {
     let folder = Folder::new("help");
-    for words in [&["--help"][..], &["key", "--help"], &["key", "new", "--help"], &["config", "--help"]] {
-        let help = buttons(&folder.0, words);
+    for command in [&[][..], &["key"], &["key", "new"], &["key", "export"], &["key", "dns"], &["config"]] {
+        let words = [command, &["--help"]].concat();
+        let help = buttons(&folder.0, &words);
         assert!(help.status.success());
         let text = said(&help);
         let long = text.lines().find(|line| line.chars().count() > 80);

@@ -83,7 +83,7 @@ fn start(topology: &Topology, folder: &Path, text: &str) -> Result<Running, Fail
     let own = key::generate(Kind::Ed25519)?;
     let peer = key::public(&key::generate(Kind::Ed25519)?).ok_or("no key")?;
     key::write_private(&folder.join("own.pem"), &own)?;
-    std::fs::write(folder.join("b.pub"), key::spell(&peer, Spelling::Base64).ok_or("no key")?)?;
+    std::fs::write(folder.join("b.pub"), key::spell(&peer, Spelling::Base64)?)?;
     std::fs::write(folder.join("device.toml"), text)?;
     let mut command = topology.device.command(env!("CARGO_BIN_EXE_buttons"));
     command.arg("run").arg(folder.join("device.toml")).stdin(Stdio::null());

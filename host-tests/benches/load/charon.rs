@@ -26,7 +26,7 @@ pub fn round(cable: &Cable) -> Result<Round, Fault> {
         }
         fs::write(folder.join("private/own.pem"), &*key::private_pem(&keys[end]).ok_or("no private key")?)?;
         for (name, key) in [("own", &keys[end]), ("peer", &keys[1 - end])] {
-            let public = key::public(key).and_then(|key| key::spell(&key, Spelling::Strongswan));
+            let public = key::public(key).and_then(|key| key::spell(&key, Spelling::Strongswan).ok());
             fs::write(folder.join(format!("pubkey/{name}.pem")), public.ok_or("no public key")?)?;
         }
         Charon::start(namespace, folder, end)

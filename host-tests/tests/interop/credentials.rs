@@ -30,7 +30,7 @@ impl KeyPair {
         let private = key::generate(kind)?;
         let private_pem = key::private_pem(&private).ok_or("no private key")?.to_string();
         let spki = key::public(&private).ok_or("no public key")?;
-        let public_pem = key::spell(&spki, Spelling::Strongswan).ok_or("no public key")?;
+        let public_pem = key::spell(&spki, Spelling::Strongswan)?;
         Ok(Self { private, private_pem, public_pem })
     }
 

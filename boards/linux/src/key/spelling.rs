@@ -1,18 +1,23 @@
 //! Public keys as peers want them written.
 
 use base64ct::{Base64, Encoding};
-use ike_core::crypto::PublicKey;
+use ike_core::crypto::{KeyKind, PublicKey};
+use ike_core::discovery::ipseckey::{Gateway, encode_key};
 
-use super::{KeyError, parse_spki};
+use super::{KeyError, dns, parse_spki};
 
 /// How a public key is written for a peer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Spelling {
     /// PEM, as strongSwan's `pubkeys =` takes it.
     Strongswan,
-    /// An IPSECKEY record (RFC 4025, RFC 9373).
+    /// A line of ipsec.conf of libreswan.
+    Libreswan,
+    /// PEM, for /etc/iked/pubkeys/fqdn/NAME of OpenIKED.
+    Openiked,
+    /// An IPSECKEY record; `buttons key dns` writes whole lines.
     Ipseckey,
-    /// SubjectPublicKeyInfo in base64 on one line, as Buttons' own `key =` takes it.
+    /// SubjectPublicKeyInfo in base64: our own `key =`.
     Base64,
 }
 
@@ -28,40 +33,41 @@ pub fn parse_public(text: &str) -> Result<Vec<u8>, KeyError> {
     Ok(spki)
 }
 
-/// The public key as a peer wants it, with a newline; `None` for a key that is not understood.
-pub fn spell(spki: &[u8], spelling: Spelling) -> Option<String> {
-    let base64 = Base64::encode_string(spki);
-    Some(match spelling {
-        Spelling::Base64 => base64 + "\n",
-        Spelling::Strongswan => {
-            let mut lines = base64.as_str();
-            let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
-            while !lines.is_empty() {
-                let (line, rest) = lines.split_at(lines.len().min(64));
-                pem += line;
-                pem.push('\n');
-                lines = rest;
-            }
-            pem + "-----END PUBLIC KEY-----\n"
+/// The public key as a peer wants it, with a newline.
+///
+/// # Errors
+/// [`KeyError::NotPublic`] for a key that is not understood, [`KeyError::NotTaken`] when that peer does not
+/// understand it.
+pub fn spell(spki: &[u8], spelling: Spelling) -> Result<String, KeyError> {
+    let key = parse_spki(spki).ok_or(KeyError::NotPublic)?;
+    Ok(match spelling {
+        Spelling::Base64 => Base64::encode_string(spki) + "\n",
+        Spelling::Openiked if key.kind() == KeyKind::Ed25519 => {
+            return Err(KeyError::NotTaken { program: "OpenIKED", kind: "Ed25519", instead: "p256" });
         }
+        Spelling::Strongswan | Spelling::Openiked => pem(spki),
         // Precedence 10, no gateway: whoever owns the name is the peer itself.
-        Spelling::Ipseckey => {
-            let (algorithm, key) = match parse_spki(spki)? {
-                PublicKey::Ed25519(key) => (4, key.to_vec()),
-                PublicKey::EcdsaP256(key) => (3, key.to_vec()),
-                // No number of IPSECKEY means P-384.
-                PublicKey::EcdsaP384(_) => return None,
-                PublicKey::Rsa(key) => (2, rsa_of_dns(key.exponent(), key.modulus())),
+        Spelling::Ipseckey => dns::fields(10, &Gateway::None, &key) + "\n",
+        Spelling::Libreswan => {
+            let word = match key {
+                PublicKey::Ed25519(_) => "lefteddsakey",
+                PublicKey::EcdsaP256(_) | PublicKey::EcdsaP384(_) => "leftecdsakey",
+                PublicKey::Rsa(_) => "leftrsasigkey",
             };
-            format!("IN IPSECKEY 10 0 {algorithm} . {}\n", Base64::encode_string(&key))
+            format!("\t{word}=0s{}\n", Base64::encode_string(&encode_key(&key).1))
         }
     })
 }
 
-/// Length of the exponent, exponent, modulus (RFC 3110 §2).
-fn rsa_of_dns(exponent: u32, modulus: &[u8]) -> Vec<u8> {
-    let exponent = exponent.to_be_bytes();
-    let zeros = exponent.iter().take_while(|octet| **octet == 0).count();
-    let exponent = &exponent[zeros..];
-    [&[exponent.len() as u8], exponent, modulus].concat()
+fn pem(spki: &[u8]) -> String {
+    let base64 = Base64::encode_string(spki);
+    let mut lines = base64.as_str();
+    let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
+    while !lines.is_empty() {
+        let (line, rest) = lines.split_at(lines.len().min(64));
+        pem += line;
+        pem.push('\n');
+        lines = rest;
+    }
+    pem + "-----END PUBLIC KEY-----\n"
 }
