@@ -1,7 +1,7 @@
 //! Harness of the tests: two endpoints in virtual time ([`pair::Pair`]) over a seeded link that loses,
 //! doubles, delays and spoils datagrams ([`link::Link`]), with NATs in front of either ([`nat_box`]); an
 //! attacker's workshop ([`forge`]) and the scenes that it begins with ([`stage`]); every order of events on
-//! the real code ([`explore`]).
+//! the real code ([`explore`]). What DNS says to both ends is in [`zone`].
 
 pub mod explore;
 pub mod forge;
@@ -12,3 +12,4 @@ pub mod pair;
 pub mod parties;
 pub mod plane;
 pub mod stage;
+pub mod zone;

@@ -2,6 +2,7 @@
 //! or drawn from a seed; the same seed gives the same faults.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use esp_engine::time::Instant;
@@ -90,6 +91,8 @@ pub struct Link {
     pub mtu_from_b: usize,
     /// Nothing passes.
     pub cut: bool,
+    /// Nobody has this address.
+    pub nobody: Option<IpAddr>,
     rng: ChaCha8Rng,
     sent: usize,
     serial: u64,
@@ -109,6 +112,7 @@ impl Link {
             mtu: usize::MAX,
             mtu_from_b: usize::MAX,
             cut: false,
+            nobody: None,
             rng: ChaCha8Rng::seed_from_u64(seed),
             sent: 0,
             serial: 0,
@@ -128,7 +132,7 @@ impl Link {
         let scripted = self.script.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
         let mtu = if direction == Direction::BtoA { self.mtu.min(self.mtu_from_b) } else { self.mtu };
         let ip = if path.remote.is_ipv4() { 20 } else { 40 };
-        let fault = if self.cut || datagram.len() + 8 + ip > mtu {
+        let fault = if self.cut || self.nobody == Some(path.remote.ip()) || datagram.len() + 8 + ip > mtu {
             Some(Fault::Drop)
         } else {
             scripted.or_else(|| self.draw())

@@ -9,8 +9,7 @@ use esp_engine::time::Instant;
 use ike_core::config::Config;
 use ike_core::crypto::software::Software;
 use ike_core::endpoint::Endpoint;
-use ike_core::error::CloseReason;
-use ike_core::error::Discarded;
+use ike_core::error::{AcquireError, CloseReason, Discarded};
 use ike_core::output::{ChildEstablished, Established, Event, Failed, Output};
 use ike_core::resources::Resources;
 use rand_chacha::ChaCha20Rng;
@@ -18,9 +17,10 @@ use rand_core::SeedableRng;
 
 use crate::link::{Direction, Fault, Link};
 use crate::parties::{PEER, leak};
+use crate::zone::Zone;
 
 /// Resources of a tested endpoint.
-pub type Room = Resources<Software, 4, 3, 32, 10>;
+pub type Room = Resources<Software, 4, 3, 32, 10, 2, 4>;
 
 /// An endpoint under test.
 pub type Tested = Endpoint<'static, Software, ChaCha20Rng>;
@@ -103,6 +103,14 @@ impl Side {
         self.events.iter().filter_map(|e| if let Event::Failed(e) = e { Some(e) } else { None }).collect()
     }
 
+    /// Why negotiations did not begin although DNS had its time, in order.
+    pub fn not_begun(&self) -> Vec<AcquireError> {
+        self.events
+            .iter()
+            .filter_map(|e| if let Event::NotBegun { reason, .. } = e { Some(*reason) } else { None })
+            .collect()
+    }
+
     /// Why IKE SAs ended, in order.
     pub fn closed(&self) -> Vec<CloseReason> {
         self.events
@@ -126,6 +134,8 @@ pub struct Pair {
     pub trace: String,
     /// Every datagram that was sent, in order.
     pub datagrams: Vec<(Direction, Vec<u8>)>,
+    /// What DNS says to both.
+    pub zone: Zone,
     began: Instant,
 }
 
@@ -139,7 +149,8 @@ impl Pair {
     pub fn starting_at(now: Instant, a: Config<'static>, b: Config<'static>, seed: u64) -> Self {
         let (a, b) = (Side::new(a, 2 * seed), Side::new(b, 2 * seed + 1));
         let link = Link::new(seed);
-        Self { now, a, b, link, trace: String::new(), datagrams: Vec::new(), began: now }
+        let (zone, began) = (Zone::default(), now);
+        Self { now, a, b, link, trace: String::new(), datagrams: Vec::new(), zone, began }
     }
 
     /// A and B with pinned keys on a cable without faults.
@@ -156,6 +167,11 @@ impl Pair {
         pair
     }
 
+    /// A begins anew with this configuration and remembers nothing.
+    pub fn restart_a(&mut self, config: Config<'static>) {
+        self.a = Side::new(config, 99);
+    }
+
     /// A sets up an SA with B.
     pub fn initiate(&mut self) {
         self.a.endpoint.initiate(self.now, PEER).expect("begins");
@@ -169,7 +185,7 @@ impl Pair {
     }
 
     fn drain_side(&mut self, direction: Direction) {
-        let Self { now, a, b, link, trace, datagrams, began } = self;
+        let Self { now, a, b, link, trace, datagrams, zone, began } = self;
         let (side, name) = match direction {
             Direction::AtoB => (a, 'A'),
             Direction::BtoA => (b, 'B'),
@@ -179,6 +195,9 @@ impl Pair {
             match side.endpoint.poll_output() {
                 Output::Event(event) => {
                     let _ = writeln!(trace, "{at:>7} {name} {}", describe(&event));
+                    if let Event::Lookup { ticket, of } = &event {
+                        zone.ask(*now, direction, *ticket, of);
+                    }
                     side.take(event);
                 }
                 Output::Transmit { path, datagram } => {
@@ -223,7 +242,7 @@ impl Pair {
 
     /// The next thing that happens before `end`; false when there is none.
     pub fn step(&mut self, end: Instant) -> bool {
-        let times = [self.link.next(), self.a.timeout, self.b.timeout];
+        let times = [self.link.next(), self.zone.next(), self.a.timeout, self.b.timeout];
         let Some(at) = times.into_iter().flatten().min().filter(|at| *at <= end) else {
             return false;
         };
@@ -239,6 +258,10 @@ impl Pair {
                 let _ = writeln!(self.trace, "{at:>7} {name} drops: {}", reason.words());
                 side.discarded.push(reason);
             }
+            self.drain();
+        } else if let Some(answer) = self.zone.receive(self.now) {
+            let side = if answer.to == Direction::AtoB { &mut self.a } else { &mut self.b };
+            side.endpoint.handle_peer_record(self.now, answer.ticket, answer.record);
             self.drain();
         } else {
             self.tick();
@@ -298,6 +321,8 @@ pub fn describe(event: &Event) -> String {
         Event::ChildEstablished(c) => format!("has {:?} mode with {:?}", c.mode, c.algorithm),
         Event::Failed(f) => format!("failed: {}", f.reason.words()),
         Event::Closed { reason, .. } => format!("closed: {}", reason.words()),
+        Event::Lookup { of, .. } => format!("asks DNS for {of}"),
+        Event::NotBegun { reason, .. } => format!("does not begin: {reason:?}"),
         _ => "has keys".into(),
     }
 }

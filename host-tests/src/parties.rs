@@ -8,7 +8,7 @@ use esp_engine::spd::{Action, Level};
 use ike_core::config::{Config, IkePolicy, Local, Peer, Suite, Timing};
 use ike_core::crypto::software::Software;
 use ike_core::crypto::{Crypto, PrivateKey, PublicKey, Signer};
-use ike_core::pad::{Authentication, Claim, Identity, Matcher, PadEntry, PeerId};
+use ike_core::pad::{Authentication, Claim, Identity, Matcher, PadEntry, PeerId, Published};
 
 /// Address of A.
 pub const A: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -51,6 +51,17 @@ pub fn pinned(name: &'static str, key: &PrivateKey, address: IpAddr) -> PadEntry
         send_key: false,
         childless: false,
         ppk: None,
+    }
+}
+
+/// An entry for somebody whose keys are in DNS.
+pub fn published(matcher: Matcher<'static>) -> PadEntry<'static> {
+    PadEntry {
+        matcher,
+        authentication: Authentication::Dns(Published::default()),
+        address: None,
+        send_key: true,
+        ..BTNS
     }
 }
 

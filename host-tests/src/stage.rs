@@ -35,14 +35,19 @@ pub fn to_a() -> Path {
 /// A pair stopped in front of A's IKE_AUTH, which is returned with the keys.
 pub fn before_auth() -> (Pair, IkeKeys, Vec<u8>) {
     let mut pair = Pair::pinned(1);
+    let (keys, auth) = stop_before_auth(&mut pair);
+    (pair, keys, auth)
+}
+
+/// Lets A begin and loses its IKE_AUTH, which is returned with the keys.
+pub fn stop_before_auth(pair: &mut Pair) -> (IkeKeys, Vec<u8>) {
     pair.link.script = vec![(2, crate::link::Fault::Drop)];
     pair.initiate();
     while pair.link.sent() < 3 {
         assert!(pair.step(pair.now + LONG));
     }
     let keys = forge::keys(&pair.a);
-    let auth = pair.datagrams[2].1.clone();
-    (pair, keys, auth)
+    (keys, pair.datagrams[2].1.clone())
 }
 
 /// A pair whose SAs stand, with the keys of its IKE SA.

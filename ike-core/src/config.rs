@@ -150,6 +150,19 @@ impl Config<'_> {
         self.pad.iter().any(|entry| entry.ppk.is_some())
     }
 
+    /// Places that names need in the resources: each name that is known before, and one more for those that are not.
+    pub(crate) fn names_needed(&self) -> usize {
+        let known = self.entries().filter(|(_, entry)| entry.name(None).is_some()).count();
+        let others =
+            self.entries().any(|(_, entry)| entry.published().is_some() && entry.name(None).is_none());
+        known + usize::from(others)
+    }
+
+    /// The entry for whom nobody vouches and who has a key.
+    pub(crate) fn strangers(&self) -> Option<(PeerId, &PadEntry<'_>)> {
+        self.entries().find(|(_, entry)| entry.is_strangers())
+    }
+
     /// The entry with this number.
     pub(crate) fn entry(&self, id: PeerId) -> Option<&PadEntry<'_>> {
         self.pad.get(usize::from(id.0))

@@ -15,6 +15,7 @@ use crate::error::{AcquireError, CloseReason, Discarded};
 use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::nat::ENCAPSULATED;
+use crate::names::Names;
 use crate::outbox::{Outbox, Queued};
 use crate::output::{Event, Output, Path, SaStatus};
 use crate::pad::{Authentication, PeerId};
@@ -26,6 +27,7 @@ mod children;
 mod demultiplex;
 mod hints;
 mod lifecycle;
+mod names;
 pub(crate) mod relocate;
 mod rivals;
 mod slots;
@@ -47,6 +49,7 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) children: Children<'r>,
     pub(crate) buffers: Buffers<'r>,
     pub(crate) reassemblies: Reassemblies<'r>,
+    pub(crate) names: Names<'r>,
     pub(crate) draft: &'r mut Draft,
     pub(crate) outbox: &'r mut Outbox,
     pub(crate) desk: &'r mut Desk,
@@ -63,9 +66,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const CHILD_SAS: usize,
         const BUFFERS: usize,
         const REASSEMBLIES: usize,
+        const NAMES: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
@@ -84,9 +88,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const CHILD_SAS: usize,
         const BUFFERS: usize,
         const REASSEMBLIES: usize,
+        const NAMES: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
@@ -99,9 +104,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const CHILD_SAS: usize,
         const BUFFERS: usize,
         const REASSEMBLIES: usize,
+        const NAMES: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>,
+        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
@@ -110,6 +116,9 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             assert!(IKE_SAS <= 0xFFFF && HANDSHAKES <= 0xFF && CHILD_SAS <= 0xFFFF && BUFFERS <= 0xFF);
         }
         config.check()?;
+        if config.names_needed() > NAMES {
+            return Err(ConfigError::Resources);
+        }
         let signer = match &config.key {
             Some(key) => Some(crypto.signer(key).map_err(|_| ConfigError::BadKey)?),
             None => None,
@@ -132,6 +141,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             handshakes: &mut resources.handshakes,
             children: Children::new(&mut resources.children),
             buffers: Buffers::new(&mut resources.buffers),
+            names: Names::new(&mut resources.names),
             reassemblies: Reassemblies::new(&mut resources.reassemblies, config.timing.half_open),
             draft: &mut resources.draft,
             outbox: &mut resources.outbox,
@@ -164,6 +174,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.stir();
         self.children.end_draining(now);
+        self.names_timeout(now);
         for slot in 0..self.sas.len() {
             self.run_timers(slot, now);
         }

@@ -98,6 +98,10 @@ discarded! {
     NoRandom => "no randomness",
     /// The peer asks more often than it may (RFC 7619 §3.2).
     TooManyRequests => "more requests than a peer may send in a second",
+    /// What DNS says about the peer is being asked for; the request is kept until then, or comes again.
+    AwaitsRecord => "waits for what DNS says about the peer",
+    /// Peers from about here made us ask DNS just now, or too many requests wait for its answers.
+    LookupLimit => "too many look-ups for strangers",
     /// This identity was claimed from about here with a wrong shared key just now.
     GuessLimit => "another try with a shared key too soon after a wrong one",
     /// We are about to end and begin nothing new.
@@ -133,6 +137,53 @@ pub enum AcquireError {
     TooSoon,
     /// The endpoint is shutting down.
     ShuttingDown,
+    /// What DNS says about the peer does not do.
+    Name(NameFault),
+}
+
+/// Why what DNS says about a peer does not do.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum NameFault {
+    /// It has no key, which is proven.
+    Absent,
+    /// It has no key of an algorithm that is usable.
+    OnlyUnusable,
+    /// What there is is not signed, so anybody may have written it.
+    Insecure,
+    /// The signatures are wrong or missing.
+    Bogus,
+    /// No answer, or no time of day to judge it by.
+    Indeterminate,
+    /// It comes from a wildcard, and the entry does not take those.
+    Wildcard,
+    /// The key that the peer proved is not among those published.
+    OtherKey,
+    /// The peer is at an address that its name does not have.
+    OtherAddress,
+    /// The name has no address that we could begin with.
+    NoAddress,
+}
+
+impl NameFault {
+    /// Whether DNS says nothing of the peer that anybody could rely on.
+    pub(crate) const fn is_no_statement(self) -> bool {
+        matches!(self, Self::Absent | Self::Insecure | Self::Indeterminate)
+    }
+
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Absent => "DNS has no key for the peer",
+            Self::OnlyUnusable => "DNS has only keys that cannot be used for the peer",
+            Self::Insecure => "the peer's records in DNS are not signed",
+            Self::Bogus => "the peer's records in DNS are forged or signed wrongly",
+            Self::Indeterminate => "DNS did not answer, or the time of day is not known",
+            Self::Wildcard => "the peer's records in DNS come from a wildcard",
+            Self::OtherKey => "the peer's key is not the one in DNS",
+            Self::OtherAddress => "the peer is not at the address that DNS has for it",
+            Self::NoAddress => "DNS has no address for the peer",
+        }
+    }
 }
 
 /// What ended a negotiation before there was an IKE SA, or left it without the Child SA.
@@ -165,6 +216,8 @@ pub enum FailReason {
     NoKey,
     /// The post-quantum preshared key that the entry asks for is not in the keys (RFC 8784).
     NoPpk,
+    /// What DNS says about the peer does not do.
+    Name(NameFault),
     /// The peer is not authenticated well enough for any policy over these addresses.
     LevelTooLow,
     /// No policy and no claim of the peer allows these traffic selectors.
@@ -200,6 +253,7 @@ impl FailReason {
             Self::OwnKey => "authentication failed: our own key came back",
             Self::WrongMethod => "authentication failed: method not allowed for this peer",
             Self::NoKey => "authentication failed: the peer's key is not known and was not sent",
+            Self::Name(fault) => fault.words(),
             Self::NoPpk => "authentication failed: no post-quantum preshared key in common",
             Self::LevelTooLow => "not authenticated well enough for the policy",
             Self::SelectorsUnacceptable => "traffic selectors not acceptable",
@@ -225,6 +279,7 @@ impl FailReason {
                 | Self::WrongMethod
                 | Self::NoKey
                 | Self::NoPpk
+                | Self::Name(_)
         )
     }
 }

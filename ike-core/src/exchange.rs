@@ -171,6 +171,7 @@ fn check_exchange<C: Crypto, R>(
             (Some(Handshake::InitAnswered(agreed)), false) if agreed.awaits_intermediate().is_none() => {
                 Ok(())
             }
+            (Some(Handshake::AuthHeld(..)), false) => Err(Discarded::AwaitsRecord),
             _ => Err(Discarded::WrongState),
         },
         ExchangeType::IKE_INTERMEDIATE => match (endpoint.handshake_of(sa), response) {

@@ -13,11 +13,14 @@ use crate::crypto::{Crypto, Group, PrfOutput};
 use crate::exchange::ike_auth::child::Making;
 use crate::ike_sa::keys::{IkeKeys, Nonces, Role};
 use crate::ike_sa::nat::Nat;
+use crate::ike_sa::window::Fingerprint;
 use crate::output::Path;
 use crate::pad::PeerId;
 use crate::resources::BufferId;
 use crate::wants::Wanted;
+use crate::wire::chain::PAYLOAD_HEADER;
 use crate::wire::code_point::CertEncoding;
+use crate::wire::header::Header;
 use crate::wire::nonce::MAX_NONCE;
 use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
@@ -49,6 +52,8 @@ pub(crate) enum Handshake<C: Crypto> {
     AuthSent(Agreed, Want),
     /// Responder: IKE_SA_INIT was answered, and IKE_INTERMEDIATE if that was agreed on.
     InitAnswered(Agreed),
+    /// Responder: IKE_AUTH came, and what DNS says about the initiator has to come before it is answered.
+    AuthHeld(Agreed, Held),
     /// CREATE_CHILD_SA for a Child SA was sent on an IKE SA that stands.
     Creating(Creating<C::KeyExchange>),
     /// CREATE_CHILD_SA for a successor of the IKE SA was sent.
@@ -62,6 +67,7 @@ impl<C: Crypto> core::fmt::Debug for Handshake<C> {
             Self::IntermediateSent(..) => "IntermediateSent",
             Self::AuthSent(..) => "AuthSent",
             Self::InitAnswered(_) => "InitAnswered",
+            Self::AuthHeld(..) => "AuthHeld",
             Self::Creating(_) => "Creating",
             Self::Rekeying(_) => "Rekeying",
         })
@@ -123,6 +129,18 @@ pub(crate) struct Agreed {
     /// The responder takes an IKE SA without Child SA (RFC 6023).
     pub(crate) childless: bool,
     pub(crate) ppk: PpkUse,
+}
+
+/// An IKE_AUTH request, decrypted, that waits for what DNS says about its sender.
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct Held {
+    pub(crate) path: Path,
+    pub(crate) header: Header,
+    /// See [`Clear::head`](crate::wire::encrypted::Clear::head).
+    pub(crate) head: [u8; Header::LENGTH + PAYLOAD_HEADER],
+    pub(crate) fingerprint: Fingerprint,
+    /// The payloads.
+    pub(crate) text: BufferId,
 }
 
 /// Whether a post-quantum preshared key takes part (RFC 8784 §3).
@@ -272,7 +290,7 @@ impl<C: Crypto> Handshake<C> {
             Self::InitSent(InitSent { want, .. })
             | Self::IntermediateSent(_, want, _)
             | Self::AuthSent(_, want) => Some(want),
-            Self::InitAnswered(_) | Self::Creating(_) | Self::Rekeying(_) => None,
+            Self::InitAnswered(_) | Self::AuthHeld(..) | Self::Creating(_) | Self::Rekeying(_) => None,
         }
     }
 
@@ -280,9 +298,10 @@ impl<C: Crypto> Handshake<C> {
     pub(crate) fn messages(&self) -> Option<[BufferId; 2]> {
         match self {
             Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
-            Self::IntermediateSent(agreed, ..) | Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => {
-                Some([agreed.request, agreed.response])
-            }
+            Self::IntermediateSent(agreed, ..)
+            | Self::AuthSent(agreed, _)
+            | Self::InitAnswered(agreed)
+            | Self::AuthHeld(agreed, _) => Some([agreed.request, agreed.response]),
         }
     }
 
@@ -290,9 +309,10 @@ impl<C: Crypto> Handshake<C> {
     pub(crate) fn agreed(&self) -> Option<&Agreed> {
         match self {
             Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
-            Self::IntermediateSent(agreed, ..) | Self::AuthSent(agreed, _) | Self::InitAnswered(agreed) => {
-                Some(agreed)
-            }
+            Self::IntermediateSent(agreed, ..)
+            | Self::AuthSent(agreed, _)
+            | Self::InitAnswered(agreed)
+            | Self::AuthHeld(agreed, _) => Some(agreed),
         }
     }
 }

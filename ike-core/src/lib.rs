@@ -24,7 +24,7 @@
 //! | [`config`], [`pad`] | what an endpoint is told |
 //! | [`output`], [`error`], [`counters`] | what it says |
 //! | `exchange` | one file per exchange and role |
-//! | [`ike_sa`], `child_sa`, `handshake`, `wants` | state |
+//! | [`ike_sa`], `child_sa`, `handshake`, `wants`, `names` | state |
 //! | `proposal`, `narrow`, [`auth`] | negotiation, selectors, proof |
 //! | [`wire`] | messages and payloads |
 //! | `discovery` | peers by name: DNS, DNSSEC, IPSECKEY (with the feature of that name) |
@@ -47,6 +47,7 @@ pub mod error;
 mod exchange;
 mod handshake;
 pub mod ike_sa;
+mod names;
 mod narrow;
 mod outbox;
 pub mod output;

@@ -9,11 +9,12 @@ use esp_engine::spd::{Level, PolicyId};
 use esp_engine::time::Instant;
 
 use crate::config::Suite;
-use crate::error::{CloseReason, FailReason};
+use crate::error::{AcquireError, CloseReason, FailReason};
 use crate::ike_sa::{self, IkeSa};
 use crate::pad::{OwnedIdentity, PeerId};
 
 pub use crate::ike_sa::keys::{IkeSpis, Role};
+pub use crate::names::Ticket;
 
 /// Where a datagram came from or goes to: an answer leaves by the path its question came.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -77,6 +78,24 @@ pub enum Event {
         peer: PeerId,
         /// Why.
         reason: CloseReason,
+    },
+    /// Ask DNS for this peer: for a name its A, AAAA and IPSECKEY records, for an address the IPSECKEY records
+    /// of its name in the reverse tree. The answer goes to
+    /// [`Endpoint::handle_peer_record`](crate::endpoint::Endpoint::handle_peer_record).
+    Lookup {
+        /// Names the question.
+        ticket: Ticket,
+        /// A name (ID_FQDN) or an address.
+        of: OwnedIdentity,
+    },
+    /// A negotiation that waited for DNS did not begin.
+    NotBegun {
+        /// The peer's entry, if the policy names one.
+        peer: Option<PeerId>,
+        /// The policy.
+        policy: PolicyId,
+        /// Why.
+        reason: AcquireError,
     },
     /// The keys of an IKE SA, for Wireshark's `ikev2_decryption_table`.
     #[cfg(feature = "keylog")]

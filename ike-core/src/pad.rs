@@ -12,8 +12,10 @@ use crate::config::Config;
 use crate::crypto::PublicKey;
 
 pub use identity::{Identity, OwnedIdentity};
+pub use record::{Gateway, MAX_ADDRESSES, MAX_KEYS, PeerRecord, Presence, Published, PublishedKey, Security};
 
 mod identity;
+pub(crate) mod record;
 
 /// A peer's place in the PAD.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -82,6 +84,8 @@ pub enum Authentication<'c> {
     Fingerprints(&'c [[u8; 32]]),
     /// This secret.
     SharedKey(&'c [u8]),
+    /// A key signs that DNS has for the peer's name, or for its address in the reverse tree (RFC 4025).
+    Dns(Published),
     /// Any key that signs (RFC 5386).
     Btns,
 }
@@ -92,6 +96,7 @@ impl Authentication<'_> {
         match self {
             Self::Pinned(_) | Self::Fingerprints(_) => Level::Pinned,
             Self::SharedKey(_) => Level::Shared,
+            Self::Dns(_) => Level::Validated,
             Self::Btns => Level::Any,
         }
     }
@@ -118,8 +123,8 @@ impl<'c> Config<'c> {
     pub(crate) fn claims(&self, id: PeerId, address: IpAddr) -> Claims<'c> {
         match self.pad.get(usize::from(id.0)) {
             // A stranger speaks for itself only, and for no address that somebody else owns
-            // (RFC 5386 §2, second search).
-            Some(entry) if matches!(entry.authentication, Authentication::Btns) => {
+            // (RFC 5386 §2, second search). Nor does a name's owner own the addresses that he gives it.
+            Some(entry) if entry.is_strangers() || entry.is_bound_to_its_address() => {
                 if self.is_taken(id, address) {
                     Claims::Nothing
                 } else {
@@ -140,6 +145,35 @@ impl<'c> Config<'c> {
 }
 
 impl PadEntry<'_> {
+    /// Whether it is for those whom nobody vouches for.
+    pub(crate) const fn is_strangers(&self) -> bool {
+        matches!(self.authentication, Authentication::Btns)
+    }
+
+    /// Whether DNS says where the peer is, and the operator does not say what it speaks for.
+    const fn is_bound_to_its_address(&self) -> bool {
+        matches!((&self.authentication, &self.claim), (Authentication::Dns(_), Claim::OwnAddress))
+    }
+
+    /// What is allowed of what DNS says, if that decides.
+    pub(crate) const fn published(&self) -> Option<Published> {
+        match self.authentication {
+            Authentication::Dns(published) => Some(published),
+            _ => None,
+        }
+    }
+
+    /// The name or address that DNS is asked for before a negotiation with this peer begins, which is at
+    /// `remote` if that is known. Whose name only the peer itself says has none.
+    pub(crate) fn name(&self, remote: Option<IpAddr>) -> Option<OwnedIdentity> {
+        self.published()?;
+        match self.matcher {
+            Matcher::Exact(identity) => identity.to_owned(),
+            Matcher::Addresses(_) | Matcher::Any => Identity::Address(remote?).to_owned(),
+            Matcher::Suffix(_) => None,
+        }
+    }
+
     fn owns(&self, address: IpAddr) -> bool {
         let claimed = match self.claim {
             Claim::Ranges(ranges) => ranges.iter().any(|r| r.contains(address)),
@@ -251,9 +285,15 @@ mod tests {
     #[test]
     fn odd_names_match_the_same_entry_or_none() {
         assert_eq!(found(Identity::Fqdn("ONE.Example."), B), 0);
-        for odd in
-            ["one.example\0", "one.example ", "one..example", "one.example..", ".example", "x\0.example"]
-        {
+        for odd in [
+            "one.example\0",
+            "one.example ",
+            "one..example",
+            "one.example..",
+            ".example",
+            "x\0.example",
+            "*.example",
+        ] {
             assert_eq!(found(Identity::Fqdn(odd), B), 3, "{odd:?}");
         }
     }

@@ -5,6 +5,7 @@ use crate::child_sa::Child;
 use crate::crypto::Crypto;
 use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
+use crate::names::Name;
 use crate::outbox::Outbox;
 
 pub(crate) use buffers::{Buffer, BufferId, Buffers};
@@ -31,7 +32,8 @@ pub const LONGEST: usize = 3072;
 ///
 /// `CHILD_SAS` must be the number of places in the data plane's SA table, because the SPIs that we
 /// choose carry the slot. Three buffers serve one handshake, or more where messages are fragmented;
-/// `REASSEMBLIES` such messages can arrive at once.
+/// `REASSEMBLIES` such messages can arrive at once. `NAMES` peers can have their keys in DNS: one for each such
+/// entry that names somebody, and some for those whose names are not known before.
 #[derive(Debug)]
 #[cfg_attr(feature = "explore", derive(Clone))]
 pub struct Resources<
@@ -41,12 +43,14 @@ pub struct Resources<
     const CHILD_SAS: usize,
     const BUFFERS: usize,
     const REASSEMBLIES: usize = 2,
+    const NAMES: usize = 0,
 > {
     pub(crate) ike_sas: [Option<IkeSa>; IKE_SAS],
     pub(crate) handshakes: [Option<Handshake<C>>; HANDSHAKES],
     pub(crate) children: [Option<Child>; CHILD_SAS],
     pub(crate) buffers: [Buffer; BUFFERS],
     pub(crate) reassemblies: [Reassembly; REASSEMBLIES],
+    pub(crate) names: [Option<Name>; NAMES],
     pub(crate) draft: Draft,
     pub(crate) outbox: Outbox,
     pub(crate) desk: Desk,
@@ -59,7 +63,8 @@ impl<
     const CHILD_SAS: usize,
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
-> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
+    const NAMES: usize,
+> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
 {
     /// Empty; fit for a `static`.
     pub const fn new() -> Self {
@@ -69,6 +74,7 @@ impl<
             children: [const { None }; CHILD_SAS],
             buffers: [const { Buffer::new() }; BUFFERS],
             reassemblies: [const { Reassembly::new() }; REASSEMBLIES],
+            names: [const { None }; NAMES],
             draft: Draft::new(),
             outbox: Outbox::new(),
             desk: Desk::new(),
@@ -82,6 +88,7 @@ impl<
         self.children.iter_mut().for_each(|entry| *entry = None);
         self.buffers.iter_mut().for_each(|buffer| *buffer = Buffer::new());
         self.reassemblies.iter_mut().for_each(|slot| *slot = Reassembly::new());
+        self.names.iter_mut().for_each(|entry| *entry = None);
         self.draft = Draft::new();
         self.outbox = Outbox::new();
         self.desk = Desk::new();
@@ -95,7 +102,8 @@ impl<
     const CHILD_SAS: usize,
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
-> Default for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
+    const NAMES: usize,
+> Default for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
 {
     fn default() -> Self {
         Self::new()

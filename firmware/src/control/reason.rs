@@ -52,6 +52,7 @@ pub(super) fn not_begun(reason: AcquireError) -> Words {
         AcquireError::NoRandom => "the source of randomness failed",
         AcquireError::TooSoon => "the last attempt failed a moment ago",
         AcquireError::ShuttingDown => "shutting down",
+        AcquireError::Name(fault) => fault.words(),
     };
     Words::try_from(text).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use esp_engine::spd::{Action, Level, PolicyId};
 
 use super::{BadTiming, Config, IkePolicy, Peer};
 use crate::crypto::Group;
-use crate::pad::{Authentication, Matcher, PadEntry, PeerId};
+use crate::pad::{Authentication, Identity, Matcher, PadEntry, PeerId, Published};
 
 /// Why a configuration cannot work.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -31,6 +31,10 @@ pub enum ConfigError {
     EntryIdentity(PeerId),
     /// BTNS is for the wildcard only: this entry names somebody (RFC 5386 §2).
     BtnsNamesPeer(PeerId),
+    /// Keys of this entry come from DNS, which knows names and addresses only.
+    NotInDns(PeerId),
+    /// This entry names somebody, whom DNS shall vouch for, and would take a stranger in its place.
+    StrangerByName(PeerId),
     /// The wildcard is not the last entry, so that those behind it never match (RFC 5386 §2).
     WildcardNotLast(PeerId),
     /// A second wildcard (RFC 5386 §2).
@@ -90,22 +94,23 @@ impl Config<'_> {
     }
 
     fn check_entry(&self, id: PeerId, entry: &PadEntry<'_>) -> Result<(), ConfigError> {
-        let last = usize::from(id.0) + 1 == self.pad.len();
+        self.check_place(id, entry)?;
         match (&entry.matcher, &entry.authentication) {
-            (Matcher::Any, Authentication::Btns) if !last => {
-                let behind = self.pad.get(usize::from(id.0) + 1..).unwrap_or(&[]);
-                let twice = behind.iter().any(|e| matches!(e.authentication, Authentication::Btns));
-                return Err(if twice {
-                    ConfigError::TwoWildcards(id)
-                } else {
-                    ConfigError::WildcardNotLast(id)
-                });
-            }
-            (Matcher::Any, _) if !last => return Err(ConfigError::WildcardNotLast(id)),
             (Matcher::Any, _) => {}
             (_, Authentication::Btns) => return Err(ConfigError::BtnsNamesPeer(id)),
             (Matcher::Exact(identity), _) if !identity.is_valid() => {
                 return Err(ConfigError::EntryIdentity(id));
+            }
+            (Matcher::Exact(identity), Authentication::Dns(_))
+                if !matches!(identity, Identity::Fqdn(_) | Identity::Address(_)) =>
+            {
+                return Err(ConfigError::NotInDns(id));
+            }
+            (
+                Matcher::Exact(_) | Matcher::Suffix(_),
+                Authentication::Dns(Published { or_stranger: true, .. }),
+            ) => {
+                return Err(ConfigError::StrangerByName(id));
             }
             _ => {}
         }
@@ -113,13 +118,30 @@ impl Config<'_> {
             Authentication::Pinned(keys) => keys.is_empty(),
             Authentication::Fingerprints(hashes) => hashes.is_empty(),
             Authentication::SharedKey(secret) => secret.is_empty(),
-            Authentication::Btns => false,
+            Authentication::Dns(_) | Authentication::Btns => false,
         };
         if empty || entry.ppk.is_some_and(|ppk| ppk.id.is_empty() || ppk.secret.is_empty()) {
             return Err(ConfigError::EmptyCredentials(id));
         }
         let shared = matches!(entry.authentication, Authentication::SharedKey(_));
         if !shared && self.key.is_none() { Err(ConfigError::NoKey(id)) } else { Ok(()) }
+    }
+
+    /// Entries for everybody stand at the end, and only those behind which somebody is left over may be
+    /// followed by another.
+    fn check_place(&self, id: PeerId, entry: &PadEntry<'_>) -> Result<(), ConfigError> {
+        let behind = self.pad.get(usize::from(id.0) + 1..).unwrap_or(&[]);
+        if entry.matcher != Matcher::Any || behind.is_empty() {
+            return Ok(());
+        }
+        if entry.is_strangers() && behind.iter().any(PadEntry::is_strangers) {
+            return Err(ConfigError::TwoWildcards(id));
+        }
+        let leaves_strangers = entry.published().is_some_and(|published| published.or_stranger);
+        if leaves_strangers && behind.iter().all(PadEntry::is_strangers) {
+            return Ok(());
+        }
+        Err(ConfigError::WildcardNotLast(id))
     }
 
     fn check_policy(&self, id: PolicyId, policy: &IkePolicy<'_>) -> Result<(), ConfigError> {
@@ -143,5 +165,75 @@ impl Config<'_> {
             Peer::Any if self.pad.iter().any(|e| e.authentication.level() >= minimum) => Ok(()),
             Peer::Any => Err(ConfigError::NobodyServes(id)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Suite, Timing};
+    use crate::crypto::PrivateKey;
+    use crate::pad::Claim;
+
+    fn entry(matcher: Matcher<'static>, authentication: Authentication<'static>) -> PadEntry<'static> {
+        PadEntry {
+            matcher,
+            authentication,
+            claim: Claim::OwnAddress,
+            address: None,
+            send_key: false,
+            childless: false,
+            ppk: None,
+        }
+    }
+
+    fn check(pad: &[PadEntry<'static>]) -> Result<(), ConfigError> {
+        let config = Config {
+            identity: Identity::Fqdn("a.example"),
+            key: Some(PrivateKey::Ed25519([1; 32])),
+            pad,
+            policies: &[],
+            suites: &[Suite::FAST_SOFTWARE],
+            local: &[],
+            timing: Timing::DEFAULT,
+            force_encapsulation: false,
+            mobike: false,
+        };
+        config.check()
+    }
+
+    const ANYBODY: Published = Published { from_anywhere: false, wildcards: false, or_stranger: true };
+
+    /// RFC 5386 §2: entries for everybody come last, those first that leave somebody over.
+    #[test]
+    fn entries_for_everybody_are_last() {
+        let name =
+            entry(Matcher::Exact(Identity::Fqdn("b.example")), Authentication::Dns(Published::default()));
+        let btns = entry(Matcher::Any, Authentication::Btns);
+        let (leaves_some, leaves_none) = (
+            entry(Matcher::Any, Authentication::Dns(ANYBODY)),
+            entry(Matcher::Any, Authentication::Dns(Published::default())),
+        );
+        assert_eq!(check(&[name, leaves_some, btns]), Ok(()));
+        assert_eq!(check(&[name, leaves_none]), Ok(()));
+        assert_eq!(check(&[leaves_none, btns]), Err(ConfigError::WildcardNotLast(PeerId(0))));
+        assert_eq!(check(&[name, btns, leaves_some]), Err(ConfigError::WildcardNotLast(PeerId(1))));
+        assert_eq!(check(&[btns, name]), Err(ConfigError::WildcardNotLast(PeerId(0))));
+        assert_eq!(check(&[btns, btns]), Err(ConfigError::TwoWildcards(PeerId(0))));
+        let narrow = entry(Matcher::Suffix(".example"), Authentication::Btns);
+        assert_eq!(check(&[narrow]), Err(ConfigError::BtnsNamesPeer(PeerId(0))));
+    }
+
+    /// RFC 7435 §3: whom the operator names is never replaced by a stranger; and DNS knows names and addresses.
+    #[test]
+    fn names_are_no_strangers() {
+        let name = Matcher::Exact(Identity::Fqdn("b.example"));
+        for matcher in [name, Matcher::Suffix(".example")] {
+            let refused = Err(ConfigError::StrangerByName(PeerId(0)));
+            assert_eq!(check(&[entry(matcher, Authentication::Dns(ANYBODY))]), refused);
+        }
+        let key_id = Matcher::Exact(Identity::KeyId(b"id"));
+        let refused = Err(ConfigError::NotInDns(PeerId(0)));
+        assert_eq!(check(&[entry(key_id, Authentication::Dns(Published::default()))]), refused);
     }
 }

@@ -9,6 +9,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::Endpoint;
+use super::names::{Consulted, Question};
 use crate::config::{Config, IkePolicy, Peer};
 use crate::crypto::Crypto;
 use crate::error::{AcquireError, CloseReason};
@@ -17,7 +18,7 @@ use crate::handshake::{Handshake, Want};
 use crate::ike_sa::nat::ENCAPSULATED;
 use crate::ike_sa::{IkeSa, State};
 use crate::output::Path;
-use crate::pad::{Authentication, Matcher, PeerId};
+use crate::pad::{Matcher, PadEntry, PeerId};
 use crate::wants::Wanted;
 
 /// The port that negotiations begin on, unless the entry says 4500 (RFC 7296 §2, §2.23).
@@ -50,10 +51,20 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             (Peer::Entry(entry), _) => Some(entry),
             (Peer::Any, peer) => peer,
         };
-        let path = self.config.path_for(wanted, mode, packet.as_ref())?;
+        let question = Question { policy, peer, packet };
+        let known = match wanted.map(|entry| self.consult(now, entry, None, question)).transpose()? {
+            Some(Consulted::Waits) => return Ok(()),
+            Some(Consulted::At(address)) => Some(address),
+            Some(Consulted::Unneeded) | None => None,
+        };
+        let path = self.config.path_for(wanted, known, mode, packet.as_ref())?;
         let entry = match wanted {
             Some(entry) => entry,
-            None => self.config.likely_entry(path.remote.ip()).ok_or(AcquireError::NoPeer)?,
+            None => self.likely_entry(path.remote.ip()).ok_or(AcquireError::NoPeer)?,
+        };
+        let entry = match self.consult_reverse(now, entry, path.remote.ip(), question)? {
+            Some(entry) => entry,
+            None => return Ok(()),
         };
         let is_served = match &packet {
             Some(packet) => self.children.serves(policy, packet),
@@ -207,30 +218,42 @@ impl Config<'_> {
     }
 
     /// The entry that somebody at this address probably falls under.
-    fn likely_entry(&self, address: IpAddr) -> Option<PeerId> {
+    pub(super) fn likely_entry(&self, address: IpAddr) -> Option<PeerId> {
         let is_there = |matcher: &Matcher<'_>, at: Option<SocketAddr>| match matcher {
             Matcher::Addresses(range) => range.contains(address),
             _ => at.is_some_and(|at| at.ip() == address),
         };
         let known = self.entries().find(|(_, entry)| is_there(&entry.matcher, entry.address));
-        let wildcard = || self.entries().find(|(_, e)| matches!(e.authentication, Authentication::Btns));
-        known.or_else(wildcard).or_else(|| self.entries().next()).map(|(id, _)| id)
+        let discovered =
+            || self.entries().find(|(_, e)| e.matcher == Matcher::Any && e.published().is_some());
+        known
+            .or_else(discovered)
+            .or_else(|| self.strangers())
+            .or_else(|| self.entries().next())
+            .map(|(id, _)| id)
+    }
+
+    /// Whether we have an address of this one's family.
+    pub(super) fn has_local(&self, address: IpAddr) -> bool {
+        self.local.iter().any(|local| local.address.is_ipv4() == address.is_ipv4())
     }
 
     /// Where the peer is, and which address of ours goes with it. In transport mode the packet says
-    /// both. A stranger (RFC 5386) speaks for nobody but itself, so it is where the packet goes to in
+    /// both, unless it is `known` from DNS. A stranger (RFC 5386) speaks for nobody but itself, so it is where the packet goes to in
     /// tunnel mode too.
-    fn path_for(
+    pub(super) fn path_for(
         &self,
         peer: Option<PeerId>,
+        known: Option<IpAddr>,
         mode: Mode,
         packet: Option<&Selectors>,
     ) -> Result<Path, AcquireError> {
         let entry = peer.and_then(|peer| self.entry(peer));
         let end_to_end = packet.filter(|_| mode == Mode::Transport);
-        let stranger = entry.is_some_and(|entry| matches!(entry.authentication, Authentication::Btns));
+        let stranger = entry.is_some_and(PadEntry::is_strangers);
         let remote = entry
             .and_then(|entry| entry.address)
+            .or(known.map(|address| SocketAddr::new(address, IKE)))
             .or(end_to_end.or(packet.filter(|_| stranger)).map(|to| SocketAddr::new(to.destination, IKE)))
             .ok_or(AcquireError::NoAddress)?;
         let own = end_to_end.map(|packet| packet.source).filter(|own| own.is_ipv4() == remote.is_ipv4());
@@ -251,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Local, Timing};
-    use crate::pad::{Claim, Identity, PadEntry};
+    use crate::pad::{Authentication, Claim, Identity};
 
     const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
     const FAR: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(198, 51, 100, 2));
@@ -283,7 +306,7 @@ mod tests {
             force_encapsulation: false,
             mobike: false,
         };
-        config.path_for(Some(PeerId(0)), Mode::Tunnel, Some(&packet()))
+        config.path_for(Some(PeerId(0)), None, Mode::Tunnel, Some(&packet()))
     }
 
     /// RFC 5386 §2: a BTNS peer may only claim its own address.

@@ -97,7 +97,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// here (RFC 7296 §2.1).
     fn half_open_with(&self, request: &[u8]) -> Option<u16> {
         let answered = self.handshakes.iter().flatten().find_map(|handshake| match handshake {
-            Handshake::InitAnswered(agreed) if self.buffers.message(agreed.request) == Some(request) => {
+            Handshake::InitAnswered(agreed) | Handshake::AuthHeld(agreed, _)
+                if self.buffers.message(agreed.request) == Some(request) =>
+            {
                 self.buffers.message(agreed.response)
             }
             _ => None,

@@ -8,7 +8,7 @@ use crate::child_sa::DRAIN;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange::informational;
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, Want};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, Standing, State};
@@ -170,11 +170,16 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
-    /// A negotiation of ours failed: packets have to wait a while before they begin another.
+    /// A negotiation of ours failed: the next address of the peer has its turn, or packets have to wait a while
+    /// before they begin another.
     pub(crate) fn set_back(&mut self, sa: &IkeSa, now: Instant) {
         let Some(want) = self.handshake_of(sa).and_then(Handshake::want).copied() else {
             return;
         };
+        if let Some(path) = self.other_address(&want) {
+            self.desk.again = Some(Want { path, restarts: 0, ..want });
+            return;
+        }
         self.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
     }
 
@@ -184,6 +189,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             && let Some(entry) = self.sas.get_mut(usize::from(rekeying.slot))
         {
             entry.take_if(|sa| matches!(sa.state, State::Reserved));
+        }
+        if let Some(Handshake::AuthHeld(_, held)) = &handshake {
+            self.buffers.release(held.text);
         }
         if let Some([request, response]) = handshake.and_then(|handshake| handshake.messages()) {
             self.buffers.release(request);

@@ -10,7 +10,7 @@ use crate::crypto::{Crypto, RngFailure};
 use crate::error::CloseReason;
 use crate::ike_sa::keys::Role;
 use crate::ike_sa::{IkeSa, State};
-use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId};
+use crate::pad::{Identity, OwnedIdentity, PadEntry, PeerId};
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// An IKE SPI with this slot hidden in it.
@@ -70,7 +70,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// name says nothing, under its own key and address (RFC 7296 §2.4, RFC 7619 §2.3).
     pub(crate) fn forget_before(&mut self, sa: &IkeSa, peer: PeerId, identity: &OwnedIdentity, key: PeerKey) {
         let entry = self.config.entry(peer);
-        let is_stranger = entry.is_none_or(|entry| matches!(entry.authentication, Authentication::Btns));
+        let is_stranger = entry.is_none_or(PadEntry::is_strangers);
         let is_nameless = matches!(identity.view(), Identity::Null);
         for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
             let _ = self.with_sa(slot, |endpoint, other| {

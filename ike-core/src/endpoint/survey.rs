@@ -26,7 +26,10 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
     pub(super) fn survey(&mut self) -> Survey {
         let timers = self.sas.iter().flatten().filter_map(|sa| sa.timers.next());
         let survey = Survey {
-            alarm: timers.chain(self.children.next_drained()).min(),
+            alarm: timers
+                .chain(self.children.next_drained())
+                .chain(self.names.next(&self.desk.lookups))
+                .min(),
             half_open: self.count_half_open(),
         };
         self.desk.survey = Some(survey);

@@ -64,8 +64,7 @@ impl OwnProof {
             (_, Some(signer)) => (Proof::Key(signer), endpoint.own_key),
             (_, None) => return Err(FailReason::Internal),
         };
-        let is_stranger = matches!(entry.authentication, Authentication::Btns);
-        let shown = key.filter(|_| key_wanted.is_some() || is_stranger || entry.send_key);
+        let shown = key.filter(|_| key_wanted.is_some() || entry.is_strangers() || entry.send_key);
         let auth = prove(&endpoint.crypto, proof, agreed.hashes, &octets).map_err(|reason| match reason {
             NotProven::NoCommonAlgorithm => FailReason::WrongMethod,
             NotProven::SigningFailed => FailReason::Internal,

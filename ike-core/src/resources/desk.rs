@@ -7,6 +7,7 @@ use crate::cookie::Cookies;
 use crate::counters::Counters;
 use crate::endpoint::Survey;
 use crate::handshake::Want;
+use crate::names::Lookups;
 use crate::pace::Pace;
 use crate::pad::PeerId;
 use crate::setback::Setbacks;
@@ -22,6 +23,7 @@ pub(crate) struct Desk {
     /// Wrong shared keys, by the entry whose they should have been.
     pub(crate) guesses: Setbacks<PeerId>,
     pub(crate) wants: Wants,
+    pub(crate) lookups: Lookups,
     /// Unprotected hints that were sent.
     pub(crate) complaints: Pace,
     /// The Child SA whose successor a timer asks for.
@@ -42,6 +44,7 @@ impl Desk {
             setbacks: Setbacks::new(),
             guesses: Setbacks::new(),
             wants: Wants::new(),
+            lookups: Lookups::new(),
             complaints: Pace::new(),
             due: None,
             again: None,

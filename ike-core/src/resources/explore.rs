@@ -14,7 +14,8 @@ impl<
     const CHILD_SAS: usize,
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
-> Hash for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
+    const NAMES: usize,
+> Hash for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
 where
     C: Hash,
     C::KeyExchange: Hash,
@@ -23,6 +24,7 @@ where
         self.ike_sas.hash(state);
         self.handshakes.hash(state);
         self.children.hash(state);
+        self.names.hash(state);
         self.outbox.hash(state);
         self.desk.hash(state);
         let mut messages = self.buffers.each_ref().map(Buffer::content);
@@ -52,7 +54,8 @@ impl<
     const CHILD_SAS: usize,
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
-> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES>
+    const NAMES: usize,
+> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
 {
     /// What is in use.
     pub fn usage(&self) -> Usage {

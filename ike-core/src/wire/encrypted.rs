@@ -5,7 +5,7 @@
 
 use esp_engine::crypto::{Algorithm, Associated, Cipher};
 
-use super::chain::{Chain, PAYLOAD_HEADER};
+use super::chain::{Chain, Critical, PAYLOAD_HEADER};
 use super::code_point::PayloadType;
 use super::header::{Header, Message};
 use super::reader::Reader;
@@ -174,6 +174,12 @@ impl<'m> Clear<'m> {
         let octets = octets.chain(all).chain([first.0, reserved]).chain(inner);
         head.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
         Self { head, text }
+    }
+
+    /// Its payloads.
+    pub fn chain(&self, critical: Critical) -> Chain<'m> {
+        let first = self.head.get(Header::LENGTH).copied().unwrap_or_default();
+        Chain::inside(PayloadType(first), self.text, critical)
     }
 }
 

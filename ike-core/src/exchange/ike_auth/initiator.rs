@@ -3,13 +3,13 @@
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::peer::{self, Proven, asserted};
+use super::peer::{self, Proven, Unproven, asserted};
 use super::{child, establish, hasten, is_somebody, ppk, put_back, take_handshake};
 use crate::child_sa::Stage;
 use crate::config::IkePolicy;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
-use crate::error::{CloseReason, Discarded, FailReason};
+use crate::error::{CloseReason, Discarded, FailReason, NameFault};
 use crate::exchange::{self, Received, create_child_sa, informational, mobike};
 use crate::handshake::{Agreed, Handshake, Want};
 use crate::ike_sa::window::Purpose;
@@ -148,6 +148,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     match (judged, &received.payloads) {
         (Ok(proven), Ok(payloads)) => {
             establish(endpoint, sa, &agreed, &proven, now);
+            peer::note_validated(endpoint, sa, &proven, now);
             if mobike::is_wanted(endpoint, want.policy)
                 && payloads.notify(NotifyType::MOBIKE_SUPPORTED).is_some()
             {
@@ -187,7 +188,13 @@ fn judge<C: Crypto, R>(
     if payloads.eap.is_some() {
         return Err(FailReason::WrongMethod);
     }
-    peer::judge(endpoint, agreed, payloads, want.peer, sa.path.remote.ip())
+    // Before it began, DNS was asked whatever it was asked at all.
+    peer::judge(endpoint, agreed, payloads, want.peer, sa.path.remote.ip(), sa.created).map_err(|unproven| {
+        match unproven {
+            Unproven::Refused(reason) => reason,
+            Unproven::Asks(_) => FailReason::Name(NameFault::Indeterminate),
+        }
+    })
 }
 
 /// The peer believes in an IKE SA that we do not want: one message says so, whose answer nobody waits

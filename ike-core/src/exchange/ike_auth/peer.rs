@@ -5,16 +5,20 @@ use core::net::IpAddr;
 
 use esp_engine::sa::PeerKey;
 use esp_engine::spd::Level;
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
 
 use super::{Side, ppk, signed_octets};
-use crate::auth::{AuthError, Expected, SignedOctets, verify};
+use crate::auth::{AuthError, Expected, SignatureHashes, SignedOctets, verify};
 use crate::crypto::{Crypto, KeyKind, PublicKey};
 use crate::endpoint::Endpoint;
-use crate::error::FailReason;
+use crate::error::{FailReason, NameFault};
 use crate::handshake::Agreed;
+use crate::ike_sa::IkeSa;
 use crate::ike_sa::keys::Role;
 use crate::output::Method;
-use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId};
+use crate::pad::record::{Verdict, weigh};
+use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId, Published};
 use crate::wire::auth::AuthView;
 use crate::wire::code_point::CertEncoding;
 use crate::wire::payloads::Payloads;
@@ -52,49 +56,156 @@ pub(super) fn with_secret<C: Crypto, R>(
     matches!(entry.authentication, Authentication::SharedKey(_)).then_some(peer)
 }
 
-/// Judges the peer's identity and proof. `wanted`: the only entry that will do.
+/// Why a peer has not proved who it is.
+pub(super) enum Unproven {
+    /// It is refused.
+    Refused(FailReason),
+    /// First DNS has to be asked under this entry, for its [`question`].
+    Asks(PeerId),
+}
+
+impl From<FailReason> for Unproven {
+    fn from(reason: FailReason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+/// What DNS is asked about a peer at `source` with this identity: its name, or its address, which has to be where
+/// it is.
+pub(crate) fn question<'i>(identity: &Identity<'i>, source: IpAddr) -> Option<Identity<'i>> {
+    match identity {
+        Identity::Fqdn(_) => Some(*identity),
+        Identity::Address(address) if *address == source => Some(*identity),
+        Identity::Null => Some(Identity::Address(source)),
+        _ => None,
+    }
+}
+
+/// A peer whose key DNS has is remembered as such.
+pub(super) fn note_validated<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    proven: &Proven,
+    now: Instant,
+) {
+    let source = sa.path.remote.ip();
+    if proven.level == Level::Validated
+        && let Some(of) = question(&proven.identity.view(), source)
+    {
+        endpoint.name_validated(now, proven.peer, &of, source);
+    }
+}
+
+/// The [`question`] about the peer that sent these payloads.
+pub(super) fn asked(agreed: &Agreed, payloads: &Payloads<'_>, source: IpAddr) -> Option<OwnedIdentity> {
+    question(&asserted(agreed, payloads)?.view(), source)?.to_owned()
+}
+
+/// Judges the peer's identity and proof. `wanted`: the only entry that will do; `since`: when what DNS said has to
+/// have been good.
 pub(super) fn judge<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     agreed: &Agreed,
     payloads: &Payloads<'_>,
     wanted: Option<PeerId>,
     source: IpAddr,
-) -> Result<Proven, FailReason> {
+    since: Instant,
+) -> Result<Proven, Unproven> {
     let id = match agreed.role {
         Role::Initiator => payloads.idr,
         Role::Responder => payloads.idi,
     };
     let id = id.ok_or(FailReason::BadMessage)?;
     let auth = payloads.auth.ok_or(FailReason::WrongMethod)?;
-    let identity = Identity::from_wire(id.kind.0, id.data);
-    let kept = identity.to_owned().ok_or(FailReason::UnknownPeer)?;
-    let (peer, entry) = endpoint.config.search(&identity, source).ok_or(FailReason::UnknownPeer)?;
-    if wanted.is_some_and(|wanted| wanted != peer) {
-        return Err(FailReason::OtherPeer);
+    let asserted = Identity::from_wire(id.kind.0, id.data);
+    let identity = asserted.to_owned().ok_or(FailReason::UnknownPeer)?;
+    let (peer, entry) = endpoint.config.search(&asserted, source).ok_or(FailReason::UnknownPeer)?;
+    let may_be_stranger = entry.published().is_some_and(|published| published.or_stranger);
+    if wanted.is_some_and(|wanted| wanted != peer) && !may_be_stranger {
+        return Err(FailReason::OtherPeer.into());
     }
     if ppk::is_missing(agreed, &entry) {
-        return Err(FailReason::NoPpk);
+        return Err(FailReason::NoPpk.into());
     }
     let octets = signed_octets(endpoint, agreed, Side::Peer, &id)?;
-    let (key, method) = if let Authentication::SharedKey(secret) = entry.authentication {
+    if let Authentication::SharedKey(secret) = entry.authentication {
         verify(&endpoint.crypto, Expected::SharedKey(secret), agreed.hashes, &octets, auth)
             .map_err(reason)?;
-        let hash = endpoint.crypto.sha256(&[&[kept.kind()], kept.data()]);
-        (PeerKey(hash), Method::SharedKey)
-    } else {
-        let shown = shown_key(payloads);
-        let key = proven_key(endpoint, agreed, &octets, auth, entry.authentication, shown)?;
-        let hash = fingerprint(endpoint, &key);
-        check_key(entry.authentication, &key, hash)?;
-        let method = match key.kind() {
-            KeyKind::Ed25519 => Method::Ed25519,
-            KeyKind::EcdsaP256 => Method::EcdsaP256,
-            KeyKind::EcdsaP384 => Method::EcdsaP384,
-            KeyKind::Rsa => Method::Rsa,
-        };
-        (PeerKey(hash), method)
+        let key = PeerKey(endpoint.crypto.sha256(&[&[identity.kind()], identity.data()]));
+        return Ok(Proven { peer, identity, key, level: Level::Shared, method: Method::SharedKey });
+    }
+    let signed = Signed { hashes: agreed.hashes, octets: &octets, auth, shown: shown_key(payloads) };
+    let (peer, entry, key) = match entry.published() {
+        Some(published) => {
+            let of = question(&asserted, source).ok_or(FailReason::Name(NameFault::OtherAddress))?;
+            let (verdict, key) = published_key(endpoint, &signed, (peer, &of, published), source, since)?;
+            match verdict {
+                Verdict::Validated => (peer, entry, key),
+                Verdict::Stranger => {
+                    let (peer, entry) = endpoint.config.strangers().ok_or(FailReason::UnknownPeer)?;
+                    (peer, *entry, key)
+                }
+                Verdict::Refused(fault) => return Err(FailReason::Name(fault).into()),
+            }
+        }
+        None => {
+            let pinned = match entry.authentication {
+                Authentication::Pinned(keys) => keys,
+                _ => &[],
+            };
+            (peer, entry, proven_key(endpoint, &signed, pinned.iter())?)
+        }
     };
-    Ok(Proven { peer, identity: kept, key, level: entry.authentication.level(), method })
+    if wanted.is_some_and(|wanted| wanted != peer) {
+        return Err(FailReason::OtherPeer.into());
+    }
+    let hash = fingerprint(endpoint, &key);
+    check_key(entry.authentication, &key, hash)?;
+    let (key, method) = (PeerKey(hash), method(key.kind()));
+    Ok(Proven { peer, identity, key, level: entry.authentication.level(), method })
+}
+
+/// The key that the peer proved, and what DNS makes of it. A key that is shown has to sign before anybody is
+/// asked; before a peer is refused for what DNS said a while ago, DNS is asked again.
+fn published_key<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    signed: &Signed<'_>,
+    (peer, of, published): (PeerId, &Identity<'_>, Published),
+    source: IpAddr,
+    since: Instant,
+) -> Result<(Verdict, PublicKey), Unproven> {
+    let shown = match signed.shown {
+        Some(_) => Some(proven_key(endpoint, signed, [].iter())?),
+        None => None,
+    };
+    let name = endpoint.names.find(peer, of);
+    let Some(record) = endpoint.names.fresh(peer, of, since) else {
+        return Err(Unproven::Asks(peer));
+    };
+    let key = match (shown, record.fault(published)) {
+        (Some(key), _) => key,
+        (None, Some(fault)) => return Err(FailReason::Name(fault).into()),
+        (None, None) => proven_key(endpoint, signed, record.keys.iter().map(|published| &published.key))?,
+    };
+    let was_validated = name.is_some_and(|name| name.was_validated);
+    let verdict = weigh(record, &key, source, published, was_validated);
+    let may_have_changed = matches!(
+        verdict,
+        Verdict::Refused(NameFault::OtherKey | NameFault::OtherAddress | NameFault::Absent)
+    );
+    if may_have_changed && name.is_some_and(|name| name.may_be_outdated(since)) {
+        return Err(Unproven::Asks(peer));
+    }
+    Ok((verdict, key))
+}
+
+const fn method(kind: KeyKind) -> Method {
+    match kind {
+        KeyKind::Ed25519 => Method::Ed25519,
+        KeyKind::EcdsaP256 => Method::EcdsaP256,
+        KeyKind::EcdsaP384 => Method::EcdsaP384,
+        KeyKind::Rsa => Method::Rsa,
+    }
 }
 
 fn fingerprint<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, key: &PublicKey) -> [u8; 32] {
@@ -113,29 +224,32 @@ fn shown_key(payloads: &Payloads<'_>) -> Option<PublicKey> {
     }
 }
 
-/// The key that made the signature: the one that was shown, or else one of those that are pinned.
-fn proven_key<C: Crypto, R>(
-    endpoint: &Endpoint<'_, C, R>,
-    agreed: &Agreed,
-    octets: &SignedOctets<'_>,
-    auth: AuthView<'_>,
-    authentication: Authentication<'_>,
+/// A signature of the peer and the key that it shows.
+struct Signed<'a> {
+    hashes: SignatureHashes,
+    octets: &'a SignedOctets<'a>,
+    auth: AuthView<'a>,
     shown: Option<PublicKey>,
+}
+
+/// The key that made the signature: the one that was shown, or else one of those that are known.
+fn proven_key<'k, C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    signed: &Signed<'_>,
+    known: impl Iterator<Item = &'k PublicKey>,
 ) -> Result<PublicKey, FailReason> {
-    let pinned = match authentication {
-        Authentication::Pinned(keys) => keys,
-        _ => &[],
-    };
-    let candidates = match &shown {
-        Some(key) => core::slice::from_ref(key),
-        None => pinned,
-    };
-    let mut failure = FailReason::NoKey;
-    for candidate in candidates.iter().take(CANDIDATES) {
+    let verifies = |candidate: &PublicKey| {
         let expected = Expected::Key { peer: candidate, own: endpoint.own_key.as_ref() };
-        match verify(&endpoint.crypto, expected, agreed.hashes, octets, auth) {
+        verify(&endpoint.crypto, expected, signed.hashes, signed.octets, signed.auth).map_err(reason)
+    };
+    if let Some(key) = signed.shown {
+        return verifies(&key).map(|()| key);
+    }
+    let mut failure = FailReason::NoKey;
+    for candidate in known.take(CANDIDATES) {
+        match verifies(candidate) {
             Ok(()) => return Ok(*candidate),
-            Err(error) => failure = reason(error),
+            Err(reason) => failure = reason,
         }
     }
     Err(failure)
@@ -146,7 +260,7 @@ fn check_key(authentication: Authentication<'_>, key: &PublicKey, hash: [u8; 32]
     let is_known = match authentication {
         Authentication::Pinned(keys) => keys.contains(key),
         Authentication::Fingerprints(hashes) => hashes.contains(&hash),
-        Authentication::Btns => true,
+        Authentication::Dns(_) | Authentication::Btns => true,
         Authentication::SharedKey(_) => false,
     };
     if is_known { Ok(()) } else { Err(FailReason::KeyMismatch(hash)) }

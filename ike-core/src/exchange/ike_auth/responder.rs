@@ -5,20 +5,22 @@ use rand_core::TryCryptoRng;
 
 use super::child::Agreement;
 use super::initiator::write_mode;
-use super::peer::{self, Proven, asserted};
+use super::peer::{self, Proven, Unproven, asserted};
 use super::{OwnProof, child, establish, is_somebody, ppk, put_back, take_handshake};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::ike_sa_init::wanted_key;
 use crate::exchange::{self, Received, mobike};
-use crate::handshake::{Agreed, Handshake, PpkUse};
+use crate::handshake::{Agreed, Handshake, Held, PpkUse};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, State, cipher_keys};
+use crate::pad::PeerId;
 use crate::proposal::{self, Pfs};
-use crate::resources::BufferId;
+use crate::resources::{BufferId, MESSAGE};
 use crate::setback::network;
 use crate::wire::code_point::{ExchangeType, PayloadType};
+use crate::wire::encrypted::Clear;
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
 use crate::wire::ts;
@@ -43,19 +45,85 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
         Ok(()) => judge(endpoint, slot, sa, &agreed, now, &received),
         Err(reason) => {
             let notify = NotifyView::new(NotifyType::AUTHENTICATION_FAILED, &[]);
-            refuse(endpoint, sa, &agreed, now, &received, reason, &notify)
+            refuse(endpoint, sa, &agreed, now, &received, reason, &notify).map(|()| Judged::Answered)
         }
     };
-    if result.is_err() {
-        // It comes again.
-        sa.path = before;
-        (agreed.keys, agreed.ppk) = without_ppk;
-    }
-    put_back(endpoint, index, Handshake::InitAnswered(agreed));
-    if result.is_ok() {
+    if let Ok(Judged::Answered) = result {
+        put_back(endpoint, index, Handshake::InitAnswered(agreed));
         endpoint.free_handshake(index);
+        return Ok(());
     }
+    // It comes again, from the sender or from where it is kept.
+    sa.path = before;
+    (agreed.keys, agreed.ppk) = without_ppk;
+    let (handshake, result) = match result {
+        Ok(Judged::Asks(peer)) => hold(endpoint, slot, now, agreed, &received, peer),
+        Ok(Judged::Answered) => (Handshake::InitAnswered(agreed), Ok(())),
+        Err(reason) => (Handshake::InitAnswered(agreed), Err(reason)),
+    };
+    put_back(endpoint, index, handshake);
     result
+}
+
+/// What becomes of a request.
+enum Judged {
+    /// It is answered, whatever the answer is.
+    Answered,
+    /// First DNS has to be asked about its sender, under this entry.
+    Asks(PeerId),
+}
+
+/// Has DNS asked and keeps the request until it answers. Where there is no room to keep it, its retransmission
+/// finds the answer.
+fn hold<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    now: Instant,
+    agreed: Agreed,
+    received: &Received<'_>,
+    entry: PeerId,
+) -> (Handshake<C>, Result<(), Discarded>) {
+    let text = endpoint.buffers.spare(1).then(|| endpoint.buffers.store(received.clear.text)).flatten();
+    let source = received.path.remote.ip();
+    let of = received.payloads.as_ref().ok().and_then(|payloads| peer::asked(&agreed, payloads, source));
+    let held = of.ok_or(Discarded::WrongState).and_then(|of| endpoint.hold(now, slot, source, (entry, &of)));
+    match (held, text) {
+        (Ok(()), Some(text)) => {
+            let Received { path, header, fingerprint, ref clear, .. } = *received;
+            let held = Held { path, header, head: clear.head, fingerprint, text };
+            (Handshake::AuthHeld(agreed, held), Ok(()))
+        }
+        (result, text) => {
+            if let Some(text) = text {
+                endpoint.buffers.release(text);
+            }
+            (Handshake::InitAnswered(agreed), result.and(Err(Discarded::AwaitsRecord)))
+        }
+    }
+}
+
+/// DNS has answered, or will not: the request that was kept is judged as if it came now.
+pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    now: Instant,
+) -> Result<(), Discarded> {
+    let (index, handshake) = take_handshake(endpoint, sa).ok_or(Discarded::WrongState)?;
+    let Handshake::AuthHeld(agreed, held) = handshake else {
+        put_back(endpoint, index, handshake);
+        return Err(Discarded::WrongState);
+    };
+    put_back(endpoint, index, Handshake::InitAnswered(agreed));
+    let mut room = [0; MESSAGE];
+    let message = endpoint.buffers.message(held.text).unwrap_or_default();
+    let text = room.get_mut(..message.len()).ok_or(Discarded::WrongState)?;
+    text.copy_from_slice(message);
+    endpoint.buffers.release(held.text);
+    let Held { path, header, head, fingerprint, .. } = held;
+    let clear = Clear { head, text };
+    let payloads = Payloads::parse(clear.chain(header.critical()));
+    handle_request(endpoint, slot, sa, now, Received { path, header, fingerprint, clear, payloads })
 }
 
 /// Answers, whatever the answer is; an error means that not even that was possible.
@@ -66,13 +134,16 @@ fn judge<C: Crypto, R: TryCryptoRng>(
     agreed: &Agreed,
     now: Instant,
     received: &Received<'_>,
-) -> Result<(), Discarded> {
+) -> Result<Judged, Discarded> {
+    let refuse = |endpoint: &mut _, sa: &mut _, reason, notify: &_| {
+        refuse(endpoint, sa, agreed, now, received, reason, notify).map(|()| Judged::Answered)
+    };
     let payloads = match &received.payloads {
         Ok(payloads) => payloads,
         Err(malformed) => {
             let mut octet = [0];
             let notify = exchange::refusal(*malformed, &mut octet);
-            return refuse(endpoint, sa, agreed, now, received, FailReason::BadMessage, &notify);
+            return refuse(endpoint, sa, FailReason::BadMessage, &notify);
         }
     };
     let source = sa.path.remote.ip();
@@ -83,7 +154,11 @@ fn judge<C: Crypto, R: TryCryptoRng>(
     let judged = if payloads.eap.is_some() {
         Err(FailReason::WrongMethod)
     } else {
-        peer::judge(endpoint, agreed, payloads, None, source)
+        match peer::judge(endpoint, agreed, payloads, None, source, now) {
+            Ok(proven) => Ok(proven),
+            Err(Unproven::Refused(reason)) => Err(reason),
+            Err(Unproven::Asks(peer)) => return Ok(Judged::Asks(peer)),
+        }
     };
     match (secret, &judged) {
         (Some(entry), Err(FailReason::BadAuthentication)) => {
@@ -99,18 +174,18 @@ fn judge<C: Crypto, R: TryCryptoRng>(
                 FailReason::BadMessage => NotifyType::INVALID_SYNTAX,
                 _ => NotifyType::AUTHENTICATION_FAILED,
             };
-            return refuse(endpoint, sa, agreed, now, received, reason, &NotifyView::new(kind, &[]));
+            return refuse(endpoint, sa, reason, &NotifyView::new(kind, &[]));
         }
     };
     let of_child = [payloads.sa.is_some(), payloads.tsi.is_some(), payloads.tsr.is_some()];
     if of_child.contains(&true) && of_child.contains(&false) {
         let notify = NotifyView::new(NotifyType::INVALID_SYNTAX, &[]);
-        return refuse(endpoint, sa, agreed, now, received, FailReason::BadMessage, &notify);
+        return refuse(endpoint, sa, FailReason::BadMessage, &notify);
     }
     if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
         endpoint.forget_before(sa, proven.peer, &proven.identity, proven.key);
     }
-    accept(endpoint, slot, sa, agreed, now, received, &proven, payloads)
+    accept(endpoint, slot, sa, agreed, now, received, &proven, payloads).map(|()| Judged::Answered)
 }
 
 /// The peer is who it says; the answer carries our proof and what became of the Child SA.
@@ -150,6 +225,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     #[cfg(feature = "keylog")]
     super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
     establish(endpoint, sa, agreed, proven, now);
+    peer::note_validated(endpoint, sa, proven, now);
     if is_mobile {
         mobike::agree(sa);
     }

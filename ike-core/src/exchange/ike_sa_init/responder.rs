@@ -115,7 +115,10 @@ fn admit<C: Crypto, R: TryCryptoRng>(
     payloads: &Payloads<'_>,
     nonce: &NonceView<'_>,
 ) -> Result<u16, Discarded> {
-    if endpoint.half_open() >= usize::from(endpoint.config.timing.cookie_threshold) {
+    // Who waits for DNS holds a place for seconds.
+    let is_pressed = endpoint.half_open() >= usize::from(endpoint.config.timing.cookie_threshold)
+        || endpoint.names.held().count() > 1;
+    if is_pressed {
         check_cookie(endpoint, now, path, message, payloads, nonce)?;
     }
     endpoint.stir();

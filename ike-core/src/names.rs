@@ -1,0 +1,374 @@
+//! Peers whose keys come from DNS: what is being asked, what was answered, and who waits for it. A fixed
+//! number of names; those of the configuration keep their places, and strangers share the others.
+//!
+//! ```text
+//! Open ─ answer ─▶ Idle, with a record until it expires ─ in use, or wanted again ─▶ Open
+//!   └─ nobody answers for 4 s ─▶ Late: as if the answer were "nobody knows"; the answer is still taken
+//! ```
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use esp_engine::selector::Selectors;
+use esp_engine::spd::PolicyId;
+use esp_engine::time::Instant;
+
+use crate::error::AcquireError;
+use crate::pace::Pace;
+use crate::pad::{Identity, OwnedIdentity, PeerId, PeerRecord};
+use crate::setback::Setbacks;
+
+/// How long an answer is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long nobody is asked again who did not answer, or whose answer expires at once.
+const LEAST: Duration = Duration::from_secs(5);
+
+/// Look-ups that strangers make us begin in a second.
+const FOR_STRANGERS: u16 = 5;
+
+/// Negotiations of ours that wait for an answer at most.
+const WAITING: usize = 4;
+
+/// Names one look-up. It is answered once, or expires.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(pub u32);
+
+/// One name, or one address, under one entry of the PAD.
+#[derive(Debug)]
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
+pub(crate) struct Name {
+    pub(crate) peer: PeerId,
+    /// The name whose A, AAAA and IPSECKEY records are meant, or the address whose reverse name's.
+    pub(crate) of: OwnedIdentity,
+    /// The configuration names it.
+    is_configured: bool,
+    asking: Asking,
+    pub(crate) record: Option<PeerRecord>,
+    /// When the record came.
+    answered: Instant,
+    /// The slot of an IKE SA whose IKE_AUTH request waits for the answer.
+    held: Option<u16>,
+    /// A key of it was validated.
+    pub(crate) was_validated: bool,
+    /// Which of its addresses is tried first, and how many were tried in a row.
+    address: (u8, u8),
+    /// When it is asked again although its record is still good.
+    renewal: Option<Instant>,
+    used: Instant,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+enum Asking {
+    Idle,
+    Open { ticket: Ticket, until: Instant },
+    Late(Ticket),
+}
+
+/// A negotiation of ours that waits for an answer.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) policy: PolicyId,
+    /// The peer that was asked for, if the caller named one.
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) packet: Option<Selectors>,
+    /// What it waits for.
+    pub(crate) ticket: Ticket,
+}
+
+/// What concerns look-ups as a whole.
+#[derive(Debug)]
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
+pub(crate) struct Lookups {
+    next: u32,
+    /// Those begun for strangers.
+    pace: Pace,
+    /// Networks whose strangers made us ask.
+    networks: Setbacks<()>,
+    waiting: heapless::Vec<Waiting, WAITING>,
+}
+
+impl Lookups {
+    pub(crate) const fn new() -> Self {
+        Self { next: 0, pace: Pace::new(), networks: Setbacks::new(), waiting: heapless::Vec::new() }
+    }
+
+    /// A ticket that no other look-up has.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.next = self.next.wrapping_add(1);
+        Ticket(self.next)
+    }
+
+    /// Whether a stranger from this network may make us ask.
+    pub(crate) fn may_ask(&self, network: IpAddr, now: Instant) -> bool {
+        !self.pace.is_spent(now, FOR_STRANGERS) && !self.networks.is_waiting((), network, now)
+    }
+
+    /// A stranger from this network made us ask.
+    pub(crate) fn asked_by(&mut self, network: IpAddr, now: Instant) {
+        self.pace.spend(now);
+        self.networks.failed((), network, now);
+    }
+
+    /// The stranger from this network turned out to be somebody.
+    pub(crate) fn was_worth_it(&mut self, network: IpAddr) {
+        self.networks.succeeded((), network);
+    }
+
+    /// A negotiation of ours waits; its like waits once.
+    ///
+    /// # Errors
+    /// [`AcquireError::NoSlot`]: the packet that wants it asks again.
+    pub(crate) fn wait(&mut self, waiting: Waiting) -> Result<(), AcquireError> {
+        let is_like = |other: &Waiting| (other.policy, other.peer) == (waiting.policy, waiting.peer);
+        if self.waiting.iter().any(is_like) {
+            return Ok(());
+        }
+        self.waiting.push(waiting).map_err(|_| AcquireError::NoSlot)
+    }
+
+    /// Takes a negotiation whose answer is there.
+    pub(crate) fn take_ready(&mut self, names: &Names<'_>) -> Option<Waiting> {
+        let index = self.waiting.iter().position(|waiting| !names.is_open(waiting.ticket))?;
+        Some(self.waiting.remove(index))
+    }
+
+    fn has_ready(&self, names: &Names<'_>) -> bool {
+        self.waiting.iter().any(|waiting| !names.is_open(waiting.ticket))
+    }
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Names<'r> {
+    slots: &'r mut [Option<Name>],
+}
+
+/// What came of a question.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    /// It is to be asked under this ticket.
+    Now(Ticket),
+    /// It is being asked already.
+    Already(Ticket),
+}
+
+impl Asked {
+    pub(crate) const fn ticket(self) -> Ticket {
+        match self {
+            Self::Now(ticket) | Self::Already(ticket) => ticket,
+        }
+    }
+}
+
+impl<'r> Names<'r> {
+    pub(crate) fn new(slots: &'r mut [Option<Name>]) -> Self {
+        Self { slots }
+    }
+
+    /// How many names there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn find(&self, peer: PeerId, of: &Identity<'_>) -> Option<&Name> {
+        self.slots.iter().flatten().find(|name| name.is(peer, of))
+    }
+
+    pub(crate) fn find_mut(&mut self, peer: PeerId, of: &Identity<'_>) -> Option<&mut Name> {
+        self.slots.iter_mut().flatten().find(|name| name.is(peer, of))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> {
+        self.slots.iter().flatten()
+    }
+
+    /// What DNS says of this, if that is still good at `now`.
+    pub(crate) fn fresh(&self, peer: PeerId, of: &Identity<'_>, now: Instant) -> Option<&PeerRecord> {
+        self.find(peer, of)?.record.as_ref().filter(|record| now < record.expires)
+    }
+
+    /// Notes that a question is asked under `ticket`, unless it is being asked. `None` when there is no place:
+    /// `for_strangers` many may be taken by names that the configuration does not have.
+    pub(crate) fn ask(
+        &mut self,
+        (peer, of): (PeerId, &OwnedIdentity),
+        is_configured: bool,
+        for_strangers: usize,
+        ticket: Ticket,
+        now: Instant,
+    ) -> Option<Asked> {
+        let open = Asking::Open { ticket, until: now + PATIENCE };
+        if let Some(name) = self.find_mut(peer, &of.view()) {
+            name.used = now;
+            if let Asking::Open { ticket, .. } = name.asking {
+                return Some(Asked::Already(ticket));
+            }
+            name.asking = open;
+            return Some(Asked::Now(ticket));
+        }
+        let place = self.place(is_configured, for_strangers)?;
+        *self.slots.get_mut(place)? = Some(Name {
+            peer,
+            of: of.clone(),
+            is_configured,
+            asking: open,
+            record: None,
+            answered: now,
+            held: None,
+            was_validated: false,
+            address: (0, 0),
+            renewal: None,
+            used: now,
+        });
+        Some(Asked::Now(ticket))
+    }
+
+    /// A place that is free, or whose stranger was of no use for the longest time.
+    fn place(&self, is_configured: bool, for_strangers: usize) -> Option<usize> {
+        let strangers = self.iter().filter(|name| !name.is_configured).count();
+        let free = self.slots.iter().position(Option::is_none);
+        if free.is_some() && (is_configured || strangers < for_strangers) {
+            return free;
+        }
+        let is_idle = |name: &Name| {
+            !name.is_configured && name.held.is_none() && !matches!(name.asking, Asking::Open { .. })
+        };
+        let idle = self.slots.iter().enumerate().filter_map(|(place, name)| {
+            let name = name.as_ref().filter(|name| is_idle(name))?;
+            Some((name.was_validated, name.used, place))
+        });
+        idle.min().map(|(_, _, place)| place)
+    }
+
+    /// Takes the answer to a look-up, early or late; `false` when nobody asked.
+    pub(crate) fn answer(&mut self, ticket: Ticket, mut record: PeerRecord, now: Instant) -> bool {
+        let Some(name) = self.slots.iter_mut().flatten().find(|name| name.asking.is(ticket)) else {
+            return false;
+        };
+        name.asking = Asking::Idle;
+        record.expires = record.expires.max(now + LEAST);
+        name.take(record, now);
+        true
+    }
+
+    /// Those who did not answer in time count as silent.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        for name in self.slots.iter_mut().flatten() {
+            if let Asking::Open { ticket, until } = name.asking
+                && until <= now
+            {
+                name.asking = Asking::Late(ticket);
+                name.take(PeerRecord::silence(now + LEAST), now);
+            }
+        }
+    }
+
+    /// Whether the answer to this is still waited for.
+    fn is_open(&self, ticket: Ticket) -> bool {
+        self.iter().any(|name| matches!(name.asking, Asking::Open { ticket: open, .. } if open == ticket))
+    }
+
+    /// IKE SAs whose IKE_AUTH request waits for an answer, by their slots.
+    pub(crate) fn held(&self) -> impl Iterator<Item = u16> {
+        self.iter().filter_map(|name| name.held)
+    }
+
+    /// Takes an IKE SA whose answer is there.
+    pub(crate) fn take_held(&mut self) -> Option<u16> {
+        let is_ready = |name: &&mut Name| name.held.is_some() && !matches!(name.asking, Asking::Open { .. });
+        self.slots.iter_mut().flatten().find(is_ready)?.held.take()
+    }
+
+    /// Names whose records should be renewed by now.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(PeerId, OwnedIdentity)> {
+        let is_due = |name: &&mut Name| name.renewal.is_some_and(|at| at <= now);
+        let name = self.slots.iter_mut().flatten().find(is_due)?;
+        name.renewal = None;
+        Some((name.peer, name.of.clone()))
+    }
+
+    /// When something is to be done about one of them; at once where somebody can go on.
+    pub(crate) fn next(&self, lookups: &Lookups) -> Option<Instant> {
+        let is_ready = lookups.has_ready(self)
+            || self.iter().any(|n| n.held.is_some() && !matches!(n.asking, Asking::Open { .. }));
+        if is_ready {
+            return Some(Instant::ZERO);
+        }
+        let times = self.iter().flat_map(|name| [name.asking.until(), name.renewal]);
+        times.flatten().min()
+    }
+}
+
+impl Name {
+    fn is(&self, peer: PeerId, of: &Identity<'_>) -> bool {
+        self.peer == peer && self.of.view().is_same(of)
+    }
+
+    /// A new record takes the place of the old one, unless it knows less while that is still good.
+    fn take(&mut self, record: PeerRecord, now: Instant) {
+        use crate::pad::Security::{Bogus, Indeterminate};
+        let old = self.record.as_ref().filter(|old| now < old.expires);
+        let knows_less = matches!(record.security, Bogus | Indeterminate);
+        if let Some(old) = old
+            && knows_less
+        {
+            self.renewal = Some(now + LEAST).filter(|at| *at < old.expires);
+            return;
+        }
+        // At two thirds of its life there is time for another try.
+        let life = record.expires.since(now);
+        self.renewal = (!knows_less).then(|| now + life / 3 * 2);
+        (self.record, self.answered) = (Some(record), now);
+    }
+
+    /// Whether the record has been there for so long that DNS may know more by now.
+    pub(crate) fn may_be_outdated(&self, now: Instant) -> bool {
+        now.since(self.answered) >= LEAST
+    }
+
+    /// An IKE_AUTH request waits for the answer; `false` when another one does.
+    pub(crate) fn hold(&mut self, slot: u16) -> bool {
+        let is_free = self.held.is_none();
+        if is_free {
+            self.held = Some(slot);
+        }
+        is_free
+    }
+
+    /// The address to begin with.
+    pub(crate) fn address(&self, fits: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+        let all = &self.record.as_ref()?.addresses;
+        let first = usize::from(self.address.0).checked_rem(all.len())?;
+        all.iter().cycle().skip(first).take(all.len()).copied().find(|address| fits(*address))
+    }
+
+    /// The address did not answer: the next one has its turn; `false` when all of them had theirs.
+    pub(crate) fn next_address(&mut self) -> bool {
+        let count = self.record.as_ref().map_or(0, |record| record.addresses.len());
+        let (first, tried) = self.address;
+        let has_more = usize::from(tried) + 1 < count;
+        self.address = (first.wrapping_add(1), if has_more { tried + 1 } else { 0 });
+        has_more
+    }
+
+    /// A peer of this name is authenticated.
+    pub(crate) fn validated(&mut self, now: Instant) {
+        self.was_validated = true;
+        self.address.1 = 0;
+        self.used = now;
+    }
+}
+
+impl Asking {
+    fn is(self, ticket: Ticket) -> bool {
+        matches!(self, Self::Open { ticket: open, .. } | Self::Late(open) if open == ticket)
+    }
+
+    const fn until(self) -> Option<Instant> {
+        match self {
+            Self::Open { until, .. } => Some(until),
+            Self::Idle | Self::Late(_) => None,
+        }
+    }
+}

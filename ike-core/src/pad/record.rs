@@ -1,0 +1,292 @@
+//! What DNS says about a peer: its keys, its addresses, and how far that is to be believed (RFC 4025,
+//! RFC 4033 §5). Whoever resolves fills a [`PeerRecord`]; [`weigh`] holds a key against it.
+//!
+//! ```text
+//!                                      entry demands DNS     nobody does (discovery)
+//! secure, key among them               Validated             Validated
+//! secure, key not among them           refused               refused
+//! secure, of unusable algorithms only  refused               refused
+//! secure denial                        refused               a stranger's entry
+//! insecure, whatever it says           refused               a stranger's entry
+//! bogus                                refused               refused
+//! indeterminate                        refused               a stranger's entry, unless better was seen
+//! ```
+
+use core::net::IpAddr;
+
+use esp_engine::time::Instant;
+
+use crate::crypto::PublicKey;
+use crate::error::NameFault;
+
+/// Keys of one peer that are looked at, the preferred ones first.
+pub const MAX_KEYS: usize = 4;
+
+/// Addresses of one peer that are looked at.
+pub const MAX_ADDRESSES: usize = 8;
+
+/// What DNS says about one name, or about one address in the reverse tree.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PeerRecord {
+    /// How far all of it is to be believed: as far as the weakest of the answers.
+    pub security: Security,
+    /// Whether there are IPSECKEY records.
+    pub presence: Presence,
+    /// The usable ones, by precedence.
+    pub keys: heapless::Vec<PublishedKey, MAX_KEYS>,
+    /// The name's addresses (A and AAAA); none for an address, which is its own.
+    pub addresses: heapless::Vec<IpAddr, MAX_ADDRESSES>,
+    /// The records come from a wildcard of the zone (RFC 4592), so they prove nothing about one name.
+    pub is_wildcard: bool,
+    /// When it has to be asked for again.
+    pub expires: Instant,
+}
+
+/// How far an answer is to be believed (RFC 4033 §5, RFC 4035 §4.3).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Security {
+    /// Signed, from the trust anchor down to the answer or to the proof that there is none.
+    Secure,
+    /// Proven to be unsigned: anybody on the way may have written it.
+    Insecure,
+    /// It should be signed and is not, or not rightly.
+    Bogus,
+    /// Nobody knows: no answer, or no time of day.
+    Indeterminate,
+}
+
+/// Whether there are IPSECKEY records.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Presence {
+    /// With at least one key that can be used.
+    Present,
+    /// Without any such key.
+    OnlyUnusable,
+    /// None.
+    Absent,
+}
+
+/// An IPSECKEY record with a usable key.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PublishedKey {
+    /// The key.
+    pub key: PublicKey,
+    /// Who holds it.
+    pub gateway: Gateway,
+}
+
+/// Who holds a published key (RFC 4025 §2.5).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Gateway {
+    /// The owner of the record: no gateway, or the owner's own name or address.
+    Owner,
+    /// Whoever is at this address.
+    Address(IpAddr),
+    /// Another name.
+    Elsewhere,
+}
+
+/// What an operator allows beyond the strictest reading of a record.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Published {
+    /// The peer may come from an address that its name does not have: it roams, or sits behind a NAT.
+    pub from_anywhere: bool,
+    /// A record that comes from a wildcard of the zone will do.
+    pub wildcards: bool,
+    /// For whom DNS has no key, the strangers' entry behind this one is asked (RFC 7435 §3). Only for
+    /// entries that name nobody.
+    pub or_stranger: bool,
+}
+
+/// What becomes of a peer whose key was held against a record.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// The key is the one that DNS has for it.
+    Validated,
+    /// DNS has none for it: it is a stranger.
+    Stranger,
+    /// It is refused.
+    Refused(NameFault),
+}
+
+impl PeerRecord {
+    /// What there is to say when nobody answers until `expires`.
+    pub const fn silence(expires: Instant) -> Self {
+        Self {
+            security: Security::Indeterminate,
+            presence: Presence::Absent,
+            keys: heapless::Vec::new(),
+            addresses: heapless::Vec::new(),
+            is_wildcard: false,
+            expires,
+        }
+    }
+
+    /// Why nothing can begin with this record; `None` when it has validated keys.
+    pub(crate) fn fault(&self, allowed: Published) -> Option<NameFault> {
+        match (self.security, self.presence) {
+            (Security::Bogus, _) => Some(NameFault::Bogus),
+            (Security::Indeterminate, _) => Some(NameFault::Indeterminate),
+            (Security::Insecure, _) => Some(NameFault::Insecure),
+            (Security::Secure, Presence::Absent) => Some(NameFault::Absent),
+            (Security::Secure, Presence::OnlyUnusable) => Some(NameFault::OnlyUnusable),
+            (Security::Secure, Presence::Present) if self.is_wildcard && !allowed.wildcards => {
+                Some(NameFault::Wildcard)
+            }
+            (Security::Secure, Presence::Present) => None,
+        }
+    }
+
+    /// Whether somebody at `from` may show `key`: it is published, and not for another gateway.
+    pub(crate) fn has(&self, key: &PublicKey, from: IpAddr) -> bool {
+        self.keys.iter().any(|published| published.key == *key && published.gateway.is_at(from))
+    }
+}
+
+impl Gateway {
+    /// Whether somebody at this address may be it.
+    pub(crate) fn is_at(self, address: IpAddr) -> bool {
+        match self {
+            Self::Owner => true,
+            Self::Address(gateway) => gateway == address,
+            Self::Elsewhere => false,
+        }
+    }
+}
+
+/// Holds a key, which the peer at `from` proved to have, against what DNS says about the peer.
+/// `was_validated`: a key was validated for this peer before, and it does not become a stranger because
+/// somebody keeps DNS from us.
+pub(crate) fn weigh(
+    record: &PeerRecord,
+    key: &PublicKey,
+    from: IpAddr,
+    allowed: Published,
+    was_validated: bool,
+) -> Verdict {
+    let fault = match record.fault(allowed) {
+        None if !record.has(key, from) => NameFault::OtherKey,
+        None if !(allowed.from_anywhere
+            || record.addresses.is_empty()
+            || record.addresses.contains(&from)) =>
+        {
+            NameFault::OtherAddress
+        }
+        None => return Verdict::Validated,
+        Some(fault) => fault,
+    };
+    let was_lowered = fault == NameFault::Indeterminate && was_validated;
+    if fault.is_no_statement() && !was_lowered && allowed.or_stranger {
+        Verdict::Stranger
+    } else {
+        Verdict::Refused(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+    const KEY: PublicKey = PublicKey::Ed25519([1; 32]);
+    const WRONG: PublicKey = PublicKey::Ed25519([2; 32]);
+    const DEMANDED: Published = Published { from_anywhere: false, wildcards: false, or_stranger: false };
+    const DISCOVERY: Published = Published { or_stranger: true, ..DEMANDED };
+
+    fn record(security: Security, presence: Presence) -> PeerRecord {
+        let keys = match presence {
+            Presence::Present => [PublishedKey { key: KEY, gateway: Gateway::Owner }].into_iter().collect(),
+            _ => heapless::Vec::new(),
+        };
+        let addresses = [FROM].into_iter().collect();
+        let expires = Instant::from_millis(1);
+        PeerRecord { security, presence, keys, addresses, is_wildcard: false, expires }
+    }
+
+    /// RFC 7435 §3, RFC 4322 §3.2, RFC 4025 §4.1.2: the table above, row by row. Only a secure answer
+    /// raises, only a secure denial or a proven lack of signatures makes a stranger, and bogus never does.
+    #[test]
+    fn every_answer_under_both_kinds_of_entry() {
+        use NameFault::{Absent, Bogus, Indeterminate, Insecure, OnlyUnusable, OtherKey};
+        use Verdict::{Refused, Stranger, Validated};
+        let rows = [
+            (Security::Secure, Presence::Present, KEY, Validated, Validated),
+            (Security::Secure, Presence::Present, WRONG, Refused(OtherKey), Refused(OtherKey)),
+            (Security::Secure, Presence::OnlyUnusable, KEY, Refused(OnlyUnusable), Refused(OnlyUnusable)),
+            (Security::Secure, Presence::Absent, KEY, Refused(Absent), Stranger),
+            (Security::Insecure, Presence::Present, KEY, Refused(Insecure), Stranger),
+            (Security::Insecure, Presence::Present, WRONG, Refused(Insecure), Stranger),
+            (Security::Insecure, Presence::OnlyUnusable, KEY, Refused(Insecure), Stranger),
+            (Security::Insecure, Presence::Absent, KEY, Refused(Insecure), Stranger),
+            (Security::Bogus, Presence::Present, KEY, Refused(Bogus), Refused(Bogus)),
+            (Security::Bogus, Presence::Absent, KEY, Refused(Bogus), Refused(Bogus)),
+            (Security::Indeterminate, Presence::Present, KEY, Refused(Indeterminate), Stranger),
+            (Security::Indeterminate, Presence::Absent, KEY, Refused(Indeterminate), Stranger),
+        ];
+        for (security, presence, key, demanded, discovered) in rows {
+            let record = record(security, presence);
+            let at = |allowed| weigh(&record, &key, FROM, allowed, false);
+            assert_eq!((at(DEMANDED), at(DISCOVERY)), (demanded, discovered), "{security:?} {presence:?}");
+        }
+    }
+
+    /// RFC 7435 §3: a name that was validated once does not become a stranger because DNS is cut off.
+    #[test]
+    fn silence_does_not_lower_what_was_validated() {
+        let silent = PeerRecord::silence(Instant::ZERO);
+        assert_eq!(weigh(&silent, &KEY, FROM, DISCOVERY, false), Verdict::Stranger);
+        let refused = Verdict::Refused(NameFault::Indeterminate);
+        assert_eq!(weigh(&silent, &KEY, FROM, DISCOVERY, true), refused);
+    }
+
+    /// RFC 4301 §4.4.3.3: a name's key is no use at an address that the name does not have, unless the
+    /// operator waives that.
+    #[test]
+    fn key_at_another_address() {
+        let record = record(Security::Secure, Presence::Present);
+        let refused = Verdict::Refused(NameFault::OtherAddress);
+        assert_eq!(weigh(&record, &KEY, OTHER, DEMANDED, false), refused);
+        let waived = Published { from_anywhere: true, ..DEMANDED };
+        assert_eq!(weigh(&record, &KEY, OTHER, waived, false), Verdict::Validated);
+    }
+
+    /// RFC 4025 §2.5: a key of a gateway is good for who is at the gateway's address.
+    #[test]
+    fn key_of_a_gateway() {
+        let mut record = record(Security::Secure, Presence::Present);
+        let refused = Verdict::Refused(NameFault::OtherKey);
+        for (gateway, verdict) in [
+            (Gateway::Owner, Verdict::Validated),
+            (Gateway::Address(FROM), Verdict::Validated),
+            (Gateway::Address(OTHER), refused),
+            (Gateway::Elsewhere, refused),
+        ] {
+            record.keys.iter_mut().for_each(|published| published.gateway = gateway);
+            assert_eq!(weigh(&record, &KEY, FROM, DEMANDED, false), verdict, "{gateway:?}");
+        }
+    }
+
+    /// RFC 4592 §2.2.2: what a wildcard made up says nothing about one name.
+    #[test]
+    fn record_of_a_wildcard() {
+        let record = PeerRecord { is_wildcard: true, ..record(Security::Secure, Presence::Present) };
+        for allowed in [DEMANDED, DISCOVERY] {
+            let refused = Verdict::Refused(NameFault::Wildcard);
+            assert_eq!(weigh(&record, &KEY, FROM, allowed, false), refused);
+            let waived = Published { wildcards: true, ..allowed };
+            assert_eq!(weigh(&record, &KEY, FROM, waived, false), Verdict::Validated);
+        }
+    }
+
+    /// The third of several keys is as good as the first (RFC 4025 §2.2).
+    #[test]
+    fn third_key_of_several() {
+        let mut record = record(Security::Secure, Presence::Present);
+        let keys = [WRONG, PublicKey::Ed25519([3; 32]), KEY];
+        record.keys = keys.map(|key| PublishedKey { key, gateway: Gateway::Owner }).into_iter().collect();
+        assert_eq!(weigh(&record, &KEY, FROM, DEMANDED, false), Verdict::Validated);
+    }
+}
