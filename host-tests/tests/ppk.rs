@@ -158,3 +158,24 @@ fn long_names() {
     let ppk = Ppk { id: &[b'x'; 64], ..PPK };
     assert_eq!(outcome(&run(Some(ppk), Some(ppk))), Some(true));
 }
+
+/// RFC 8784 §5.1: the name goes behind an octet that says its type, PPK_ID_FIXED (2).
+#[test]
+fn names_have_a_type() {
+    let mut pair = Pair::new(with(parties::a(), Some(PPK)), with(parties::b(), Some(PPK)), 1);
+    pair.initiate();
+    while pair.datagrams.len() < 3 {
+        assert!(pair.step(pair.now + LONG));
+    }
+    let (keys, auth) = (forge::keys(&pair.a), pair.datagrams[2].1.clone());
+    let mut named = Vec::new();
+    let _same = forge::altered(&keys, &auth, |_, payloads| {
+        let notifications = payloads.iter().filter(|payload| payload.kind == PayloadType::NOTIFY);
+        named.extend(notifications.filter_map(|payload| {
+            let notify = NotifyView::parse(&payload.body).expect("one");
+            (notify.kind == NotifyType::PPK_IDENTITY).then(|| notify.data.to_vec())
+        }));
+        payloads
+    });
+    assert_eq!(named, [b"\x02ours".to_vec()]);
+}

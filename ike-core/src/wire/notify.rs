@@ -12,6 +12,9 @@ use super::{Malformed, NoSpace};
 /// The most octets of a cookie (RFC 7296 §2.6).
 pub const MAX_COOKIE: usize = 64;
 
+/// The type of PPK_ID that names a fixed key (RFC 8784 §5.1).
+const PPK_ID_FIXED: u8 = 2;
+
 /// An error or a fact.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct NotifyView<'a> {
@@ -66,6 +69,21 @@ impl<'a> NotifyView<'a> {
         (!data.is_empty() && data.len() <= MAX_COOKIE).then_some(data)
     }
 
+    /// PPK_IDENTITY: the name of a fixed key, without its type; of no other type is anything known
+    /// (RFC 8784 §5.1).
+    pub fn fixed_ppk_id(&self) -> Option<&'a [u8]> {
+        let (kind, id) = self.of(NotifyType::PPK_IDENTITY)?.data.split_first()?;
+        (*kind == PPK_ID_FIXED).then_some(id)
+    }
+
+    /// Writes PPK_IDENTITY with the name of a fixed key.
+    ///
+    /// # Errors
+    /// [`NoSpace`].
+    pub fn write_fixed_ppk_id(id: &[u8], writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+        Self::new(NotifyType::PPK_IDENTITY, &[PPK_ID_FIXED]).write_with(id, writer)
+    }
+
     /// INVALID_KE_PAYLOAD: the method that is wanted (RFC 7296 §1.2).
     pub fn wanted_key_exchange(&self) -> Option<KeyExchangeMethod> {
         let data = self.of(NotifyType::INVALID_KE_PAYLOAD)?.data.try_into().ok()?;
@@ -112,12 +130,18 @@ impl<'a> NotifyView<'a> {
     /// # Errors
     /// [`NoSpace`], also for an SPI of more than 255 octets.
     pub fn write(&self, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+        self.write_with(&[], writer)
+    }
+
+    /// Writes it with `more` behind its data.
+    fn write_with(&self, more: &[u8], writer: &mut Writer<'_>) -> Result<(), NoSpace> {
         let spi_size = u8::try_from(self.spi.len()).map_err(|_| NoSpace)?;
         writer.payload(PayloadType::NOTIFY, |body| {
             body.put(&[self.protocol.0, spi_size])?;
             body.put(&self.kind.0.to_be_bytes())?;
             body.put(self.spi)?;
-            body.put(self.data)
+            body.put(self.data)?;
+            body.put(more)
         })
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! IKE_SA_INIT   I ─▶ R   … N(USE_PPK)                  R ─▶ I   … N(USE_PPK)
-//! IKE_AUTH      I ─▶ R   SK { … N(PPK_IDENTITY, id) [N(NO_PPK_AUTH, AUTH without it)] }
+//! IKE_AUTH      I ─▶ R   SK { … N(PPK_IDENTITY, 2 | id) [N(NO_PPK_AUTH, AUTH without it)] }
 //!               R ─▶ I   SK { … [N(PPK_IDENTITY)] }
 //! ```
 
@@ -34,7 +34,8 @@ enum Course<'c> {
     Refuse,
 }
 
-/// `is_agreed`: both sent USE_PPK. `ours`: of the entry that the initiator falls under.
+/// `is_agreed`: both sent USE_PPK. `ours`: of the entry that the initiator falls under. `named`: the name of a
+/// fixed key; one of another type is as good as none.
 fn course<'c>(
     is_agreed: bool,
     ours: Option<Ppk<'c>>,
@@ -66,7 +67,7 @@ pub(super) fn answer<C: Crypto, R>(
     let identity = payloads.idi.map(|id| Identity::from_wire(id.kind.0, id.data));
     let entry = identity.and_then(|identity| endpoint.config.search(&identity, source));
     let ours = entry.and_then(|(_, entry)| entry.ppk);
-    let named = payloads.notify(NotifyType::PPK_IDENTITY).map(|notify| notify.data);
+    let named = payloads.notify(NotifyType::PPK_IDENTITY).and_then(|notify| notify.fixed_ppk_id());
     let other_proof = payloads.notify(NotifyType::NO_PPK_AUTH).map(|notify| notify.data);
     match course(agreed.ppk != PpkUse::None, ours, named, other_proof.is_some()) {
         Course::Standard => {}
@@ -109,7 +110,7 @@ pub(super) fn write_identity(
     let Some(ppk) = entry.ppk.filter(|_| agreed.ppk == PpkUse::Offered) else {
         return Ok(());
     };
-    NotifyView::new(NotifyType::PPK_IDENTITY, ppk.id).write(writer)?;
+    NotifyView::write_fixed_ppk_id(ppk.id, writer)?;
     match other {
         Some(proof) => NotifyView::new(NotifyType::NO_PPK_AUTH, &proof.auth.data).write(writer),
         None => Ok(()),
