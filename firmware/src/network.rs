@@ -19,6 +19,7 @@ use core::time::Duration;
 
 use embassy_futures::join::join3;
 use embassy_futures::select::{Either4, select4};
+use embassy_futures::yield_now;
 use embassy_net::udp::{UdpMetadata, UdpSocket};
 use embassy_net::{
     ConfigV4, ConfigV6, IpAddress, IpEndpoint, Ipv4Cidr, Ipv6Cidr, Stack, StackResources, StaticConfigV4,
@@ -175,7 +176,7 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
             match select4(self.queues.next_command(), moved, clock::at(wake), room).await {
                 Either4::First(Command::Transmit { path, datagram }) => {
                     let socket = if path.local.port() == NAT_PORT { nat } else { ike };
-                    self.transmit(socket, path, &datagram);
+                    self.transmit(socket, path, &datagram).await;
                 }
                 Either4::First(command) => self.obey(clock::now(), command),
                 Either4::Third(()) => {
@@ -204,23 +205,33 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
         self.path.wake();
     }
 
-    /// Hands a datagram to the stack; one that finds the socket full is dropped, for IKE repeats it, and
-    /// an SA that waits behind it must not.
-    fn transmit(&self, socket: &UdpSocket<'_>, path: Path, datagram: &[u8]) {
+    /// Hands a datagram to the stack. One that finds the socket full, behind the fragments of one message,
+    /// lets the stack have a turn; then it is dropped, for IKE repeats it, and an SA that waits behind it
+    /// must not.
+    async fn transmit(&self, socket: &UdpSocket<'_>, path: Path, datagram: &[u8]) {
         let quiet = Instant::from_millis(clock::now().as_millis().saturating_sub(QUIET));
         if *datagram == [KEEPALIVE] && self.engine.borrow().has_sent_since(quiet, path.remote) {
             return;
         }
         let mut to = UdpMetadata::from(endpoint(path.remote));
         to.local_address = Some(IpAddress::from(path.local.ip()));
-        let mut context = Context::from_waker(core::task::Waker::noop());
-        if !matches!(socket.poll_send_to(datagram, to, &mut context), Poll::Ready(Ok(()))) {
+        let has_taken = || {
+            let mut context = Context::from_waker(core::task::Waker::noop());
+            matches!(socket.poll_send_to(datagram, to, &mut context), Poll::Ready(Ok(())))
+        };
+        if has_taken() {
+            return;
+        }
+        yield_now().await;
+        if !has_taken() {
             bump(&self.unsent);
         }
     }
 
     async fn receive(&self, socket: &UdpSocket<'_>, port: u16) -> Infallible {
         loop {
+            // While Control is busy the socket keeps what comes.
+            self.up.room().await;
             let mut datagram = Datagram::new();
             let _ = datagram.resize(MAX_DATAGRAM, 0);
             match socket.recv_from(&mut datagram).await {

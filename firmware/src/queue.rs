@@ -177,6 +177,12 @@ impl<'q, C> Upward<'q, C> {
         .await;
     }
 
+    /// Resolves as soon as the way up has room for a datagram, behind what waits.
+    pub async fn room(&self) {
+        self.drained().await;
+        core::future::poll_fn(|cx| self.queues.up.poll_ready_to_send(cx)).await;
+    }
+
     /// Whether notices wait.
     pub fn is_behind(&self) -> bool {
         !self.backlog.borrow().is_empty()

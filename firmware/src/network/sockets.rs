@@ -6,8 +6,11 @@ use embassy_net::udp::{PacketMetadata, UdpSocket};
 pub(super) use crate::config::check::{IKE_PORT, NAT_PORT};
 use crate::queue::MAX_DATAGRAM;
 
-/// Datagrams that wait in a socket, each way.
-const WAITING: usize = 3;
+/// Datagrams that wait in a socket, each way: the fragments of the longest message, sent at once, where a path
+/// carries 576 octets (RFC 7383 §2.5.1).
+const WAITING: usize = 8;
+/// Octets that wait: the longest message in fragments, whole datagrams in its place.
+const OCTETS: usize = 3 * MAX_DATAGRAM;
 
 /// Buffers of the two IKE sockets.
 pub(crate) struct Sockets {
@@ -23,18 +26,18 @@ impl Sockets {
 
 pub(super) struct SocketMemory {
     rx_meta: [PacketMetadata; WAITING],
-    rx: [u8; WAITING * MAX_DATAGRAM],
+    rx: [u8; OCTETS],
     tx_meta: [PacketMetadata; WAITING],
-    tx: [u8; WAITING * MAX_DATAGRAM],
+    tx: [u8; OCTETS],
 }
 
 impl SocketMemory {
     const fn new() -> Self {
         Self {
             rx_meta: [PacketMetadata::EMPTY; WAITING],
-            rx: [0; WAITING * MAX_DATAGRAM],
+            rx: [0; OCTETS],
             tx_meta: [PacketMetadata::EMPTY; WAITING],
-            tx: [0; WAITING * MAX_DATAGRAM],
+            tx: [0; OCTETS],
         }
     }
 

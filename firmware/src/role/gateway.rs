@@ -201,7 +201,8 @@ fn turn<D: Driver, C: Cipher>(
     let now = clock::now();
     let mut busy = false;
     for port in [OUTSIDE, INSIDE] {
-        busy |= (0..TURN).all(|_| receive(drivers, port, forwarding, reassembly, cx));
+        // What comes in a burst for the stack, a message in fragments, waits in the driver.
+        busy |= (0..TURN).all(|_| local.is_full() || receive(drivers, port, forwarding, reassembly, cx));
     }
     busy |= (0..TURN).all(|_| match local.next(cx) {
         Some(mut packet) => {

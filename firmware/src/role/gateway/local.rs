@@ -53,6 +53,11 @@ impl Local {
         Self { up: RefCell::new(Direction::new()), down: RefCell::new(Direction::new()) }
     }
 
+    /// Whether the stack has to have a turn before it gets another packet.
+    pub(super) fn is_full(&self) -> bool {
+        self.up.borrow().packets.is_full()
+    }
+
     /// A packet for the stack; `false` when it has no room for it.
     pub(super) fn deliver(&self, packet: &[u8]) -> bool {
         let mut up = self.up.borrow_mut();
