@@ -19,7 +19,7 @@ use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
 use ike_core::endpoint::Endpoint;
 use ike_core::error::{AcquireError, CloseReason};
-use ike_core::output::{self, ChildEstablished, Output};
+use ike_core::output::{self, ChildEstablished, Output, Phase, SaStatus};
 use ike_core::pad::PeerId;
 use ike_core::resources::Resources;
 use rand_core::TryCryptoRng;
@@ -27,7 +27,7 @@ use rand_core::TryCryptoRng;
 use crate::clock;
 use crate::config::pad::Tables;
 use crate::config::{Config, MAX_PEERS};
-use crate::management::{MAX_LISTED, Reason, Request, Response};
+use crate::management::{MAX_LISTED, Reason, Request, Response, Words};
 use crate::queue::{Command, Datagram, Notice, Queues, Report};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
@@ -103,6 +103,7 @@ struct Control<'a, C: Crypto, R, S> {
 enum Order {
     Why,
     Start,
+    RekeyIkeSa,
     Close,
 }
 
@@ -258,6 +259,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
             }
             Request::Why(name) => (Order::Why, name),
             Request::Start(name) => (Order::Start, name),
+            Request::RekeyIkeSa(name) => (Order::RekeyIkeSa, name),
             Request::Close(name) => (Order::Close, name),
         };
         let Some(peer) = self.config.peer_id(&name) else { return Some(Response::NoSuchPeer) };
@@ -268,6 +270,13 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                 Ok(()) => Response::Done,
                 Err(reason) => Response::Refused(reason::not_begun(reason)),
             },
+            Order::RekeyIkeSa if !self.endpoint.status().any(|sa| stands(&sa, peer)) => {
+                Response::Refused(Words::try_from("no IKE SA with this peer stands").unwrap_or_default())
+            }
+            Order::RekeyIkeSa => {
+                self.endpoint.rekey_ike_sas(now, peer);
+                Response::Done
+            }
             Order::Close => {
                 state.call = None;
                 self.endpoint.close(now, peer);
@@ -285,7 +294,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
         self.sink.report(now, &Event::NotStarted { peer, reason });
     }
 
-    fn note(&mut self, now: Instant, peer: PeerId, words: crate::management::Words) {
+    fn note(&mut self, now: Instant, peer: PeerId, words: Words) {
         if let Some(state) = self.peers.get_mut(usize::from(peer.0)) {
             state.reason = Some(Reason { at_ms: now.as_millis(), words });
         }
@@ -297,4 +306,9 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
             _ => None,
         }
     }
+}
+
+/// Whether both ends are authenticated, and the other one is `peer`.
+fn stands(sa: &SaStatus, peer: PeerId) -> bool {
+    sa.peer == Some(peer) && sa.phase == Phase::Established
 }

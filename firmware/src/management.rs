@@ -27,8 +27,10 @@ pub enum Request {
     Status,
     /// What the last thing was that kept this peer from being connected.
     Why(Name),
-    /// Begin an IKE SA with this peer.
+    /// Begin an IKE SA with this peer; where one stands, a successor of its Child SA.
     Start(Name),
+    /// Begin a successor of each IKE SA with this peer.
+    RekeyIkeSa(Name),
     /// End every IKE SA with this peer.
     Close(Name),
     /// End every IKE SA and begin none any more: the device is about to stop.

@@ -75,6 +75,19 @@ enum Command {
         #[arg(long, default_value = config::DEFAULT_SOCKET)]
         socket: PathBuf,
     },
+    /// Replace the Child SA with a peer, or its IKE SA, before their time.
+    ///
+    /// Where no SA stands, one is begun.
+    Rekey {
+        /// The peer's name in the configuration.
+        peer: String,
+        /// Replace the IKE SA, which has to stand.
+        #[arg(long)]
+        ike_sa: bool,
+        /// Where the device listens.
+        #[arg(long, default_value = config::DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
     /// Make keys, and show public keys to peers.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -131,6 +144,7 @@ fn main() -> ExitCode {
         Some(Command::Run { file }) => run_device(&file),
         Some(Command::Status { json, socket }) => status(&socket, json),
         Some(Command::Why { peer, socket }) => why(&socket, &peer),
+        Some(Command::Rekey { peer, ike_sa, socket }) => rekey(&socket, &peer, ike_sa),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
         None => run_demo(arguments.demo),
     };
@@ -187,6 +201,17 @@ fn why(socket: &Path, peer: &str) -> Result<(), String> {
             Ok(())
         }
         Response::NoSuchPeer => Err(format!("no peer is called {peer}: `buttons status` lists them")),
+        _ => Err("the device answered something else".to_owned()),
+    }
+}
+
+fn rekey(socket: &Path, peer: &str, ike_sa: bool) -> Result<(), String> {
+    let name = peer.try_into().map_err(|_| format!("no peer is called {peer}"))?;
+    let order = if ike_sa { Request::RekeyIkeSa(name) } else { Request::Start(name) };
+    match manage::ask(socket, &order)? {
+        Response::Done => Ok(()),
+        Response::NoSuchPeer => Err(format!("no peer is called {peer}: `buttons status` lists them")),
+        Response::Refused(reason) => Err(format!("{peer}: {reason}")),
         _ => Err("the device answered something else".to_owned()),
     }
 }

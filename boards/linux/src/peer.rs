@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 pub use bird::{Bird, BirdSession};
 pub use namespace::{Behind, Cable, Namespace, Nat, Topology};
-pub use strongswan::{Authentication, Connection, DEVICE_NETWORKS, PEER_NETWORKS, StrongSwan};
+pub use strongswan::{
+    Authentication, Charon, Connection, DEVICE_NETWORKS, Options, PEER_NETWORKS, Ppk, StrongSwan,
+};
 
 /// Why a peer is not there.
 #[derive(Debug)]

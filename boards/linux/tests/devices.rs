@@ -193,7 +193,7 @@ async fn run_host(
 
 async fn run_gateway(board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event)>, ports: [End; 2]) {
     let mut memory = Box::new(gateway::Memory::<SoftwareCipher, 8, 2, 4>::new());
-    let mut ike = Box::new(Resources::<Software, 4, 4, 8, 8>::new());
+    let mut ike = Box::new(Resources::<Software, 4, 4, 8, 24>::new());
     let result = gateway::run(board, ports, &mut memory, &mut ike, async |_| {}).await;
     panic!("a device ended: {result:?}");
 }
@@ -409,6 +409,29 @@ fn lost_peers_with_at_once_are_called_again_and_closed_ones_are_not() {
 }
 
 #[test]
+fn an_operator_has_sas_replaced() {
+    with_hosts(&hosts(true), "192.0.2.2".parse().unwrap(), async |_, [near, _], came_back| {
+        let far = || "far.example".try_into().unwrap();
+        let early = near.management.ask(Request::RekeyIkeSa(far())).await;
+        assert_eq!(early, Response::Refused("no IKE SA with this peer stands".try_into().unwrap()));
+        until(60, || came_back.borrow().is_some()).await;
+        let before = near.status().await;
+        assert_eq!(near.management.ask(Request::RekeyIkeSa(far())).await, Response::Done);
+        until(10, || near.has_seen(" Rekeyed")).await;
+        Timer::after(Duration::from_secs(5)).await;
+        let between = near.status().await;
+        assert_ne!(before.ike_sas[0].spis, between.ike_sas[0].spis);
+        assert_eq!(before.child_sas[0].inbound, between.child_sas[0].inbound);
+        assert_eq!(near.management.ask(Request::Start(far())).await, Response::Done);
+        Timer::after(Duration::from_secs(5)).await;
+        let after = near.status().await;
+        assert_eq!(between.ike_sas[0].spis, after.ike_sas[0].spis);
+        assert_ne!(between.child_sas[0].inbound, after.child_sas[0].inbound);
+        assert_eq!((after.ike_sas.len(), after.child_sas.len()), (1, 1));
+    });
+}
+
+#[test]
 fn an_unknown_peer_is_not_asked_about() {
     with_hosts(&hosts(true), "192.0.2.2".parse().unwrap(), async |_, [near, _], _| {
         let answer = near.management.ask(Request::Why("nobody".try_into().unwrap())).await;
@@ -456,11 +479,25 @@ fn inner(config: &Config, last: u8) -> embassy_net::Config {
     out
 }
 
+/// RFC 7383: the fragments of one message leave at once. On datagrams of 256 octets an ML-KEM value takes eight.
+#[test]
+fn two_gateways_take_messages_in_many_fragments() {
+    let mut configs = gateways();
+    for config in &mut configs {
+        config.timing.datagram = 256;
+        config.suites = [Suite::PostQuantum].into_iter().collect();
+    }
+    two_gateways_carry_both_families(&configs);
+}
+
 #[test]
 fn two_gateways_carry_both_families_through_tunnels() {
+    two_gateways_carry_both_families(&gateways());
+}
+
+fn two_gateways_carry_both_families(configs: &[Config; 2]) {
     time::make_virtual();
     let (outside, near_inside, far_inside) = (Cable::new(1), Cable::new(2), Cable::new(3));
-    let configs = gateways();
     let [near, far] = [Surroundings::new(), Surroundings::new()];
     let came_back = RefCell::new(Vec::new());
     let results = &came_back;

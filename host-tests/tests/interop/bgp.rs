@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use buttons::peer::{Bird, BirdSession, wait_until};
 use libtest_mimic::Trial;
 
-use crate::cases::ORDINARY;
+use crate::case::ORDINARY;
 use crate::ground::{Ground, expect, expect_soon};
 use crate::sniffer::BGP;
 use crate::{Absent, Fault, needing, strongswan};

@@ -14,7 +14,7 @@ use firmware::management::{Request, Response, Status};
 use firmware::report::Event;
 
 use crate::Fault;
-use crate::ground::expect;
+use crate::ground::{expect, expect_soon};
 
 /// The first word with which this program runs a device instead of tests.
 pub const RUN: &str = "device";
@@ -58,6 +58,13 @@ async fn echo(stack: Stack<'_>) {
     }
 }
 
+/// Which kind of SA.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Sa {
+    Ike,
+    Child,
+}
+
 /// A running device; it is killed when this is dropped.
 pub struct Device {
     process: Child,
@@ -96,12 +103,46 @@ impl Device {
         }
     }
 
-    /// Has it begin an IKE SA with `peer`.
+    /// Has it begin an IKE SA with `peer`; where one stands, a successor of the Child SA.
     pub fn begin(&self, peer: &str) -> Result<(), Fault> {
-        match self.ask(&Request::Start(peer.try_into().map_err(|_| "long name")?))? {
+        self.order(&Request::Start(peer.try_into().map_err(|_| "long name")?))
+    }
+
+    /// Has it begin a successor of the IKE SA with `peer`, or of the Child SA.
+    pub fn rekey(&self, peer: &str, what: Sa) -> Result<(), Fault> {
+        let name = peer.try_into().map_err(|_| "long name")?;
+        self.order(&if what == Sa::Ike { Request::RekeyIkeSa(name) } else { Request::Start(name) })
+    }
+
+    fn order(&self, request: &Request) -> Result<(), Fault> {
+        match self.ask(request)? {
             Response::Done => Ok(()),
             other => Err(format!("not begun: {other:?}").into()),
         }
+    }
+
+    /// The one SA of this kind that stands alone, by the SPI that tells it from its successor.
+    pub fn standing(&self, what: Sa) -> Option<u64> {
+        let status = self.status().ok()?;
+        let ([ike], [child]) = (&*status.ike_sas, &*status.child_sas) else { return None };
+        Some(if what == Sa::Ike { ike.spis.0 } else { child.inbound.into() })
+    }
+
+    /// Gives `order` so many times; each time another SA of this kind has to stand alone within `limit`.
+    pub fn is_replaced(
+        &self,
+        what: Sa,
+        times: u32,
+        limit: Duration,
+        order: impl Fn() -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        for number in 1..=times {
+            let before = self.standing(what);
+            order()?;
+            let is_new = || self.standing(what).is_some_and(|now| Some(now) != before);
+            expect_soon(limit, is_new, || format!("{what:?} SA not replaced the {number}th time"))?;
+        }
+        Ok(())
     }
 
     /// What last kept `peer` from being connected, in words.

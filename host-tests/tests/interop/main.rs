@@ -9,15 +9,18 @@
 //! |---|---|
 //! | `reference` | strongSwan at both ends: that ground, traffic and eavesdroppers work |
 //! | `gateway` | our gateway and strongSwan: every proof and suite, either end first, either end's Delete |
-//! | `negotiation` | a wrong guess of the group, SAs that are replaced in time, strongSwan's rekeying |
+//! | `negotiation` | a wrong guess of the group, SAs that are replaced in time, rekeying by order of either end |
+//! | `fragments`, `ppk`, `mobike` | IKE messages in fragments, post-quantum preshared keys, strongSwan moves |
 //! | `nat` | a NAT in front of either end, which forgets its mappings under pings |
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `guest` | our host and the kernel's ESP: transport mode and 64-bit sequence numbers |
 
 mod bgp;
-mod cases;
+mod case;
 mod credentials;
 mod device;
+mod extensions;
+mod gateway;
 mod ground;
 mod guest;
 mod nat;
@@ -48,9 +51,10 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     [
         reference::trials(),
-        cases::trials(),
+        gateway::trials(),
         negotiation::trials(),
         nat::trials(),
+        extensions::trials(),
         bgp::trials(),
         guest::trials(),
     ]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use buttons::peer::{Behind, StrongSwan, Topology};
 use libtest_mimic::Trial;
 
-use crate::cases::{Case, First, ORDINARY};
+use crate::case::{Case, First, ORDINARY};
 use crate::device::Device;
 use crate::ground::{Ground, expect, expect_soon};
 use crate::sniffer::MARKER;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use buttons::peer::StrongSwan;
 use libtest_mimic::Trial;
 
-use crate::cases::{Case, First, ORDINARY, Suite};
-use crate::device::Device;
-use crate::ground::{Ground, expect, expect_soon};
+use crate::case::{Case, First, ORDINARY, Suite};
+use crate::device::{Device, Sa};
+use crate::ground::{Ground, expect};
 use crate::{Fault, case, traffic};
 
-/// How often strongSwan replaces an SA in one case.
+/// How often an end replaces an SA in one case.
 const REKEYS: u32 = 50;
 
 /// All of them.
@@ -19,13 +19,17 @@ pub fn trials() -> Vec<Trial> {
         case("negotiation::our_wrong_guess_is_corrected", || wrong_guess(First::Device)),
         case("negotiation::strongswans_wrong_guess_is_corrected", || wrong_guess(First::Peer)),
         case("negotiation::sas_are_replaced_without_loss", replaced_without_loss),
-        case("negotiation::strongswan_replaces_the_child_sa_without_loss", || replaced_by_strongswan(false)),
-        case("negotiation::strongswan_replaces_the_ike_sa_without_loss", || replaced_by_strongswan(true)),
+        case("negotiation::we_replace_the_child_sa_without_loss", || replaced(First::Device, Sa::Child)),
+        case("negotiation::we_replace_the_ike_sa_without_loss", || replaced(First::Device, Sa::Ike)),
+        case("negotiation::strongswan_replaces_the_child_sa_without_loss", || {
+            replaced(First::Peer, Sa::Child)
+        }),
+        case("negotiation::strongswan_replaces_the_ike_sa_without_loss", || replaced(First::Peer, Sa::Ike)),
     ]
 }
 
 /// Brings the SA of `case` up, has `then` look at it, and checks that nothing was in clear.
-fn with(
+pub fn with(
     case: Case,
     then: impl FnOnce(&Ground, &Device, &StrongSwan) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -65,32 +69,22 @@ fn replaced_without_loss() -> Result<(), Fault> {
     })
 }
 
-/// RFC 7296 §2.8: strongSwan replaces the IKE SA or the Child SA [`REKEYS`] times under pings, of which none is
+/// RFC 7296 §2.8: one end replaces the IKE SA or the Child SA [`REKEYS`] times under pings, of which none is
 /// lost, and one SA of each kind stands.
-fn replaced_by_strongswan(ike: bool) -> Result<(), Fault> {
-    let what = if ike { ["--ike", "device"] } else { ["--child", "net"] };
-    let case = Case { first: First::Peer, ..ORDINARY };
+fn replaced(by: First, what: Sa) -> Result<(), Fault> {
+    let case = Case { first: by, ..ORDINARY };
     with(case, |ground, device, peer| {
-        let standing = || {
-            let status = device.status().ok()?;
-            let ([ike_sa], [child]) = (&*status.ike_sas, &*status.child_sas) else { return None };
-            Some((ike_sa.spis, if ike { 0 } else { child.inbound }))
-        };
-        let replace = || -> Result<(), Fault> {
-            for number in 0..REKEYS {
-                let before = standing();
-                peer.control(&["--rekey", what[0], what[1]])?;
-                let is_new = || standing().is_some_and(|now| Some(now) != before);
-                expect_soon(Duration::from_secs(10), is_new, || format!("not replaced: {what:?} {number}"))?;
-            }
-            Ok(())
+        let order = || match (by, what) {
+            (First::Device, _) => device.rekey("strongswan", what),
+            (First::Peer, Sa::Ike) => Ok(drop(peer.control(&["--rekey", "--ike", "device"])?)),
+            (First::Peer, Sa::Child) => Ok(drop(peer.control(&["--rekey", "--child", "net"])?)),
         };
         std::thread::scope(|scope| {
             // A ping waits for no answer, so they go on while the SAs are replaced and end some time after.
             let pings = scope.spawn(|| {
                 traffic::ping(&ground.topology.host, case.far(), 40 * REKEYS, "0.01", Duration::from_secs(3))
             });
-            replace()?;
+            device.is_replaced(what, REKEYS, Duration::from_secs(10), order)?;
             pings.join().map_err(|_| "the pinger panicked")?
         })
     })

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use buttons::key::Kind;
-use buttons::peer::{Authentication, Connection, DEVICE_NETWORKS, PEER_NETWORKS, StrongSwan};
+use buttons::peer::{Authentication, Connection, DEVICE_NETWORKS, Options, PEER_NETWORKS, StrongSwan};
 use libtest_mimic::Trial;
 
 use crate::credentials::{DEVICE, KeyPair, PEER};
@@ -40,6 +40,7 @@ fn ends(ground: &Ground, own: &KeyPair, peer: &KeyPair, known: &KeyPair) -> Resu
             esp: "aes128gcm16",
             own_networks: if device { DEVICE_NETWORKS } else { PEER_NETWORKS },
             peer_networks: if device { PEER_NETWORKS } else { DEVICE_NETWORKS },
+            options: Options::default(),
         }
     };
     ground.topology.kernel_as_device()?;

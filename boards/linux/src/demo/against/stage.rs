@@ -17,7 +17,7 @@ use crate::capture::{self, Keys};
 use crate::demo::Failure;
 use crate::demo::story::Story;
 use crate::key::{self, Spelling};
-use crate::peer::{self, Authentication, Connection, StrongSwan, Topology};
+use crate::peer::{self, Authentication, Connection, Options, StrongSwan, Topology};
 use crate::{config, manage, run};
 
 /// Our device's configuration.
@@ -211,6 +211,7 @@ fn start_strongswan(
         esp: "aes128gcm16",
         own_networks: "10.2.0.0/16",
         peer_networks: "10.1.0.0/16",
+        options: Options::default(),
     };
     Ok(StrongSwan::start(&topology.peer, &folder.inside(name)?, &connection)?)
 }

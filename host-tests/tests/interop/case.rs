@@ -1,20 +1,17 @@
-//! Our gateway against strongSwan: every way to authenticate, every suite, either end first, either
-//! end's Delete.
+//! One case against strongSwan in a namespace: what both ends are told, and how both are started.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use buttons::key::{self, Kind};
-use buttons::peer::{Authentication, Behind, Connection, DEVICE_NETWORKS, PEER_NETWORKS, StrongSwan};
+use buttons::peer::{
+    self, Authentication, Behind, Connection, DEVICE_NETWORKS, Options, PEER_NETWORKS, StrongSwan,
+};
 use esp_engine::spd::Level;
-use firmware::management::Shown;
-use ike_core::error::CloseReason;
-use libtest_mimic::Trial;
 
+use crate::Fault;
 use crate::credentials::{DEVICE, KeyPair, PEER};
 use crate::device::Device;
-use crate::ground::{Ground, expect};
-use crate::{Fault, case, traffic};
+use crate::ground::Ground;
 
 /// How both ends authenticate.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -90,6 +87,9 @@ pub const ORDINARY: Case = Case {
     six: false,
     lifetime: 3_600,
     nat: None,
+    datagrams: (1_280, 1_280),
+    mobike: false,
+    ppks: (None, None),
 };
 
 /// Which end begins; the other end's Delete is tried at the end.
@@ -113,45 +113,26 @@ pub struct Case {
     pub lifetime: u32,
     /// The end that is behind a NAT.
     pub nat: Option<Behind>,
+    /// Octets of the longest IP datagram of a message in whole: ours, strongSwan's.
+    pub datagrams: (u16, u16),
+    /// Whether strongSwan may move.
+    pub mobike: bool,
+    /// Post-quantum preshared keys: ours, strongSwan's.
+    pub ppks: (Option<Ppk>, Option<Ppk>),
 }
 
-/// All of them.
-pub fn trials() -> Vec<Trial> {
-    let ways = [
-        ("ed25519", Proof::Pinned(Kind::Ed25519), Suite::AesCurve25519),
-        ("p256", Proof::Pinned(Kind::P256), Suite::AesP256),
-        ("shared_key", Proof::SharedKey, Suite::ChaChaCurve25519),
-        ("btns", Proof::Btns(Kind::P256), Suite::ChaChaCurve25519),
-        ("rsa2048", Proof::Pinned(Kind::Rsa2048), Suite::AesCurve25519),
-        ("rsa3072", Proof::Pinned(Kind::Rsa3072), Suite::AesCurve25519),
-        ("rsa4096", Proof::Pinned(Kind::Rsa4096), Suite::AesCurve25519),
-        ("rsa_btns", Proof::Btns(Kind::Rsa2048), Suite::AesCurve25519),
-        ("p384", Proof::Pinned(Kind::P384), Suite::AesP384),
-        ("modp2048", Proof::Pinned(Kind::Ed25519), Suite::AesModp2048),
-        ("compat", Proof::Pinned(Kind::P256), Suite::Compat),
-        ("cbc_prf384", Proof::SharedKey, Suite::CbcPrf384),
-        ("gcm_prf512", Proof::SharedKey, Suite::GcmPrf512),
-    ];
-    let mut trials = Vec::new();
-    for (first, who) in [(First::Device, "we_begin"), (First::Peer, "strongswan_begins")] {
-        for (name, proof, suite) in ways {
-            let plain = Case { proof, suite, first, ..ORDINARY };
-            trials.push(case(format!("gateway::{name}::{who}"), move || plain.run()));
-        }
-        let six = Case { suite: Suite::AesP256, first, six: true, ..ORDINARY };
-        trials.push(case(format!("gateway::ipv6::{who}"), move || six.run()));
-        for (liar, wrong) in [("ours", First::Device), ("strongswans", First::Peer)] {
-            let name = format!("gateway::wrong_key_of_{liar}::{who}");
-            let plain = Case { six: false, ..six };
-            trials.push(case(name, move || plain.run_with_wrong_key(wrong)));
-        }
-    }
-    trials
+/// A post-quantum preshared key at one end (RFC 8784).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Ppk {
+    /// What both ends should have in common.
+    pub secret: &'static str,
+    /// Whether this end insists.
+    pub mandatory: bool,
 }
 
 impl Case {
     /// The host behind the device.
-    fn near(&self) -> IpAddr {
+    pub fn near(&self) -> IpAddr {
         if self.six { [0xFD00, 0xA, 0, 0, 0, 0, 0, 2].into() } else { [10, 1, 0, 2].into() }
     }
 
@@ -165,87 +146,8 @@ impl Case {
         }
     }
 
-    fn run(self) -> Result<(), Fault> {
-        let ground = Ground::new()?;
-        let (device, peer) = self.start(&ground, None)?;
-        let with_log = |fault: Fault| -> Fault { format!("{fault}\n--- strongSwan\n{}", peer.log()).into() };
-        let up = self.converse(&ground, &device, &peer);
-        up.map_err(|fault| with_log(format!("{fault}\n--- device\n{}", device.log()).into()))?;
-        self.part(device, &peer).map_err(with_log)?;
-        drop(peer);
-        ground.only_esp()?;
-        Ok(())
-    }
-
-    /// Brings the SA up and carries traffic.
-    fn converse(&self, ground: &Ground, device: &Device, peer: &StrongSwan) -> Result<(), Fault> {
-        if self.first == First::Peer {
-            peer.initiate()?;
-        }
-        // The first packet waits for its SA and is not lost.
-        traffic::ping_once(&ground.topology.host, self.far(), Duration::from_secs(5))?;
-        let [out, back] = ground.traffic(self.near(), self.far(), self.first == First::Device)?;
-        println!("{:.0} and {:.0} Mbit/s", out * 8e-6, back * 8e-6);
-        let sas = peer.sas()?;
-        expect(sas.matches("INSTALLED, TUNNEL").count() == 1, || format!("not one Child SA: {sas}"))?;
-        let status = device.status()?;
-        let [ike] = &*status.ike_sas else { return Err(format!("not one IKE SA: {status:?}").into()) };
-        let [child] = &*status.child_sas else { return Err(format!("not one Child SA: {status:?}").into()) };
-        let shown = [ike.level, Some(child.level)];
-        expect(shown == [Some(Shown(self.level())); 2], || format!("level: {shown:?}"))?;
-        expect(ike.identity == PEER, || format!("identity: {}", ike.identity))?;
-        expect(child.packets.0 > traffic::PINGS.into() && child.packets.1 > traffic::PINGS.into(), || {
-            format!("too few packets: {child:?}")
-        })
-    }
-
-    /// One end deletes the IKE SA, the other has to know it.
-    fn part(&self, device: Device, peer: &StrongSwan) -> Result<(), Fault> {
-        match self.first {
-            First::Device => {
-                peer.terminate()?;
-                let status = device.status()?;
-                expect(status.ike_sas.is_empty() && status.child_sas.is_empty(), || format!("{status:?}"))?;
-                let why = device.why("strongswan")?;
-                expect(why == CloseReason::DeletedByPeer.words(), || format!("other reason: {why}"))
-            }
-            First::Peer => {
-                let log = device.stop()?;
-                expect(peer.sas()?.is_empty(), || format!("strongSwan keeps its SA; the device:\n{log}"))?;
-                let told = "received DELETE for IKE_SA";
-                expect(peer.log().contains(told), || format!("no Delete; the device:\n{log}"))
-            }
-        }
-    }
-
-    /// One end signs with a key that the other does not know. Both ends say AUTHENTICATION_FAILED.
-    fn run_with_wrong_key(self, liar: First) -> Result<(), Fault> {
-        let ground = Ground::new()?;
-        let (device, peer) = self.start(&ground, Some(liar))?;
-        match self.first {
-            First::Device => {
-                let ping = traffic::ping_once(&ground.topology.host, self.far(), Duration::from_secs(1));
-                expect(ping.is_err(), || "a ping passed".into())?;
-            }
-            First::Peer => expect(peer.initiate().is_err(), || "strongSwan has an SA".into())?,
-        }
-        let (why, log) = (device.why("strongswan")?, peer.log());
-        let both = || format!("why: {why}\n--- device\n{}\n--- strongSwan\n{log}", device.log());
-        let told = match liar {
-            First::Device => why.contains("AUTHENTICATION_FAILED"),
-            First::Peer => why.starts_with("authentication failed"),
-        };
-        expect(told && log.contains("N(AUTH_FAILED)"), both)?;
-        let status = device.status()?;
-        expect(status.child_sas.is_empty() && !status.ike_sas.iter().any(|sa| sa.established), both)?;
-        expect(peer.sas()?.is_empty(), both)?;
-        drop(peer);
-        ground.only_ike()?;
-        Ok(())
-    }
-
     /// What the device makes of strongSwan's proof.
-    fn level(&self) -> Level {
+    pub fn level(&self) -> Level {
         match self.proof {
             Proof::Pinned(_) => Level::Pinned,
             Proof::SharedKey => Level::Shared,
@@ -269,6 +171,9 @@ impl Case {
         key::write_private(&folder.join("own.pem"), &own.private)?;
         std::fs::write(folder.join("peer.pub"), &other_pem)?;
         std::fs::write(folder.join("shared"), SECRET)?;
+        if let Some(ppk) = self.ppks.0 {
+            std::fs::write(folder.join("ppk"), ppk.secret)?;
+        }
         let device = Device::start(&ground.topology.device, &folder, &self.for_device())?;
 
         let folder = ground.folder.inside("peer")?;
@@ -295,6 +200,16 @@ impl Case {
             esp,
             own_networks: if matches!(self.proof, Proof::Btns(_)) { "192.0.2.2/32" } else { PEER_NETWORKS },
             peer_networks: DEVICE_NETWORKS,
+            options: Options {
+                mobike: self.mobike,
+                datagram: self.datagrams.1,
+                ppk: self.ppks.1.map(|ppk| peer::Ppk {
+                    id: PPK.into(),
+                    secret: ppk.secret.into(),
+                    required: ppk.mandatory,
+                }),
+                ..Options::default()
+            },
         }
     }
 
@@ -319,7 +234,10 @@ ranges = ["10.2.0.0/16", "fd00:b::/64"]
             (_, false) => "10.2.0.0/16",
             (_, true) => "fd00:b::/64",
         };
-        let lifetime = self.lifetime;
+        let (lifetime, datagram, mobike) = (self.lifetime, self.datagrams.0, self.mobike);
+        let ppk = self.ppks.0.map_or(String::new(), |Ppk { mandatory, .. }| {
+            format!("ppk = {{ id = \"{PPK}\", secret = \"ppk\", optional = {} }}", !mandatory)
+        });
         // A short life leaves no time for many.
         let tries = if lifetime < 600 { 2 } else { 6 };
         let (own, routes) = match self.nat {
@@ -335,8 +253,9 @@ identity = "{DEVICE}"
 key = "own.pem"
 suites = {suite}
 force-encapsulation = true
+mobike = {mobike}
 socket = "device.sock"
-timing = {{ child-lifetime-s = {lifetime}, tries = {tries} }}
+timing = {{ child-lifetime-s = {lifetime}, tries = {tries}, datagram = {datagram} }}
 
 [[interface]]
 device = "wan0"
@@ -349,6 +268,7 @@ addresses = ["10.1.0.1/16", "fd00:a::1/64"]
 {routes}[[peer]]
 name = "strongswan"
 {peer}
+{ppk}
 
 [[policy]]
 name = "net"
@@ -364,3 +284,5 @@ peer = "strongswan"
 }
 
 const SECRET: &str = "a secret of two ends";
+/// How both ends call their post-quantum preshared key.
+const PPK: &str = "ours";
