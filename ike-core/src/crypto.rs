@@ -21,7 +21,9 @@ pub mod toy;
 
 pub use key::{KeyKind, NotGenerated, PrivateKey, PublicKey};
 pub(crate) use rsa_key::longer;
-pub use rsa_key::{CrtNumbers, MAX_MODULUS, MIN_EXPONENT, MIN_MODULUS, RsaPrivateKey, RsaPublicKey};
+pub use rsa_key::{
+    CrtNumbers, MAX_MODULUS, MIN_EXPONENT, MIN_MODULUS, RsaNumbers, RsaPrivateKey, RsaPublicKey,
+};
 pub use signature::{
     BadSignature, MAX_SIGNATURE, Sha2, Signature, SignatureAlgorithm, Signer, SigningFailed,
 };
@@ -47,11 +49,14 @@ pub trait Crypto {
     /// The negotiated pseudorandom function over the concatenated `data` (RFC 7296 §2.13).
     fn prf(&self, prf: Prf, key: &[u8], data: &[&[u8]]) -> PrfOutput;
 
-    /// SHA-1, for NAT detection only (RFC 7296 §2.23).
+    /// SHA-1, for NAT detection (RFC 7296 §2.23) and NSEC3 (RFC 5155 §5) only: nothing rests on it.
     fn sha1(&self, data: &[&[u8]]) -> [u8; 20];
 
     /// SHA-256, for fingerprints and cookies.
     fn sha256(&self, data: &[&[u8]]) -> [u8; 32];
+
+    /// SHA-384, for DS records (RFC 6605 §2).
+    fn sha384(&self, data: &[&[u8]]) -> [u8; 48];
 
     /// Begins a key exchange with a fresh secret.
     ///
@@ -90,6 +95,19 @@ pub trait Crypto {
         &self,
         key: &PublicKey,
         algorithm: SignatureAlgorithm,
+        message: &[&[u8]],
+        signature: &[u8],
+    ) -> Result<(), BadSignature>;
+
+    /// Verifies an RSASSA-PKCS1-v1_5 signature (RFC 8017 §8.2) of the concatenated `message` by a key that
+    /// need not be one of a peer: zones of the DNS sign with others, too (RFC 5702).
+    ///
+    /// # Errors
+    /// [`BadSignature`].
+    fn verify_rsa(
+        &self,
+        key: RsaNumbers<'_>,
+        hash: Sha2,
         message: &[&[u8]],
         signature: &[u8],
     ) -> Result<(), BadSignature>;

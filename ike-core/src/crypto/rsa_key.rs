@@ -27,6 +27,44 @@ pub(crate) const fn longer(one: usize, other: usize) -> usize {
 
 const MAX_PRIME: usize = MAX_MODULUS / 2;
 
+/// Numbers that an RSA signature can be verified with, whoever's they are and however long it may be trusted:
+/// an odd modulus of 1,024 to 4,096 bits, an odd exponent of 2 to 32 bits.
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+pub struct RsaNumbers<'a> {
+    modulus: &'a [u8],
+    exponent: u32,
+}
+
+impl<'a> RsaNumbers<'a> {
+    /// From numbers in network order without zeros in front; `None` unless they are what the type
+    /// promises.
+    pub fn new(modulus: &'a [u8], exponent: &[u8]) -> Option<Self> {
+        let is_long_enough = match modulus {
+            [0, ..] => false,
+            [first, ..] if modulus.len() == 128 => *first >= 0x80,
+            _ => (129..=512).contains(&modulus.len()),
+        };
+        let exponent = number(exponent).filter(|e| *e >= 3 && is_odd(&e.to_be_bytes()))?;
+        (is_long_enough && is_odd(modulus)).then_some(Self { modulus, exponent })
+    }
+
+    /// n in network order.
+    pub const fn modulus(&self) -> &'a [u8] {
+        self.modulus
+    }
+
+    /// e.
+    pub const fn exponent(&self) -> u32 {
+        self.exponent
+    }
+}
+
+impl fmt::Debug for RsaNumbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RsaNumbers({} octets)", self.modulus.len())
+    }
+}
+
 /// A modulus of 2,048 bits or more, a multiple of 8, odd; an odd exponent of 17 to 32 bits.
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub struct RsaPublicKey {
@@ -59,6 +97,11 @@ impl RsaPublicKey {
     /// e.
     pub const fn exponent(&self) -> u32 {
         self.exponent
+    }
+
+    /// What its signatures are verified with.
+    pub fn numbers(&self) -> RsaNumbers<'_> {
+        RsaNumbers { modulus: self.modulus(), exponent: self.exponent }
     }
 }
 
@@ -171,6 +214,23 @@ mod tests {
         }
         for good in [E, &[1, 0, 3], &[255, 255, 255, 255]] {
             assert!(is_key(good), "{good:?}");
+        }
+    }
+
+    /// RFC 5702 §2: zones sign with 512 to 4,096 bits; below 1,024 nobody is believed, and exponents may be
+    /// small. Zeros in front are prohibited (RFC 3110 §2).
+    #[test]
+    fn a_zone_may_have_a_shorter_modulus_and_a_smaller_exponent() {
+        for good in [&modulus::<128>()[..], &modulus::<160>(), &modulus::<255>(), &modulus::<512>()] {
+            assert!(RsaNumbers::new(good, &[3]).is_some(), "{} octets", good.len());
+        }
+        let (mut short, mut zero, mut even) = (modulus::<128>(), modulus::<256>(), modulus::<256>());
+        (short[0], zero[0], even[255]) = (0x7f, 0, 2);
+        for bad in [&[][..], &[0], &modulus::<127>(), &short, &zero, &even, &modulus::<513>()] {
+            assert_eq!(RsaNumbers::new(bad, E), None, "{} octets", bad.len());
+        }
+        for bad in [&[][..], &[1], &[2], &[1, 0, 0], &[1, 0, 0, 0, 1]] {
+            assert_eq!(RsaNumbers::new(&modulus::<128>(), bad), None, "{bad:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{
     BadPrivateKey, BadSignature, Crypto, ExchangeError, Group, KeyExchange, Prf, PrfOutput, PrivateKey,
-    PublicKey, PublicValue, RngFailure, Sha2, SharedSecret, SignatureAlgorithm,
+    PublicKey, PublicValue, RngFailure, RsaNumbers, Sha2, SharedSecret, SignatureAlgorithm,
 };
 
 mod curve;
@@ -49,6 +49,10 @@ impl Crypto for Software {
 
     fn sha256(&self, data: &[&[u8]]) -> [u8; 32] {
         digest(Sha256::new(), data).finalize().into()
+    }
+
+    fn sha384(&self, data: &[&[u8]]) -> [u8; 48] {
+        digest(Sha384::new(), data).finalize().into()
     }
 
     fn generate<R: TryCryptoRng + ?Sized>(
@@ -98,6 +102,16 @@ impl Crypto for Software {
         signature: &[u8],
     ) -> Result<(), BadSignature> {
         signature::verify(key, algorithm, message, signature)
+    }
+
+    fn verify_rsa(
+        &self,
+        key: RsaNumbers<'_>,
+        hash: Sha2,
+        message: &[&[u8]],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        rsa::verify(key, SignatureAlgorithm::RsaPkcs1(hash), message, signature)
     }
 }
 

@@ -8,13 +8,21 @@ use super::UnixTime;
 
 mod algorithm;
 mod anchor;
+mod canonical;
+mod denial;
+mod dnskey;
 mod ds;
+mod nsec;
+mod nsec3;
+mod rrset;
+mod rrsig;
+mod types;
 mod work;
 mod zone;
 
 pub use algorithm::Algorithm;
 pub use anchor::ROOT;
-pub use ds::{Digest, Ds, DsSet, MAX_DS};
+pub use ds::{Digest, Ds, DsSet, MAX_DS, Unusable};
 pub use work::{MAX_VERIFICATIONS, Validation, Work};
 pub use zone::Zone;
 

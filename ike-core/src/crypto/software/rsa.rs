@@ -8,15 +8,18 @@ use crypto_bigint::{Odd, U1024, U1536, U2048, U3072, U4096, Uint};
 
 use super::{emsa, sha2};
 use crate::crypto::{
-    BadSignature, MAX_MODULUS, RsaPrivateKey, RsaPublicKey, Sha2, Signature, SignatureAlgorithm,
+    BadSignature, MAX_MODULUS, RsaNumbers, RsaPrivateKey, Sha2, Signature, SignatureAlgorithm,
 };
 
+/// Octets of the longest modulus that signatures are verified with; zones of the DNS have any.
+const LONGEST: usize = if cfg!(feature = "discovery") { 512 } else { MAX_MODULUS };
+
 /// A number as long as its modulus, in network order.
-pub(super) type Block = heapless::Vec<u8, MAX_MODULUS>;
+pub(super) type Block = heapless::Vec<u8, LONGEST>;
 
 /// Judges a signature of the concatenated `message` (RFC 8017 §8.1.2, §8.2.2).
 pub(super) fn verify(
-    key: &RsaPublicKey,
+    key: RsaNumbers<'_>,
     algorithm: SignatureAlgorithm,
     message: &[&[u8]],
     signature: &[u8],
@@ -64,11 +67,11 @@ pub(super) fn is_whole(key: &RsaPrivateKey) -> bool {
 }
 
 /// RSAVP1: the number that a signature was made of, if it is one (RFC 8017 §5.2.2).
-fn public(key: &RsaPublicKey, signature: &[u8]) -> Option<Block> {
+fn public(key: RsaNumbers<'_>, signature: &[u8]) -> Option<Block> {
     match key.modulus().len() {
-        0..=256 if cfg!(feature = "rsa") => public_in::<{ U2048::LIMBS }>(key, signature),
-        257..=384 if cfg!(feature = "rsa-4096") => public_in::<{ U3072::LIMBS }>(key, signature),
-        _ if cfg!(feature = "rsa-4096") => public_in::<{ U4096::LIMBS }>(key, signature),
+        0..=256 if LONGEST >= 256 => public_in::<{ U2048::LIMBS }>(key, signature),
+        257..=384 if LONGEST > 256 => public_in::<{ U3072::LIMBS }>(key, signature),
+        _ if LONGEST > 256 => public_in::<{ U4096::LIMBS }>(key, signature),
         _ => None,
     }
 }
@@ -83,12 +86,12 @@ fn private(key: &RsaPrivateKey, block: &Block) -> Option<Block> {
         _ if cfg!(feature = "rsa-4096") => private_in::<{ U4096::LIMBS }, { U2048::LIMBS }>(key, block),
         _ => None,
     }?;
-    (public(key.public_key(), &signature)? == *block).then_some(signature)
+    (public(key.public_key().numbers(), &signature)? == *block).then_some(signature)
 }
 
 /// Not inlined, so that the stack never holds the numbers of two widths.
 #[inline(never)]
-fn public_in<const WIDE: usize>(key: &RsaPublicKey, signature: &[u8]) -> Option<Block> {
+fn public_in<const WIDE: usize>(key: RsaNumbers<'_>, signature: &[u8]) -> Option<Block> {
     let length = key.modulus().len();
     let (modulus, number) = (read::<WIDE>(key.modulus())?, read::<WIDE>(signature)?);
     if signature.len() != length || number <= Uint::ONE || number >= modulus {

@@ -102,7 +102,7 @@ pub(super) fn verify(
         (PublicKey::EcdsaP384(octets), SignatureAlgorithm::Ecdsa(hash)) => {
             verify_p384(octets, hash, message, signature)
         }
-        (PublicKey::Rsa(key), algorithm) => rsa::verify(key, algorithm, message, signature),
+        (PublicKey::Rsa(key), algorithm) => rsa::verify(key.numbers(), algorithm, message, signature),
         _ => Err(BadSignature),
     }
 }

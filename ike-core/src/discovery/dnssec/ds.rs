@@ -28,18 +28,54 @@ pub enum Digest {
     Sha384([u8; 48]),
 }
 
+/// Why a DS record cannot be used.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Unusable {
+    /// Its algorithm or its digest is not supported: as if it were not there (RFC 4035 §5.2).
+    NotSupported,
+    /// Its data has no form.
+    Malformed,
+}
+
 impl Ds {
-    /// From a record's data; `None` when it is malformed, or of an algorithm or digest not supported.
-    pub fn read(data: &[u8]) -> Option<Self> {
-        let (&[tag0, tag1, algorithm, digest_type], digest) = data.split_first_chunk()?;
-        Some(Self {
-            key_tag: u16::from_be_bytes([tag0, tag1]),
-            algorithm: Algorithm::from_number(algorithm)?,
-            digest: match digest_type {
-                2 => Digest::Sha256(digest.try_into().ok()?),
-                4 => Digest::Sha384(digest.try_into().ok()?),
-                _ => return None,
-            },
-        })
+    /// From a record's data.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub fn read(data: &[u8]) -> Result<Self, Unusable> {
+        let (&[tag0, tag1, algorithm, digest_type], digest) =
+            data.split_first_chunk().ok_or(Unusable::Malformed)?;
+        let algorithm = Algorithm::from_number(algorithm).ok_or(Unusable::NotSupported)?;
+        let digest = match digest_type {
+            2 => digest.try_into().map(Digest::Sha256),
+            4 => digest.try_into().map(Digest::Sha384),
+            _ => return Err(Unusable::NotSupported),
+        };
+        let digest = digest.map_err(|_| Unusable::Malformed)?;
+        Ok(Self { key_tag: u16::from_be_bytes([tag0, tag1]), algorithm, digest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4509 §2.1, RFC 6605 §2; digest 1 and algorithms 5 and 7 are as if they were not there.
+    #[test]
+    fn a_ds_record_has_a_digest_of_its_type() {
+        let mut data = [7; 4 + 48];
+        (data[2], data[3]) = (13, 2);
+        let digest = Digest::Sha256([7; 32]);
+        let ds = Ds { key_tag: 0x0707, algorithm: Algorithm::EcdsaP256Sha256, digest };
+        assert_eq!(Ds::read(&data[..36]), Ok(ds));
+        assert_eq!(Ds::read(&data[..35]), Err(Unusable::Malformed));
+        assert_eq!(Ds::read(&data[..37]), Err(Unusable::Malformed));
+        assert_eq!(Ds::read(&data[..3]), Err(Unusable::Malformed));
+        data[3] = 4;
+        assert_eq!(Ds::read(&data).map(|ds| ds.digest), Ok(Digest::Sha384([7; 48])));
+        for (algorithm, digest_type) in [(13, 1), (13, 3), (5, 2), (7, 2), (16, 2), (253, 2)] {
+            (data[2], data[3]) = (algorithm, digest_type);
+            assert_eq!(Ds::read(&data[..36]), Err(Unusable::NotSupported));
+        }
     }
 }

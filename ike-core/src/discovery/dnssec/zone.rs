@@ -3,13 +3,18 @@
 use domain::base::{Rtype, ToName, name};
 
 use super::super::Name;
-use super::{Bogus, Delegation, Denial, Ds, Origin, Proved, UnixTime, Validation};
+use super::denial::{Absence, Proofs};
+use super::dnskey::{Keys, MAX_KEYS, ZoneKey};
+use super::rrset::{RrSet, Section};
+use super::{Bogus, Delegation, Denial, Ds, DsSet, Origin, Proved, UnixTime, Validation, ds, rrsig};
 use crate::crypto::Crypto;
 
 /// A zone whose keys are known.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Zone {
+    /// In lower case.
     apex: Name,
+    keys: Keys,
     expires: UnixTime,
 }
 
@@ -30,11 +35,27 @@ impl Zone {
     /// # Errors
     /// [`Bogus`].
     pub fn from_ds<C: Crypto>(apex: &Name, ds: &[Ds], answer: &mut Validation<'_, C>) -> Result<Self, Bogus> {
-        let _ = (apex, ds, answer.now, answer.answer, answer.crypto, &answer.work);
-        Err(Bogus::NoDnskeyForDs)
+        let apex: Name = apex.try_to_canonical_name().map_err(|_| Bogus::Malformed)?;
+        let set = RrSet::find(answer.answer, Section::Answer, &apex, Rtype::DNSKEY)?;
+        if set.len() > MAX_KEYS {
+            return Err(Bogus::TooMuchWork);
+        }
+        let (mut keys, mut named) = (Keys::default(), Keys::default());
+        for data in set.data() {
+            let Some(key) = ZoneKey::read(data.octets()) else { continue };
+            keys.push(&key);
+            if ds.iter().any(|ds| key.is_named(ds, apex.as_slice(), data.octets(), answer.crypto)) {
+                named.push(&key);
+            }
+        }
+        if named.is_empty() {
+            return Err(Bogus::NoDnskeyForDs);
+        }
+        let signed = rrsig::verify((&apex, &named), Section::Answer, (&apex, Rtype::DNSKEY), answer)?;
+        Ok(Self { apex, keys, expires: UnixTime(answer.now.0 + u64::from(signed.ttl)) })
     }
 
-    /// Its name.
+    /// Its name, in lower case.
     pub const fn apex(&self) -> &Name {
         &self.apex
     }
@@ -57,8 +78,17 @@ impl Zone {
         rtype: Rtype,
         answer: &mut Validation<'_, C>,
     ) -> Result<Proved<Origin>, Bogus> {
-        let _ = (owner, rtype, answer.now);
-        Err(Bogus::NoRecords)
+        let signed = rrsig::verify(self.keys(), Section::Answer, (owner, rtype), answer)?;
+        let Some(labels) = signed.wildcard else {
+            return Ok(Proved { what: Origin::Exact, ttl: signed.ttl, until: signed.until });
+        };
+        let proofs = Proofs::read(self.keys(), answer)?;
+        let is_opt_out = proofs.no_closer(owner, labels, &self.apex, answer)?;
+        Ok(Proved {
+            what: if is_opt_out { Origin::WildcardOptOut } else { Origin::Wildcard },
+            ttl: signed.ttl.min(proofs.ttl),
+            until: signed.until.min(proofs.until),
+        })
     }
 
     /// What the answer to a question for the DS records of `child` says, a name below the apex
@@ -72,8 +102,39 @@ impl Zone {
         child: &Name,
         answer: &mut Validation<'_, C>,
     ) -> Result<Proved<Delegation>, Bogus> {
-        let _ = (child, answer.now);
-        Err(Bogus::NoProof)
+        if !child.ends_with(&self.apex) || child.name_eq(&self.apex) {
+            return Err(Bogus::NoProof);
+        }
+        match rrsig::verify(self.keys(), Section::Answer, (child, Rtype::DS), answer) {
+            Err(Bogus::NoRecords) => {}
+            Err(bogus) => return Err(bogus),
+            // Nothing is delegated by a wildcard (RFC 4592 §4.6).
+            Ok(signed) if signed.wildcard.is_some() => return Err(Bogus::BadSignature),
+            Ok(signed) => {
+                let set = RrSet::find(answer.answer, Section::Answer, child, Rtype::DS)?;
+                return Ok(Proved { what: secured_by(&set)?, ttl: signed.ttl, until: signed.until });
+            }
+        }
+        if let Some(proved) = self.redirection(child, answer)? {
+            let what = match proved.what {
+                Origin::Exact | Origin::Wildcard => Delegation::NoCut,
+                Origin::WildcardOptOut => Delegation::Insecure,
+            };
+            return Ok(Proved { what, ttl: proved.ttl, until: proved.until });
+        }
+        let proofs = Proofs::read(self.keys(), answer)?;
+        let what = match proofs.absence(child, &self.apex, answer)? {
+            Absence::Exists(types) if types.has(Rtype::DS) || types.has(Rtype::SOA) => {
+                return Err(Bogus::NoProof);
+            }
+            Absence::Exists(types) if types.has(Rtype::NS) => Delegation::Insecure,
+            Absence::Exists(_) => Delegation::NoCut,
+            Absence::Wildcard(types) if types.deny(Rtype::DS) => Delegation::NoCut,
+            Absence::Wildcard(_) => return Err(Bogus::NoProof),
+            Absence::NoName => Delegation::NxDomain,
+            Absence::OptOut => Delegation::Insecure,
+        };
+        Ok(Proved { what, ttl: proofs.ttl, until: proofs.until })
     }
 
     /// What the authority section proves of the absence of `name` `rtype` (RFC 4035 §5.4, RFC 5155 §8). The
@@ -87,7 +148,59 @@ impl Zone {
         rtype: Rtype,
         answer: &mut Validation<'_, C>,
     ) -> Result<Proved<Denial>, Bogus> {
-        let _ = (name, rtype, answer.now);
-        Err(Bogus::NoProof)
+        if !name.ends_with(&self.apex) {
+            return Err(Bogus::NoProof);
+        }
+        let proofs = Proofs::read(self.keys(), answer)?;
+        let what = match proofs.absence(name, &self.apex, answer)? {
+            Absence::Exists(types) | Absence::Wildcard(types) if types.deny(rtype) => Denial::NoData,
+            Absence::Exists(_) | Absence::Wildcard(_) => return Err(Bogus::NoProof),
+            Absence::NoName => Denial::NxDomain,
+            Absence::OptOut => Denial::OptOut,
+        };
+        Ok(Proved { what, ttl: proofs.ttl, until: proofs.until })
+    }
+
+    const fn keys(&self) -> (&Name, &Keys) {
+        (&self.apex, &self.keys)
+    }
+
+    /// A CNAME at the name or a DNAME above it (RFC 6672 §2.2), if there is one in the answer section.
+    fn redirection<C: Crypto>(
+        &self,
+        name: &Name,
+        answer: &mut Validation<'_, C>,
+    ) -> Result<Option<Proved<Origin>>, Bogus> {
+        for owner in name.iter_suffixes().take_while(|owner| owner.ends_with(&self.apex)).skip(1) {
+            let owner = owner.try_to_name().map_err(|_| Bogus::Malformed)?;
+            match self.verify(&owner, Rtype::DNAME, answer) {
+                Err(Bogus::NoRecords) => {}
+                other => return other.map(Some),
+            }
+        }
+        match self.verify(name, Rtype::CNAME, answer) {
+            Err(Bogus::NoRecords) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
+/// What the DS records of a child say: only those of supported algorithms and digests count, and if there is
+/// none, the child might as well have no DS records (RFC 4035 §5.2, RFC 6840 §5.2).
+fn secured_by(set: &RrSet<'_>) -> Result<Delegation, Bogus> {
+    let mut usable = DsSet::new();
+    let mut is_malformed = false;
+    for data in set.data() {
+        match Ds::read(data.octets()) {
+            // Those that there is no room for are not looked at.
+            Ok(ds) => drop(usable.push(ds)),
+            Err(ds::Unusable::NotSupported) => {}
+            Err(ds::Unusable::Malformed) => is_malformed = true,
+        }
+    }
+    match (usable.is_empty(), is_malformed) {
+        (false, _) => Ok(Delegation::Secure(usable)),
+        (true, true) => Err(Bogus::Malformed),
+        (true, false) => Ok(Delegation::Insecure),
     }
 }
