@@ -37,12 +37,14 @@ pub fn owned(text: &str) -> ike_core::discovery::Name {
     name(text).try_to_name().expect("short enough")
 }
 
-/// Records from the text of a master file.
+/// Records from the text of a master file that names every owner; its lines may be indented.
 pub fn records(text: &str) -> Vec<Rr> {
     let mut file = Zonefile::new();
     file.extend_from_slice(b"$TTL 3600\n");
-    file.extend_from_slice(text.as_bytes());
-    file.extend_from_slice(b"\n");
+    for line in text.lines() {
+        file.extend_from_slice(line.trim_start().as_bytes());
+        file.extend_from_slice(b"\n");
+    }
     file.set_origin(Name::root_bytes());
     file.set_default_class(Class::IN);
     let entries = std::iter::from_fn(|| file.next_entry().expect("a master file"));
@@ -64,21 +66,29 @@ pub struct ZoneKey {
 impl ZoneKey {
     /// One of a kind, from a seed; flags as in the record, 256 or 257.
     pub fn new(kind: KeyKind, seed: u8, flags: u16) -> Self {
-        let (private, algorithm, number) = match kind {
-            KeyKind::Ed25519 => (PrivateKey::Ed25519([seed; 32]), SignatureAlgorithm::Ed25519, 15),
-            KeyKind::EcdsaP256 => {
-                (PrivateKey::EcdsaP256([seed; 32]), SignatureAlgorithm::Ecdsa(Sha2::Sha256), 13)
-            }
-            KeyKind::EcdsaP384 => {
-                (PrivateKey::EcdsaP384([seed; 48]), SignatureAlgorithm::Ecdsa(Sha2::Sha384), 14)
-            }
-            KeyKind::Rsa => panic!("signed elsewhere"),
+        let private = match kind {
+            KeyKind::Ed25519 => PrivateKey::Ed25519([seed; 32]),
+            KeyKind::EcdsaP256 => PrivateKey::EcdsaP256([seed; 32]),
+            KeyKind::EcdsaP384 => PrivateKey::EcdsaP384([seed; 48]),
+            KeyKind::Rsa => panic!("has no seed"),
         };
-        let public = match Software.signer(&private).expect("a key").public_key() {
-            PublicKey::Ed25519(octets) => octets.to_vec(),
-            PublicKey::EcdsaP256(octets) => octets.to_vec(),
-            PublicKey::EcdsaP384(octets) => octets.to_vec(),
-            PublicKey::Rsa(_) => panic!("signed elsewhere"),
+        Self::from_private(private, flags)
+    }
+
+    /// The same key as elsewhere.
+    pub fn from_private(private: PrivateKey, flags: u16) -> Self {
+        let (algorithm, number, public) = match Software.signer(&private).expect("a key").public_key() {
+            PublicKey::Ed25519(octets) => (SignatureAlgorithm::Ed25519, 15, octets.to_vec()),
+            PublicKey::EcdsaP256(octets) => (SignatureAlgorithm::Ecdsa(Sha2::Sha256), 13, octets.to_vec()),
+            PublicKey::EcdsaP384(octets) => (SignatureAlgorithm::Ecdsa(Sha2::Sha384), 14, octets.to_vec()),
+            PublicKey::Rsa(key) => {
+                let exponent = key.exponent().to_be_bytes();
+                (
+                    SignatureAlgorithm::RsaPkcs1(Sha2::Sha256),
+                    8,
+                    [&[3][..], &exponent[1..], key.modulus()].concat(),
+                )
+            }
         };
         let record = Dnskey::new(flags, 3, SecurityAlgorithm::from_int(number), public).expect("short");
         Self { private, algorithm, record }
