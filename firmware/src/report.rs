@@ -92,7 +92,7 @@ pub enum Event {
 /// What the header of an IKE message says (RFC 7296 §3.1).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Message {
-    /// Exchange type: 34 IKE_SA_INIT, 35 IKE_AUTH, 36 CREATE_CHILD_SA, 37 INFORMATIONAL.
+    /// Exchange type (RFC 7296 §3.1): 34 IKE_SA_INIT, 35 IKE_AUTH and so on.
     pub exchange: u8,
     /// Whether it is a response.
     pub response: bool,
@@ -122,6 +122,8 @@ impl Message {
             35 => "IKE_AUTH",
             36 => "CREATE_CHILD_SA",
             37 => "INFORMATIONAL",
+            43 => "IKE_INTERMEDIATE",
+            44 => "IKE_FOLLOWUP_KE",
             _ => return None,
         })
     }

@@ -85,27 +85,6 @@ fn both_exchanges_take_place() {
     assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
 }
 
-/// RFC 7296 §2.18: the successor of an IKE SA comes from SK_d, in which the additional secret lives on; it has
-/// no additional exchange of its own, whoever asks for it.
-#[test]
-fn successor_of_the_ike_sa_needs_one_exchange() {
-    for from_a in [true, false] {
-        let mut pair = hybrid(1);
-        pair.initiate();
-        pair.settle(LONG);
-        let (before, sent) = (pair.a.endpoint.status().next().expect("stands").spis, pair.datagrams.len());
-        let side = if from_a { &mut pair.a } else { &mut pair.b };
-        side.endpoint.rekey_ike_sas(pair.now, PEER);
-        pair.settle(LONG);
-        let new = |datagram: &(Direction, Vec<u8>)| header(&datagram.1).exchange;
-        let exchanges: Vec<_> = pair.datagrams[sent..].iter().map(new).collect();
-        assert!(!exchanges.contains(&ExchangeType::IKE_INTERMEDIATE), "{}", pair.trace);
-        let after: Vec<_> = pair.a.endpoint.status().map(|status| status.spis).collect();
-        assert!(after.len() == 1 && after[0] != before, "{}", pair.trace);
-        assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
-    }
-}
-
 /// RFC 9370 §2.2.1: what is offered × what is accepted. Whoever has nothing but the hybrid suite never comes
 /// to stand without it. libreswan `ikev2-intermediate-07-fallback-no-intermediate`.
 #[test]

@@ -10,6 +10,7 @@ use host_tests::pair::Pair;
 use host_tests::parties::{self, PEER, leak_all};
 use host_tests::stage::{LONG, give, to_a, to_b};
 use ike_core::config::Suite;
+use ike_core::crypto::Group;
 use ike_core::output::{IkeKeys, IkeSpis};
 use ike_core::wire::code_point::{ExchangeType, PayloadType};
 use ike_core::wire::header::{Flags, Header};
@@ -25,10 +26,23 @@ enum What {
     IkeSa,
 }
 
-/// SAs that stand; both ends know two groups, Curve25519 first, and want fresh keys for Child SAs.
+/// Two groups, Curve25519 first.
+const TWO: &[Suite] = &[Suite::FAST_SOFTWARE, Suite::HARDWARE_AES];
+
+/// The same with an additional key exchange.
+const HYBRID: &[Suite] = &[
+    Suite { additional: Some(Group::P384), ..Suite::FAST_SOFTWARE },
+    Suite { additional: Some(Group::P384), ..Suite::HARDWARE_AES },
+];
+
+/// SAs that stand; both ends know two groups and want fresh keys for Child SAs.
 fn standing(seed: u64) -> Pair {
+    standing_with(TWO, seed)
+}
+
+fn standing_with(suites: &'static [Suite], seed: u64) -> Pair {
     let with_pfs = |mut config: ike_core::config::Config<'static>| {
-        config.suites = &[Suite::FAST_SOFTWARE, Suite::HARDWARE_AES];
+        config.suites = suites;
         config.policies = leak_all(vec![ike_core::config::IkePolicy { pfs: true, ..config.policies[0] }]);
         config
     };
@@ -139,14 +153,30 @@ fn fresh_keys_for_successors() {
 /// `child_rekey` and `ike_rekey` `regular_ke_invalid`; libreswan `ikev2-invalid-ke-07`.
 #[test]
 fn another_group_is_tried() {
+    try_another_group(TWO);
+}
+
+/// RFC 9370 §2.2.4: an additional key exchange follows the second try as it would have followed the first.
+/// strongSwan `child_rekey` and `ike_rekey` `regular_ke_invalid_multi_ke`.
+#[test]
+fn another_group_is_tried_before_an_additional_exchange() {
+    try_another_group(HYBRID);
+}
+
+fn try_another_group(suites: &'static [Suite]) {
     for what in [What::Child, What::IkeSa] {
         for from_a in [true, false] {
-            let mut pair = standing(1);
+            let mut pair = standing_with(suites, 1);
             let before = before(&pair);
             begin_with_wrong_guess(&mut pair, &before.keys, what, from_a, 19);
             pair.settle(MINUTES);
             assert_replaced(&pair, &before, what, "retry");
             assert_eq!(groups(&pair, &before.keys), [31, 19, 19], "{}", pair.trace);
+            let is_followup = |datagram: &[u8]| {
+                Header::parse(datagram).expect("IKE").exchange == ExchangeType::IKE_FOLLOWUP_KE
+            };
+            let follows = pair.datagrams.iter().filter(|(_, datagram)| is_followup(datagram)).count();
+            assert_eq!(follows, if suites == HYBRID { 2 } else { 0 }, "{}", pair.trace);
         }
     }
 }

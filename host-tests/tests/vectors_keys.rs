@@ -7,7 +7,7 @@ use esp_engine::crypto::{Algorithm, RawKey};
 use ike_core::auth::{HashAlgorithms, IntAuth, Proof, SignatureHashes, SignedOctets, prove};
 use ike_core::crypto::software::Software;
 use ike_core::crypto::{Crypto, Prf, PrfOutput, SharedSecret};
-use ike_core::ike_sa::keys::{ChildKeys, IkeKeys, IkeSpis, Nonces, Role, Suite};
+use ike_core::ike_sa::keys::{ChildKeys, IkeKeys, IkeSpis, Nonces, Role, Secrets, Suite};
 use ike_core::wire::code_point::{ExchangeType, IdType, PayloadType};
 use ike_core::wire::encrypted::Clear;
 use ike_core::wire::header::{Flags, Header, IkeSpi};
@@ -111,7 +111,7 @@ fn rekeyed_ike_sa() {
         Prf::HmacSha256,
         &old.sk_d,
         Suite { prf: Prf::HmacSha256, cipher },
-        &secret,
+        Secrets::only(&secret),
         Nonces { initiator: &ni, responder: &nr },
         IkeSpis { initiator: 0x1011121314151617, responder: 0x18191a1b1c1d1e1f },
     );
@@ -144,7 +144,8 @@ fn rekeyed_ike_sa_with_another_prf() {
     let nonces = Nonces { initiator: &ni, responder: &nr };
     let spis = IkeSpis { initiator: 0x1011121314151617, responder: 0x18191a1b1c1d1e1f };
     let suite = Suite { prf: Prf::HmacSha512, cipher };
-    let new = IkeKeys::rekeyed(&Software, Prf::HmacSha384, &old.sk_d, suite, &secret, nonces, spis);
+    let new =
+        IkeKeys::rekeyed(&Software, Prf::HmacSha384, &old.sk_d, suite, Secrets::only(&secret), nonces, spis);
     let sk_d = "8ec30f28e9f993afb477adcbb87af7738ef9629ab3e6a1a2f148b0899d9d4b00 \
                 da1cdc3b5ab6b5fe292584f74e385461a754e45fea28b64f00a2b1000d486671";
     assert_eq!(new.sk_d.octets(), hex(sk_d));
@@ -164,15 +165,15 @@ fn later_child_sa_with_and_without_key_exchange() {
     let (secret, ni, nr) = create_child_sa();
     let nonces = Nonces { initiator: &ni, responder: &nr };
     let cipher = Algorithm::Aes128Gcm16;
-    for (secret, from_initiator, from_responder) in [
+    for (secrets, from_initiator, from_responder) in [
         (
-            Some(&secret),
+            Some(Secrets::only(&secret)),
             "02ab8919d129b3f68444dd69f33c16c869348b79",
             "6b1f0c32640340238f9ab246b7f1e9e95a8a50f5",
         ),
         (None, "7c23bc036cb4fefbd6d9938641626aca62f58a54", "928f5cc902dfbb6bb21020d865d4f184c894c2a7"),
     ] {
-        let child = ChildKeys::new(&Software, Prf::HmacSha256, &sk_d, cipher, secret, nonces);
+        let child = ChildKeys::new(&Software, Prf::HmacSha256, &sk_d, cipher, secrets, nonces);
         assert_eq!(child.from_initiator, raw(cipher, from_initiator));
         assert_eq!(child.from_responder, raw(cipher, from_responder));
     }
@@ -197,7 +198,8 @@ fn additional_key_exchange() {
     let nonces = Nonces { initiator: &ni, responder: &nr };
     let secret: [u8; 32] = array("d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de");
     let (secret, suite) = (SharedSecret::new(secret), Suite { prf: Prf::HmacSha256, cipher });
-    let second = IkeKeys::rekeyed(&Software, suite.prf, &first.sk_d, suite, &secret, nonces, SPIS);
+    let secrets = Secrets::only(&secret);
+    let second = IkeKeys::rekeyed(&Software, suite.prf, &first.sk_d, suite, secrets, nonces, SPIS);
     assert_eq!(second.sk_d.octets(), hex("2213781fe2888b11608e738a1720817606bf3d2ca8937ddc8b0b455164303232"));
     assert_eq!(
         second.sk_ei,
@@ -245,4 +247,51 @@ fn additional_key_exchange() {
     let hashes = SignatureHashes { ours: HashAlgorithms::ALL, peer: None };
     let auth = prove(&Software, Proof::SharedKey(b"secret"), hashes, &octets).unwrap();
     assert_eq!(auth.data[..], hex("4a97de7cc2f82e671780a4fa37bb5e9287b73288feba4f6e0615f0558f077a75"));
+}
+
+/// RFC 9370 §2.2.4: the secret of IKE_FOLLOWUP_KE stands behind the nonces. From
+/// `vectors/followup_key_exchange.py`.
+#[test]
+fn additional_key_exchange_behind_create_child_sa() {
+    let cipher = Algorithm::ChaCha20Poly1305;
+    let sk_d = PrfOutput::from(octets(0x60));
+    let (first, second) = (SharedSecret::new(octets(0x20)), SharedSecret::new(octets(0x40)));
+    let secrets = Secrets { first: &first, additional: Some(&second) };
+    let (ni, nr) = (octets(0x80), octets(0xA0));
+    let nonces = Nonces { initiator: &ni, responder: &nr };
+    let suite = Suite { prf: Prf::HmacSha256, cipher };
+    let keys = IkeKeys::rekeyed(&Software, suite.prf, &sk_d, suite, secrets, nonces, SPIS);
+    assert_eq!(keys.sk_d.octets(), hex("a573cf68f59dbb30a0f31a515ca50492eec887038b73c910fb0b41160ae004bf"));
+    assert_eq!(
+        keys.sk_ei,
+        raw(cipher, "de720dcdc2cfb342242482e53b41952d3cbd64331109c11b3e95baee7890e1c4 d301a642")
+    );
+    assert_eq!(
+        keys.sk_er,
+        raw(cipher, "df2a9a7f1dc2b4760a70f566caf2f854012a0dda372cf5ab5a1a1c5e2da8be4e 1ea2301b")
+    );
+    assert_eq!(keys.sk_pi.octets(), hex("233cae151099c02aad5b5b83b9dc121a91ac1f2979687a3a7a9c9336a3c3a5e6"));
+    assert_eq!(keys.sk_pr.octets(), hex("b6ecaec8e248d6ad319d95443d57473ccda2542a7d66c7291a83ff7771876b54"));
+    let child = ChildKeys::new(&Software, suite.prf, &sk_d, cipher, Some(secrets), nonces);
+    assert_eq!(
+        child.from_initiator,
+        raw(cipher, "7cf82206c15e6da608e1a2d1548ddbc9b55a07d23fce4c7fca2be51e312e17cf 9c3a4d19")
+    );
+    assert_eq!(
+        child.from_responder,
+        raw(cipher, "82f2a7255e5d43b2bd1a16e9bd00368fc0bf61d78e66b5c3115777171d51dc64 64e983cb")
+    );
+}
+
+/// RFC 8784 §3: the key goes into SK_d, SK_pi and SK_pr, and leaves those of the SK payload as they were. From
+/// `vectors/postquantum_preshared_key.py`.
+#[test]
+fn postquantum_preshared_key() {
+    let first = initial(Algorithm::ChaCha20Poly1305);
+    let ppk = b"a post-quantum preshared key of more than 64 octets, one block of the hash";
+    let keys = first.with_ppk(&Software, Prf::HmacSha256, ppk);
+    assert_eq!(keys.sk_d.octets(), hex("ec0d4aeeefe20e14800c248d08280bda5a82f29352794a4fb7c7b475107c2e3e"));
+    assert_eq!(keys.sk_pi.octets(), hex("d70911dd04c723d913e8664b87e5588d0cee73b181abdd23e3dba77f8d2c2960"));
+    assert_eq!(keys.sk_pr.octets(), hex("3e60f28ade2afcbc76b9b6bfaacccd86b475c8d71ccbd60fd71121b1148e1b88"));
+    assert_eq!((keys.sk_ei, keys.sk_er), (first.sk_ei, first.sk_er));
 }

@@ -27,6 +27,7 @@ use crate::wire::{Malformed, NoSpace};
 pub(crate) mod create_child_sa;
 pub(crate) mod fragment;
 pub(crate) mod ike_auth;
+pub(crate) mod ike_followup_ke;
 pub(crate) mod ike_intermediate;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
@@ -147,7 +148,10 @@ fn dispatch<C: Crypto, R: TryCryptoRng>(
         (ExchangeType::CREATE_CHILD_SA, false) => {
             create_child_sa::responder::handle_request(endpoint, slot, sa, now, received)
         }
-        (ExchangeType::CREATE_CHILD_SA, true) => {
+        (ExchangeType::IKE_FOLLOWUP_KE, false) => {
+            ike_followup_ke::responder::handle_request(endpoint, slot, sa, now, received)
+        }
+        (ExchangeType::CREATE_CHILD_SA | ExchangeType::IKE_FOLLOWUP_KE, true) => {
             create_child_sa::initiator::handle_response(endpoint, slot, sa, now, received)
         }
         (exchange, false) if exchange != ExchangeType::INFORMATIONAL => {
@@ -181,10 +185,12 @@ fn check_exchange<C: Crypto, R>(
             }
             _ => Err(Discarded::UnexpectedExchange),
         },
-        ExchangeType::INFORMATIONAL | ExchangeType::CREATE_CHILD_SA => match sa.established() {
-            Some(_) if !response || exchange == awaited(sa) => Ok(()),
-            _ => Err(Discarded::WrongState),
-        },
+        ExchangeType::INFORMATIONAL | ExchangeType::CREATE_CHILD_SA | ExchangeType::IKE_FOLLOWUP_KE => {
+            match sa.established() {
+                Some(_) if !response || exchange == awaited(endpoint, sa) => Ok(()),
+                _ => Err(Discarded::WrongState),
+            }
+        }
         // Of exchanges that do not exist a peer is told, once it is known (RFC 7296 §2.21.3).
         ExchangeType(0..=33 | 38..=42 | 45..) if !response && sa.established().is_some() => Ok(()),
         _ => Err(Discarded::UnexpectedExchange),
@@ -192,9 +198,14 @@ fn check_exchange<C: Crypto, R>(
 }
 
 /// The exchange that our request began (RFC 7296 §2.2).
-fn awaited(sa: &IkeSa) -> ExchangeType {
+fn awaited<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> ExchangeType {
     match sa.window.outstanding().map(|outstanding| outstanding.purpose) {
-        Some(Purpose::CreateChild(_)) => ExchangeType::CREATE_CHILD_SA,
+        Some(Purpose::CreateChild(_)) => match endpoint.creation(sa) {
+            Some(Handshake::CompletingChild(_) | Handshake::CompletingIkeSa(_)) => {
+                ExchangeType::IKE_FOLLOWUP_KE
+            }
+            _ => ExchangeType::CREATE_CHILD_SA,
+        },
         _ => ExchangeType::INFORMATIONAL,
     }
 }

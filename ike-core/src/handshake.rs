@@ -1,13 +1,13 @@
 //! What only a handshake needs: key exchange, nonces, the two IKE_SA_INIT messages that both ends
-//! sign. It lies in a slot of a pool that is free again once the IKE SA stands or is gone.
+//! sign. It lies in a slot of a pool that is free again once the IKE SA stands or is gone. What CREATE_CHILD_SA
+//! and IKE_FOLLOWUP_KE need lies there too ([`creation`]).
 
 use esp_engine::crypto::RawKey;
 use esp_engine::sa::Spi;
-use esp_engine::selector::{Selectors, TrafficSelectors};
+use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 
 use crate::auth::SignatureHashes;
-use crate::child_sa::Child;
 use crate::config::Suite;
 use crate::crypto::{Crypto, Group, PrfOutput};
 use crate::exchange::ike_auth::child::Making;
@@ -17,13 +17,19 @@ use crate::ike_sa::window::Fingerprint;
 use crate::output::Path;
 use crate::pad::PeerId;
 use crate::resources::BufferId;
-use crate::wants::Wanted;
 use crate::wire::chain::PAYLOAD_HEADER;
 use crate::wire::code_point::CertEncoding;
 use crate::wire::header::Header;
 use crate::wire::nonce::MAX_NONCE;
 use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
+
+pub(crate) use creation::{
+    Aim, CompletingChild, CompletingIkeSa, Creating, FirstExchange, Followup, Link, Promised, Rekeying,
+    Rival, child_link,
+};
+
+mod creation;
 
 /// Octets of our nonces: half the key size of the PRF and more (RFC 7296 §2.10).
 pub(crate) const NONCE: usize = 32;
@@ -58,6 +64,12 @@ pub(crate) enum Handshake<C: Crypto> {
     Creating(Creating<C::KeyExchange>),
     /// CREATE_CHILD_SA for a successor of the IKE SA was sent.
     Rekeying(Rekeying<C::KeyExchange>),
+    /// IKE_FOLLOWUP_KE for a Child SA was sent.
+    CompletingChild(CompletingChild<C::KeyExchange>),
+    /// IKE_FOLLOWUP_KE for a successor of the IKE SA was sent.
+    CompletingIkeSa(CompletingIkeSa<C::KeyExchange>),
+    /// CREATE_CHILD_SA was answered, and IKE_FOLLOWUP_KE has to come.
+    Followup(Followup),
 }
 
 impl<C: Crypto> core::fmt::Debug for Handshake<C> {
@@ -70,6 +82,9 @@ impl<C: Crypto> core::fmt::Debug for Handshake<C> {
             Self::AuthHeld(..) => "AuthHeld",
             Self::Creating(_) => "Creating",
             Self::Rekeying(_) => "Rekeying",
+            Self::CompletingChild(_) => "CompletingChild",
+            Self::CompletingIkeSa(_) => "CompletingIkeSa",
+            Self::Followup(_) => "Followup",
         })
     }
 }
@@ -181,73 +196,6 @@ pub(crate) struct Intermediate {
     pub(crate) sealed_with: RawKey,
 }
 
-/// A Child SA that the peer was asked for.
-#[cfg_attr(feature = "explore", derive(Clone, Hash))]
-pub(crate) struct Creating<K> {
-    pub(crate) aim: Aim,
-    /// The SPI that we offered.
-    pub(crate) inbound: Spi,
-    /// For keys that do not come from the IKE SA's alone.
-    pub(crate) exchange: Option<K>,
-    pub(crate) tried: Tried,
-    pub(crate) nonce: [u8; NONCE],
-    /// The peer asked for the same at the same time.
-    pub(crate) rival: Option<Rival>,
-}
-
-/// A successor of the IKE SA that the peer was asked for.
-#[cfg_attr(feature = "explore", derive(Clone, Hash))]
-pub(crate) struct Rekeying<K> {
-    /// Its slot, which is reserved.
-    pub(crate) slot: u16,
-    pub(crate) exchange: K,
-    pub(crate) tried: Tried,
-    pub(crate) nonce: [u8; NONCE],
-    /// The peer asked for the same at the same time and got this one, by its slot.
-    pub(crate) rival: Option<(u16, Rival)>,
-}
-
-/// What a Child SA is asked for.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Aim {
-    /// To stand beside the others.
-    New(Wanted),
-    /// To take over from one, by the SPI that we chose, with all that lives in it.
-    Successor { of: Spi, policy: PolicyId, local_ts: TrafficSelectors, remote_ts: TrafficSelectors },
-}
-
-impl Aim {
-    pub(crate) fn successor(child: &Child) -> Self {
-        Self::Successor {
-            of: child.inbound,
-            policy: child.policy,
-            local_ts: child.local_ts.clone(),
-            remote_ts: child.remote_ts.clone(),
-        }
-    }
-
-    /// The policy that it serves.
-    pub(crate) const fn policy(&self) -> PolicyId {
-        match self {
-            Self::New(wanted) => wanted.policy,
-            Self::Successor { policy, .. } => *policy,
-        }
-    }
-}
-
-/// A successor that the peer made of the SA whose successor we were asking for.
-#[cfg_attr(feature = "explore", derive(Clone, Hash))]
-pub(crate) struct Rival {
-    /// The lower of its two nonces.
-    pub(crate) lowest: heapless::Vec<u8, MAX_NONCE>,
-}
-
-impl Rival {
-    pub(crate) fn new(nonces: Nonces<'_>) -> Self {
-        Self { lowest: nonces.lowest().iter().copied().collect() }
-    }
-}
-
 impl Agreed {
     /// What the keys of the first Child SA are made of. There is no older SA to go on with, so it is used
     /// at once.
@@ -256,7 +204,7 @@ impl Agreed {
             role: self.role,
             prf: self.suite.prf,
             sk_d: &self.keys.sk_d,
-            secret: None,
+            secrets: None,
             nonces: self.nonces(),
             nat: self.nat,
             may_send: true,
@@ -290,29 +238,29 @@ impl<C: Crypto> Handshake<C> {
             Self::InitSent(InitSent { want, .. })
             | Self::IntermediateSent(_, want, _)
             | Self::AuthSent(_, want) => Some(want),
-            Self::InitAnswered(_) | Self::AuthHeld(..) | Self::Creating(_) | Self::Rekeying(_) => None,
+            _ => None,
         }
     }
 
     /// The messages that are kept for signatures.
     pub(crate) fn messages(&self) -> Option<[BufferId; 2]> {
         match self {
-            Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
             Self::IntermediateSent(agreed, ..)
             | Self::AuthSent(agreed, _)
             | Self::InitAnswered(agreed)
             | Self::AuthHeld(agreed, _) => Some([agreed.request, agreed.response]),
+            _ => None,
         }
     }
 
     /// The keys of the SK payload, once there are any.
     pub(crate) fn agreed(&self) -> Option<&Agreed> {
         match self {
-            Self::InitSent(_) | Self::Creating(_) | Self::Rekeying(_) => None,
             Self::IntermediateSent(agreed, ..)
             | Self::AuthSent(agreed, _)
             | Self::InitAnswered(agreed)
             | Self::AuthHeld(agreed, _) => Some(agreed),
+            _ => None,
         }
     }
 }

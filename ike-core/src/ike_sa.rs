@@ -60,6 +60,8 @@ pub struct IkeSa {
     pub(crate) fragmentation: Fragmentation,
     /// The peer's requests.
     pub(crate) pace: Pace,
+    /// What the peer's CREATE_CHILD_SA began and IKE_FOLLOWUP_KE has to end: the slot in the pool of handshakes.
+    pub(crate) followup: Option<u8>,
     pub(crate) state: State,
 }
 
@@ -67,7 +69,7 @@ pub struct IkeSa {
 #[derive(Debug)]
 #[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) enum State {
-    /// Only the SPI is taken: the peer was asked for a successor and has not answered.
+    /// Only the SPI is taken: the exchanges that make a successor are under way.
     Reserved,
     /// The slot in the pool of handshakes.
     Handshake(u8),
@@ -145,6 +147,7 @@ impl IkeSa {
             sealed: 0,
             fragmentation: Fragmentation::Off,
             pace: Pace::new(),
+            followup: None,
             state: State::Gone,
         }
     }

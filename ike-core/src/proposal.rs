@@ -3,7 +3,6 @@
 //! an offer that we cannot take is described by the first transform type that has nothing in common.
 
 use esp_engine::crypto::Algorithm;
-use esp_engine::sa::Spi;
 
 use crate::config::Suite;
 use crate::crypto::Group;
@@ -12,52 +11,15 @@ use crate::wire::NoSpace;
 use crate::wire::code_point::Protocol;
 use crate::wire::header::IkeSpi;
 use crate::wire::sa::{self, Proposal, ProposalView, SaView};
-use crate::wire::transform::{
-    EncryptionId, IntegrityId, KeyExchangeMethod, SequenceNumbers, Transform, TransformType,
-};
+use crate::wire::transform::{EncryptionId, IntegrityId, Transform, TransformType};
 use crate::wire::writer::Writer;
 
-/// What was agreed for a pair of Child SAs.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct EspChoice {
-    /// The proposal's number.
-    pub(crate) number: u8,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) extended_sequence: bool,
-    /// The key exchange for fresh keys.
-    pub(crate) group: Option<Group>,
-    /// The SPI that the peer chose.
-    pub(crate) outbound: Spi,
-}
+pub(crate) use esp::{EspChoice, Pfs, accept_esp, answer_esp, choose_esp, offer_esp};
 
-/// Whether the keys of Child SAs may come from a key exchange of their own.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Pfs {
-    /// No: IKE_AUTH has no place for one (RFC 7296 §1.2).
-    None,
-    /// Yes, and the request carries a public value of this method, if any.
-    With(Option<u16>),
-}
+use additional::AdditionalTransforms;
 
-impl Pfs {
-    /// What a proposal allows: `Some(None)` is keys without a key exchange.
-    fn group(self, proposal: &ProposalView<'_>) -> Option<Option<Group>> {
-        let methods = || proposal.transforms().filter(|t| t.kind == TransformType::KE).map(|t| t.id);
-        if let Self::With(Some(carried)) = self
-            && methods().any(|id| id == carried)
-            && let Some(group) = Group::from_id(carried)
-        {
-            return Some(Some(group));
-        }
-        if methods().next().is_none() || methods().any(|id| id == KeyExchangeMethod::NONE.0) {
-            return Some(None);
-        }
-        match self {
-            Self::None => None,
-            Self::With(_) => methods().find_map(Group::from_id).map(Some),
-        }
-    }
-}
+mod additional;
+mod esp;
 
 const fn transform(kind: TransformType, id: u16) -> Transform {
     Transform { kind, id, key_length: None }
@@ -87,11 +49,6 @@ fn integrity(algorithm: Algorithm) -> Option<Transform> {
     }
 }
 
-fn sequence(extended: bool) -> Transform {
-    let id = if extended { SequenceNumbers::EXTENDED } else { SequenceNumbers::SHORT };
-    transform(TransformType::ESN, id.0)
-}
-
 /// The transforms of a suite for an IKE SA, one of each type, without those of additional key exchanges.
 fn ike_transforms(suite: &Suite) -> impl Iterator<Item = Transform> + Clone + use<> {
     let own = [
@@ -103,16 +60,8 @@ fn ike_transforms(suite: &Suite) -> impl Iterator<Item = Transform> + Clone + us
     own.into_iter().flatten()
 }
 
-/// The transforms of an algorithm for Child SAs, behind which those of the other types stand.
-fn esp_transforms(
-    algorithm: Algorithm,
-    others: impl IntoIterator<Item = Transform, IntoIter: Clone>,
-) -> impl Iterator<Item = Transform> + Clone {
-    [Some(encryption(algorithm)), integrity(algorithm)].into_iter().flatten().chain(others)
-}
-
 /// What was agreed for an IKE SA.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct IkeChoice {
     /// The proposal's number.
     pub(crate) number: u8,
@@ -122,16 +71,12 @@ pub(crate) struct IkeChoice {
     additional: AdditionalTransforms,
 }
 
-/// One transform for each type of additional key exchange that the proposal has.
-type AdditionalTransforms = [Option<Transform>; TransformType::ADDITIONAL.len()];
-
 /// What the proposals are for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum IkeSaKind {
     /// A first IKE SA; there may be an additional key exchange if both ends speak IKE_INTERMEDIATE.
     First { may_add: bool },
-    /// A successor: the proposals carry SPIs (RFC 7296 §3.3.1). An additional key exchange of the first IKE
-    /// SA lives on in SK_d, from which the keys come.
+    /// A successor: the proposals carry SPIs (RFC 7296 §3.3.1).
     Successor,
 }
 
@@ -152,37 +97,9 @@ impl IkeSaKind {
     fn additional(self, suite: &Suite) -> Option<Option<Group>> {
         match (self, suite.additional) {
             (Self::First { may_add: false }, Some(_)) => None,
-            (Self::First { .. }, additional) => Some(additional),
-            (Self::Successor, _) => Some(None),
+            (_, additional) => Some(additional),
         }
     }
-}
-
-/// What of a proposal's additional key exchanges is to be taken: the one that is wanted, whichever its place,
-/// and NONE for the others (RFC 9370 §2.2.1). `None` when that is not offered.
-fn additional(proposal: &ProposalView<'_>, mut wanted: Option<Group>) -> Option<AdditionalTransforms> {
-    let mut chosen = [None; TransformType::ADDITIONAL.len()];
-    for (kind, place) in TransformType::ADDITIONAL.into_iter().zip(&mut chosen) {
-        let offers = |id: u16| proposal.transforms().any(|t| t.transform() == Some(transform(kind, id)));
-        if !proposal.transforms().any(|t| t.kind == kind) {
-            continue;
-        }
-        let id = match wanted {
-            Some(group) if offers(group.id()) => {
-                wanted = None;
-                group.id()
-            }
-            _ if offers(KeyExchangeMethod::NONE.0) => KeyExchangeMethod::NONE.0,
-            _ => return None,
-        };
-        *place = Some(transform(kind, id));
-    }
-    wanted.is_none().then_some(chosen)
-}
-
-/// Where we put it in our own offers.
-fn own_additional(group: Option<Group>) -> Option<Transform> {
-    group.map(|group| transform(TransformType::ADDKE1, group.id()))
 }
 
 /// Offers every suite, one proposal each; for a successor with the SPI that we chose.
@@ -196,7 +113,7 @@ pub(crate) fn offer_ike(
         number,
         protocol: Protocol::IKE,
         spi: spi.as_ref().map_or(&[][..], |spi| spi),
-        transforms: ike_transforms(suite).chain(own_additional(suite.additional.filter(|_| spi.is_none()))),
+        transforms: ike_transforms(suite).chain(additional::own(suite.additional)),
     });
     sa::write(proposals, writer)
 }
@@ -222,7 +139,7 @@ pub(crate) fn choose_ike(
     for suite in suites {
         let wanted = ike_transforms(suite);
         let choice = |p: ProposalView<'_>| {
-            let (spi, additional) = (kind.spi(&p)?, additional(&p, kind.additional(suite)?)?);
+            let (spi, additional) = (kind.spi(&p)?, additional::choose(&p, kind.additional(suite)?)?);
             let fits = is_for_ike(&p, suite.ike) && differs(&p, wanted.clone()).is_none();
             fits.then_some(IkeChoice { number: p.number, suite: *suite, spi, additional })
         };
@@ -272,10 +189,10 @@ fn describe(offer: &SaView<'_>, mut wanted: impl Iterator<Item = Transform> + Cl
 pub(crate) fn accept_ike(answer: &SaView<'_>, suites: &[Suite], kind: IkeSaKind) -> Option<IkeChoice> {
     let proposal = only(answer)?;
     let suite = suites.get(usize::from(proposal.number).checked_sub(1)?)?;
-    let (spi, own) = (kind.spi(&proposal)?, own_additional(kind.additional(suite)?));
+    let (spi, own) = (kind.spi(&proposal)?, additional::own(kind.additional(suite)?));
     let matches =
         proposal.protocol == Protocol::IKE && is_exactly(&proposal, ike_transforms(suite).chain(own));
-    let additional = additional(&proposal, kind.additional(suite)?)?;
+    let additional = additional::choose(&proposal, kind.additional(suite)?)?;
     matches.then_some(IkeChoice { number: proposal.number, suite: *suite, spi, additional })
 }
 
@@ -291,12 +208,6 @@ fn is_exactly(proposal: &ProposalView<'_>, wanted: impl Iterator<Item = Transfor
     proposal.transforms().count() == wanted.clone().count() && differs(proposal, wanted).is_none()
 }
 
-/// The suites' ciphers for packets, each once.
-fn esp_algorithms(suites: &[Suite]) -> impl Iterator<Item = Algorithm> + '_ {
-    let is_first = |index: usize, suite: &Suite| !suites.iter().take(index).any(|s| s.esp == suite.esp);
-    suites.iter().enumerate().filter(move |(i, s)| is_first(*i, s)).map(|(_, suite)| suite.esp)
-}
-
 /// Groups that are offered at most.
 const MAX_GROUPS: usize = 4;
 
@@ -310,81 +221,4 @@ pub(crate) fn groups(suites: &[Suite]) -> heapless::Vec<Group, MAX_GROUPS> {
         }
     }
     groups
-}
-
-/// Offers every cipher with 64-bit sequence numbers and without, one proposal each; with a key exchange all
-/// groups, that of our public value first.
-pub(crate) fn offer_esp(
-    suites: &[Suite],
-    spi: Spi,
-    exchange: Option<Group>,
-    writer: &mut Writer<'_>,
-) -> Result<(), NoSpace> {
-    let spi = spi.get().to_be_bytes();
-    let mut methods = heapless::Vec::<Transform, { MAX_GROUPS + 1 }>::new();
-    if let Some(first) = exchange {
-        let others = groups(suites).into_iter().filter(|group| *group != first);
-        methods.extend(core::iter::once(first).chain(others).map(|g| transform(TransformType::KE, g.id())));
-    }
-    let proposals = (1..=u8::MAX).zip(esp_algorithms(suites)).map(|(number, algorithm)| Proposal {
-        number,
-        protocol: Protocol::ESP,
-        spi: &spi,
-        transforms: esp_transforms(algorithm, methods.clone().into_iter().chain([true, false].map(sequence))),
-    });
-    sa::write(proposals, writer)
-}
-
-/// Answers with what was chosen.
-pub(crate) fn answer_esp(choice: &EspChoice, spi: Spi, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
-    let spi = spi.get().to_be_bytes();
-    let exchange = choice.group.map(|group| transform(TransformType::KE, group.id()));
-    let others = exchange.into_iter().chain([sequence(choice.extended_sequence)]);
-    let transforms = esp_transforms(choice.algorithm, others);
-    sa::write([Proposal { number: choice.number, protocol: Protocol::ESP, spi: &spi, transforms }], writer)
-}
-
-/// The best of our ciphers that the peer offers.
-pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite], pfs: Pfs) -> Result<EspChoice, Mismatch> {
-    for algorithm in esp_algorithms(suites) {
-        for extended_sequence in [true, false] {
-            let wanted = esp_transforms(algorithm, [sequence(extended_sequence)]);
-            let fits =
-                |p: &ProposalView<'_>| is_for_esp(p, algorithm, pfs) && differs(p, wanted.clone()).is_none();
-            let Some(proposal) = offer.proposals().find(fits) else {
-                continue;
-            };
-            if let (Some(outbound), Some(group)) =
-                (proposal.child_spi().and_then(Spi::new), pfs.group(&proposal))
-            {
-                let number = proposal.number;
-                return Ok(EspChoice { number, algorithm, extended_sequence, group, outbound });
-            }
-        }
-    }
-    let wanted = suites.first().into_iter().flat_map(|suite| esp_transforms(suite.esp, [sequence(true)]));
-    Err(describe(offer, wanted))
-}
-
-fn is_for_esp(proposal: &ProposalView<'_>, algorithm: Algorithm, pfs: Pfs) -> bool {
-    let is_single =
-        additional(proposal, None).is_some_and(|transforms| transforms.iter().all(Option::is_none));
-    let is_usable = is_usable(proposal, algorithm);
-    proposal.protocol == Protocol::ESP && is_single && is_usable && pfs.group(proposal).is_some()
-}
-
-/// What an answer to our offer takes; `None` unless it is exactly one of ours.
-pub(crate) fn accept_esp(
-    answer: &SaView<'_>,
-    suites: &[Suite],
-    exchange: Option<Group>,
-) -> Option<EspChoice> {
-    let proposal = only(answer)?;
-    let algorithm = esp_algorithms(suites).nth(usize::from(proposal.number).checked_sub(1)?)?;
-    let outbound = proposal.child_spi().and_then(Spi::new).filter(|_| proposal.protocol == Protocol::ESP)?;
-    let method = exchange.map(|group| transform(TransformType::KE, group.id()));
-    let extended_sequence = [true, false].into_iter().find(|extended| {
-        is_exactly(&proposal, esp_transforms(algorithm, method.into_iter().chain([sequence(*extended)])))
-    })?;
-    Some(EspChoice { number: proposal.number, algorithm, extended_sequence, group: exchange, outbound })
 }

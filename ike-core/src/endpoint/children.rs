@@ -64,7 +64,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Whether a request of ours will bring a Child SA for this policy.
     fn is_asked(&self, sa: &IkeSa, policy: PolicyId) -> bool {
-        matches!(self.creation(sa), Some(Handshake::Creating(creating)) if creating.aim.policy() == policy)
+        self.creation(sa).and_then(Handshake::aim).is_some_and(|aim| aim.policy() == policy)
     }
 
     /// Asks for a successor of an IKE SA, as soon as no other request waits for its answer.

@@ -8,7 +8,7 @@ use crate::child_sa::DRAIN;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange::informational;
-use crate::handshake::{Handshake, Want};
+use crate::handshake::{Followup, Handshake, Promised, Want};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, Standing, State};
@@ -27,6 +27,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             }
         };
         self.desk.wants.forget(slot);
+        self.drop_followup(sa);
         for timer in Timer::ALL {
             if timer != Timer::Retransmit {
                 sa.timers.stop(timer);
@@ -51,6 +52,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         self.children.remove_all(slot);
         self.desk.wants.forget(slot);
         self.give_up_request(sa);
+        self.drop_followup(sa);
         sa.timers.stop_all();
         if let Some(established) = sa.established() {
             let is_told = !matches!(established.standing, Standing::Rival { .. } | Standing::Redundant);
@@ -147,6 +149,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// because it may not have left yet.
     pub(crate) fn free(&mut self, slot: u16, mut sa: IkeSa) {
         self.give_up_request(&mut sa);
+        self.drop_followup(&mut sa);
         if let State::Handshake(index) = sa.state {
             self.free_handshake(index);
         }
@@ -185,10 +188,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     pub(crate) fn free_handshake(&mut self, index: u8) {
         let handshake = self.handshakes.get_mut(usize::from(index)).and_then(Option::take);
-        if let Some(Handshake::Rekeying(rekeying)) = &handshake
-            && let Some(entry) = self.sas.get_mut(usize::from(rekeying.slot))
+        if let Some(slot) = handshake.as_ref().and_then(Handshake::reserved_slot) {
+            self.free_reserved(slot);
+        }
+        if let Some(Handshake::Followup(Followup { promised: Promised::Child(agreement, _), .. })) =
+            &handshake
         {
-            entry.take_if(|sa| matches!(sa.state, State::Reserved));
+            self.children.withdraw(agreement.inbound);
         }
         if let Some(Handshake::AuthHeld(_, held)) = &handshake {
             self.buffers.release(held.text);
@@ -196,6 +202,21 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if let Some([request, response]) = handshake.and_then(|handshake| handshake.messages()) {
             self.buffers.release(request);
             self.buffers.release(response);
+        }
+    }
+
+    /// Forgets what the peer's CREATE_CHILD_SA began: nothing has come of it yet (RFC 9370 §2.2.4).
+    pub(crate) fn drop_followup(&mut self, sa: &mut IkeSa) {
+        sa.timers.stop(Timer::Followup);
+        if let Some(index) = sa.followup.take() {
+            self.free_handshake(index);
+        }
+    }
+
+    /// Gives back the place of a successor that does not come.
+    pub(crate) fn free_reserved(&mut self, slot: u16) {
+        if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
+            entry.take_if(|sa| matches!(sa.state, State::Reserved));
         }
     }
 

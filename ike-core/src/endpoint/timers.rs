@@ -8,7 +8,7 @@ use super::Endpoint;
 use super::hints::is_quiet;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
-use crate::exchange::{create_child_sa, fragment, ike_sa_init, informational};
+use crate::exchange::{create_child_sa, fragment, ike_followup_ke, ike_sa_init, informational};
 use crate::handshake::{Handshake, MAX_RESTARTS, TRIES_BEFORE_RESTART, Want};
 use crate::ike_sa::nat::Nat;
 use crate::ike_sa::timer::Timer;
@@ -53,6 +53,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Timer::Resume => create_child_sa::resume(self, slot, sa, now),
             Timer::Renew => self.renew_ike_sa(now, slot, sa),
             Timer::Reauthenticate => self.reauthenticate(slot, sa, now),
+            Timer::Followup => ike_followup_ke::responder::expire(self, slot, sa, now),
             Timer::Keepalive => {
                 self.outbox.keepalive(sa.path);
                 sa.timers.set(Timer::Keepalive, now + self.config.timing.keepalive);

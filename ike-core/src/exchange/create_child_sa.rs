@@ -7,6 +7,8 @@
 //! answer      SK { SA Nr [KEr] TSi TSr [N(USE_TRANSPORT_MODE)] }
 //! IKE SA      SK { SA Ni KEi }, answered by SK { SA Nr KEr }
 //! ```
+//! Where an additional key exchange is agreed on, the answer carries N(ADDITIONAL_KEY_EXCHANGE) too, and
+//! nothing is made before IKE_FOLLOWUP_KE ([`super::ike_followup_ke`]).
 //!
 //! A successor stands before the old SA goes: the responder can receive on it before it answers and
 //! sends on it when it hears on it, the initiator uses it with the answer and then deletes the old one
@@ -24,7 +26,7 @@ use crate::endpoint::Endpoint;
 use crate::error::CloseReason;
 use crate::exchange::ike_auth::peer::Proven;
 use crate::exchange::{informational, mobike};
-use crate::handshake::{Aim, Creating, Handshake, Rekeying, Tried};
+use crate::handshake::{Aim, CompletingChild, Creating, Handshake, Rekeying, Tried};
 use crate::ike_sa::procedure::Ours;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
@@ -33,8 +35,8 @@ use crate::ike_sa::{Established, IkeSa, Standing, State};
 /// How long TEMPORARY_FAILURE is taken for temporary.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-mod child;
-mod ike_sa;
+pub(crate) mod child;
+pub(crate) mod ike_sa;
 pub(crate) mod initiator;
 pub(crate) mod responder;
 
@@ -52,6 +54,10 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
         return;
     };
     if sa.window.next_request().is_none() || sa.timers.is_set(Timer::Resume) {
+        return;
+    }
+    // What the peer has begun comes first: nothing else but Deletes can meet it.
+    if sa.followup.is_some() {
         return;
     }
     if established.renewal_owed || sa.window.is_nearly_used_up() {
@@ -72,6 +78,15 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
     }
 }
 
+/// Whether anything was put off.
+pub(crate) fn owes_something<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16, sa: &IkeSa) -> bool {
+    sa.current().is_some_and(|established| {
+        established.renewal_owed
+            || endpoint.desk.wants.has_any(slot)
+            || endpoint.children.of(slot).any(|child| child.renewal_owed)
+    })
+}
+
 fn next_child<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16, now: Instant) -> Option<Aim> {
     let is_due = |child: &&mut Child| child.renewal_owed && child.stage == Stage::Live && child.is_known(now);
     match endpoint.children.of(slot).find(is_due) {
@@ -84,7 +99,7 @@ fn next_child<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16, now: I
 }
 
 /// Tries it again later.
-fn put_off<C: Crypto, R: TryCryptoRng>(
+pub(crate) fn put_off<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
@@ -161,8 +176,12 @@ pub(crate) fn ours<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> O
             Some(Handshake::Creating(Creating { aim: Aim::Successor { of, .. }, .. })) => {
                 Ours::RekeyingChild(*of)
             }
-            Some(Handshake::Rekeying(Rekeying { rival: Some(_), .. })) => Ours::Succeeded,
+            Some(Handshake::CompletingChild(CompletingChild { aim: Aim::Successor { of, .. }, .. })) => {
+                Ours::CompletingChild(*of)
+            }
+            Some(Handshake::Rekeying(Rekeying { rival_slot: Some(_), .. })) => Ours::Succeeded,
             Some(Handshake::Rekeying(_)) => Ours::RekeyingIkeSa,
+            Some(Handshake::CompletingIkeSa(_)) => Ours::CompletingIkeSa,
             _ => Ours::CreatingChild,
         },
     }

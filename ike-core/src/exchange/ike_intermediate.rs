@@ -16,7 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
 use crate::exchange;
 use crate::handshake::{Additional, Agreed, Handshake, Intermediate};
-use crate::ike_sa::keys::{self, IkeKeys, Role};
+use crate::ike_sa::keys::{self, IkeKeys, Role, Secrets};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, cipher_keys};
 use crate::wire::code_point::ExchangeType;
@@ -39,7 +39,7 @@ fn int_auth<C: Crypto>(crypto: &C, agreed: &Agreed, sender: Role, clear: &Clear<
 fn next_keys<C: Crypto>(crypto: &C, agreed: &Agreed, sa: &IkeSa, secret: &SharedSecret) -> IkeKeys {
     let suite = keys::Suite { prf: agreed.suite.prf, cipher: agreed.suite.ike };
     let (old, nonces) = (&agreed.keys.sk_d, agreed.nonces());
-    IkeKeys::rekeyed(crypto, suite.prf, old, suite, secret, nonces, sa.spis)
+    IkeKeys::rekeyed(crypto, suite.prf, old, suite, Secrets::only(secret), nonces, sa.spis)
 }
 
 /// As initiator: sends the request, which takes the place of IKE_SA_INIT's. Changes nothing when that fails.

@@ -1,4 +1,5 @@
-//! Keys of IKE SAs and Child SAs: pure functions over [`Crypto`] (RFC 7296 §2.13, §2.14, §2.17, §2.18).
+//! Keys of IKE SAs and Child SAs: pure functions over [`Crypto`] (RFC 7296 §2.13, §2.14, §2.17, §2.18,
+//! RFC 9370 §2.2.4).
 //! Nonces and secrets go in, [`IkeKeys`] and [`ChildKeys`] come out; both wipe themselves when dropped.
 //! "Initiator" is always the initiator of the exchange that made the keys: for the keys of a rekeyed
 //! IKE SA and for those of later Child SAs that may be either end.
@@ -46,6 +47,27 @@ impl<'a> Nonces<'a> {
     }
 }
 
+/// What the key exchanges of one CREATE_CHILD_SA yield (RFC 9370 §2.2.4).
+#[derive(Copy, Clone, Debug)]
+pub struct Secrets<'a> {
+    /// `g^ir` of RFC 7296, SK(0).
+    pub first: &'a SharedSecret,
+    /// SK(1), where IKE_FOLLOWUP_KE brought another.
+    pub additional: Option<&'a SharedSecret>,
+}
+
+impl<'a> Secrets<'a> {
+    /// Of the one key exchange that there is.
+    pub const fn only(first: &'a SharedSecret) -> Self {
+        Self { first, additional: None }
+    }
+
+    /// SK(1), or nothing.
+    fn additional(self) -> &'a [u8] {
+        self.additional.map_or(&[], SharedSecret::octets)
+    }
+}
+
 /// The SPIs of an IKE SA as they stand in its header (RFC 7296 §3.1).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct IkeSpis {
@@ -85,19 +107,19 @@ impl IkeKeys {
         Self::expand(crypto, suite, &seed, nonces, spis)
     }
 
-    /// Keys of the successor of an IKE SA: SKEYSEED = prf(SK_d, g^ir | Ni | Nr) with SK_d and PRF of the
-    /// old SA; the rest with nonces, SPIs and PRF of the new one (RFC 7296 §2.18).
+    /// Keys of the successor of an IKE SA: SKEYSEED = prf(SK_d, SK(0) | Ni | Nr [| SK(1)]) with SK_d and PRF
+    /// of the old SA; the rest with nonces, SPIs and PRF of the new one (RFC 7296 §2.18, RFC 9370 §2.2.4).
     pub fn rekeyed<C: Crypto>(
         crypto: &C,
         old_prf: Prf,
         old_sk_d: &PrfOutput,
         suite: Suite,
-        secret: &SharedSecret,
+        secrets: Secrets<'_>,
         nonces: Nonces<'_>,
         spis: IkeSpis,
     ) -> Self {
-        let seed =
-            crypto.prf(old_prf, old_sk_d.octets(), &[secret.octets(), nonces.initiator, nonces.responder]);
+        let pieces = [secrets.first.octets(), nonces.initiator, nonces.responder, secrets.additional()];
+        let seed = crypto.prf(old_prf, old_sk_d.octets(), &pieces);
         Self::expand(crypto, suite, &seed, nonces, spis)
     }
 
@@ -154,19 +176,20 @@ pub struct ChildKeys {
 }
 
 impl ChildKeys {
-    /// KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr). The first Child SA takes the nonces of IKE_SA_INIT and no
-    /// secret, later ones those of CREATE_CHILD_SA with its secret, if it carried a key exchange.
+    /// KEYMAT = prf+(SK_d, [SK(0) |] Ni | Nr [| SK(1)]). The first Child SA takes the nonces of IKE_SA_INIT and
+    /// no secret, later ones those of CREATE_CHILD_SA with its secrets, if it brought any.
     pub fn new<C: Crypto>(
         crypto: &C,
         prf: Prf,
         sk_d: &PrfOutput,
         cipher: Algorithm,
-        secret: Option<&SharedSecret>,
+        secrets: Option<Secrets<'_>>,
         nonces: Nonces<'_>,
     ) -> Self {
-        let secret = secret.map_or(&[][..], SharedSecret::octets);
-        let mut keymat =
-            PrfPlus::new(crypto, prf, sk_d.octets(), [secret, nonces.initiator, nonces.responder, &[]]);
+        let first = secrets.map_or(&[][..], |secrets| secrets.first.octets());
+        let additional = secrets.map_or(&[][..], Secrets::additional);
+        let seeds = [first, nonces.initiator, nonces.responder, additional];
+        let mut keymat = PrfPlus::new(crypto, prf, sk_d.octets(), seeds);
         Self {
             from_initiator: RawKey::derive(cipher, |octets| keymat.fill(octets)),
             from_responder: RawKey::derive(cipher, |octets| keymat.fill(octets)),

@@ -1,6 +1,7 @@
 //! What is under way on an IKE SA, and what becomes of a request of the peer that meets it. Both ends
 //! may begin something at any moment, so every pair of procedures can meet; what happens then is decided
-//! here and nowhere else (RFC 7296 §2.8.1, §2.8.2, §2.25).
+//! here and nowhere else (RFC 7296 §2.8.1, §2.8.2, §2.25, RFC 9370 §2.2.4). A procedure with an additional key
+//! exchange has two requests; the same is decided when the second one comes.
 
 use esp_engine::sa::Spi;
 
@@ -15,10 +16,14 @@ pub(crate) enum Ours {
     CreatingChild,
     /// It makes a successor of this pair, by the SPI that we chose.
     RekeyingChild(Spi),
+    /// It is the second one for a successor of this pair (IKE_FOLLOWUP_KE).
+    CompletingChild(Spi),
     /// It deletes Child SAs; their stage says which.
     DeletingChildren,
     /// It makes a successor of the IKE SA.
     RekeyingIkeSa,
+    /// It is the second one for a successor of the IKE SA.
+    CompletingIkeSa,
     /// A successor of the IKE SA stands already, and this one is on its way out.
     Succeeded,
     /// It deletes the IKE SA, or will as soon as the one before it is answered.
@@ -64,14 +69,18 @@ pub(crate) const fn decide(ours: Ours, theirs: Theirs) -> Verdict {
         (_, Theirs::DeleteChild(_)) => Verdict::Normal,
         (Ours::ClosingIkeSa | Ours::Succeeded, _) => Verdict::NotNow,
         (Ours::RekeyingIkeSa, Theirs::RekeyIkeSa) => Verdict::Rival,
-        (Ours::RekeyingIkeSa, _) => Verdict::NotNow,
-        (Ours::CreatingChild | Ours::RekeyingChild(_) | Ours::DeletingChildren, Theirs::RekeyIkeSa) => {
-            Verdict::NotNow
-        }
+        (Ours::RekeyingIkeSa | Ours::CompletingIkeSa, _) => Verdict::NotNow,
+        (
+            Ours::CreatingChild | Ours::RekeyingChild(_) | Ours::CompletingChild(_) | Ours::DeletingChildren,
+            Theirs::RekeyIkeSa,
+        ) => Verdict::NotNow,
         (Ours::Nothing, Theirs::RekeyIkeSa) => Verdict::Normal,
         (_, Theirs::CreateChild) => Verdict::Normal,
         // It may name what our request made there and whose answer has not come.
-        (Ours::CreatingChild | Ours::RekeyingChild(_), Theirs::RekeyChild(None)) => Verdict::NotNow,
+        (
+            Ours::CreatingChild | Ours::RekeyingChild(_) | Ours::CompletingChild(_),
+            Theirs::RekeyChild(None),
+        ) => Verdict::NotNow,
         (_, Theirs::RekeyChild(None | Some((_, Stage::Reserved | Stage::Draining(_) | Stage::Removed)))) => {
             Verdict::NotFound
         }
@@ -80,6 +89,10 @@ pub(crate) const fn decide(ours: Ours, theirs: Theirs) -> Verdict {
         }
         (Ours::RekeyingChild(own), Theirs::RekeyChild(Some((spi, Stage::Live)))) => {
             if own.get() == spi.get() { Verdict::Rival } else { Verdict::Normal }
+        }
+        // The nonces have decided, without this one (RFC 9370 §2.2.4).
+        (Ours::CompletingChild(own), Theirs::RekeyChild(Some((spi, Stage::Live)))) => {
+            if own.get() == spi.get() { Verdict::NotNow } else { Verdict::Normal }
         }
         (_, Theirs::RekeyChild(Some((_, Stage::Live)))) => Verdict::Normal,
     }
@@ -163,6 +176,29 @@ mod tests {
             (Ours::ClosingIkeSa, Theirs::DeleteIkeSa, Verdict::Normal),
             (Ours::Nothing, Theirs::RekeyIkeSa, Verdict::Normal),
             (Ours::Nothing, Theirs::DeleteIkeSa, Verdict::Normal),
+        ]);
+    }
+
+    /// RFC 9370 §2.2.4: what meets the second request of a procedure. Who asks for the same now did not see
+    /// the first one.
+    #[test]
+    fn procedures_with_an_additional_key_exchange() {
+        let completing_x = || Ours::CompletingChild(X.expect("legal"));
+        check(&[
+            (completing_x(), rekey(X, Stage::Live), Verdict::NotNow),
+            (completing_x(), rekey(X, Stage::Replaced), Verdict::NotNow),
+            (completing_x(), rekey(Y, Stage::Live), Verdict::Normal),
+            (completing_x(), rekey(None, Stage::Live), Verdict::NotNow),
+            (completing_x(), Theirs::CreateChild, Verdict::Normal),
+            (completing_x(), Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+            (completing_x(), Theirs::RekeyIkeSa, Verdict::NotNow),
+            (completing_x(), Theirs::DeleteIkeSa, Verdict::Normal),
+            (Ours::CompletingIkeSa, Theirs::RekeyIkeSa, Verdict::NotNow),
+            (Ours::CompletingIkeSa, Theirs::CreateChild, Verdict::NotNow),
+            (Ours::CompletingIkeSa, rekey(X, Stage::Live), Verdict::NotNow),
+            (Ours::CompletingIkeSa, rekey(None, Stage::Live), Verdict::NotNow),
+            (Ours::CompletingIkeSa, Theirs::DeleteChild(Stage::Live), Verdict::Normal),
+            (Ours::CompletingIkeSa, Theirs::DeleteIkeSa, Verdict::Normal),
         ]);
     }
 }

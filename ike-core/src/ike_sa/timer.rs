@@ -30,11 +30,13 @@ pub(crate) enum Timer {
     Reauthenticate,
     /// What was put off is tried again.
     Resume,
+    /// The peer no longer goes on with what its CREATE_CHILD_SA began.
+    Followup,
 }
 
 impl Timer {
     /// All of them, in the order in which they fire at one moment.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Retransmit,
         Self::Expire,
         Self::Liveness,
@@ -42,6 +44,7 @@ impl Timer {
         Self::Renew,
         Self::Reauthenticate,
         Self::Resume,
+        Self::Followup,
     ];
 }
 

@@ -54,7 +54,7 @@ pub(crate) enum Purpose {
     UpdateAddresses,
     /// Whether the peer is where it says (RFC 4555).
     CheckAddress,
-    /// An SA, new or in place of another (CREATE_CHILD_SA); the slot in the pool of handshakes.
+    /// An SA, new or in place of another (CREATE_CHILD_SA, IKE_FOLLOWUP_KE); the slot in the pool of handshakes.
     CreateChild(u8),
 }
 

@@ -13,16 +13,16 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use crate::config::Suite;
-use crate::crypto::{Crypto, SharedSecret};
+use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::handshake::{Handshake, Rekeying};
-use crate::ike_sa::keys::{self, IkeKeys, IkeSpis, Nonces, Role};
+use crate::ike_sa::keys::{self, IkeKeys, IkeSpis, Nonces, Role, Secrets};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{Established, IkeSa, Standing, State, cipher_keys};
 use crate::output::{self, Event};
 
 pub(super) mod initiator;
-pub(super) mod responder;
+pub(crate) mod responder;
 
 /// How long an IKE SA waits for the Delete of the end that has to send it: longer than that end tries to
 /// get our answer. Afterwards we send one.
@@ -34,7 +34,7 @@ struct Making<'a> {
     role: Role,
     spis: IkeSpis,
     suite: Suite,
-    secret: &'a SharedSecret,
+    secrets: Secrets<'a>,
     nonces: Nonces<'a>,
 }
 
@@ -47,9 +47,9 @@ fn successor<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) -> IkeSa {
     let (old_sa, old) = old;
-    let Making { role, spis, suite, secret, nonces } = *making;
+    let Making { role, spis, suite, secrets, nonces } = *making;
     let of_keys = keys::Suite { prf: suite.prf, cipher: suite.ike };
-    let keys = IkeKeys::rekeyed(&endpoint.crypto, old.suite.prf, &old.sk_d, of_keys, secret, nonces, spis);
+    let keys = IkeKeys::rekeyed(&endpoint.crypto, old.suite.prf, &old.sk_d, of_keys, secrets, nonces, spis);
     let mut sa = IkeSa::new(role, spis, old_sa.path, old_sa.created);
     sa.fragmentation = old_sa.fragmentation;
     #[cfg(feature = "keylog")]
@@ -117,7 +117,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// The successor that the peer made while our request for one waits for its answer.
     pub(crate) fn rival_made_on(&self, slot: u16, sa: &IkeSa) -> Option<u16> {
         match self.creation(sa)? {
-            Handshake::Rekeying(Rekeying { rival: Some((rival, _)), .. }) => self.rival_of(slot, *rival),
+            Handshake::Rekeying(Rekeying { rival_slot: Some(rival), .. }) => self.rival_of(slot, *rival),
             _ => None,
         }
     }

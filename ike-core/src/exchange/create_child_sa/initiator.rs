@@ -1,10 +1,10 @@
-//! CREATE_CHILD_SA as initiator: what all answers have in common.
+//! CREATE_CHILD_SA as initiator: what all answers have in common, those of IKE_FOLLOWUP_KE among them.
 
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{child, ike_sa, resume};
-use crate::crypto::{Crypto, Group, KeyExchange};
+use crate::crypto::{Crypto, Group, KeyExchange, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::{Received, informational};
@@ -44,6 +44,12 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
         Some(Handshake::Rekeying(rekeying)) => {
             ike_sa::initiator::handle_answer(endpoint, slot, sa, rekeying, &answer, now);
         }
+        Some(Handshake::CompletingChild(completing)) => {
+            child::initiator::handle_followup(endpoint, slot, sa, completing, &answer, now);
+        }
+        Some(Handshake::CompletingIkeSa(completing)) => {
+            ike_sa::initiator::handle_followup(endpoint, slot, sa, completing, &answer, now);
+        }
         _ => return Err(Discarded::WrongState),
     }
     settle(endpoint, slot, sa, now);
@@ -72,7 +78,7 @@ impl<'p, 'm> Answer<'p, 'm> {
 }
 
 /// Our public value, if there is one.
-pub(super) fn write_exchange(
+pub(crate) fn write_exchange(
     exchange: Option<&impl KeyExchange>,
     writer: &mut Writer<'_>,
 ) -> Result<(), NoSpace> {
@@ -80,6 +86,19 @@ pub(super) fn write_exchange(
         let method = KeyExchangeMethod(exchange.group().id());
         KeView { method, data: &exchange.public() }.write(writer)
     })
+}
+
+/// The secret of a key exchange of ours; without a good value of the peer's nothing can be made of its answer
+/// (RFC 6989 §2.5).
+pub(super) fn agree<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    exchange: &C::KeyExchange,
+    payloads: &Payloads<'_>,
+) -> Result<SharedSecret, NotifyType> {
+    let is_ours = |ke: &&KeView<'_>| ke.method.0 == exchange.group().id();
+    let ke = payloads.ke.as_ref().filter(is_ours).ok_or(NotifyType::INVALID_SYNTAX)?;
+    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    exchange.clone().agree(ke.data).map_err(|_| NotifyType::INVALID_SYNTAX)
 }
 
 /// The groups to try next, if the peer asks for one that was offered and not tried (RFC 7296 §1.3).

@@ -13,15 +13,18 @@ use crate::exchange::{self, Received, informational};
 use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::procedure::{Theirs, Verdict, decide};
+use crate::wire::NoSpace;
 use crate::wire::code_point::Protocol;
 use crate::wire::ke::KeView;
 use crate::wire::nonce::NonceView;
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
 use crate::wire::sa::SaView;
+use crate::wire::transform::KeyExchangeMethod;
+use crate::wire::writer::Writer;
 
 /// Why there is no new SA, in the peer's words.
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     Notify(NotifyType),
     /// The KE payload is of another group (RFC 7296 §1.3).
     OtherGroup(Group),
@@ -44,11 +47,18 @@ pub(super) struct Request<'p, 'm> {
     pub(super) is_rival: bool,
 }
 
-/// What the key exchange brought.
-pub(super) struct Fresh {
-    pub(super) group: Group,
-    pub(super) public: PublicValue,
-    pub(super) secret: SharedSecret,
+/// What a key exchange brought.
+pub(crate) struct Fresh {
+    pub(crate) group: Group,
+    pub(crate) public: PublicValue,
+    pub(crate) secret: SharedSecret,
+}
+
+impl Fresh {
+    /// Appends the KE payload.
+    pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+        KeView { method: KeyExchangeMethod(self.group.id()), data: &self.public }.write(writer)
+    }
 }
 
 /// The peer's request.
@@ -103,11 +113,7 @@ fn answer<C: Crypto, R: TryCryptoRng>(
 /// Whether our own nonce comes back: somebody plays with what we say, and the lowest nonce would decide
 /// nothing (RFC 7296 §2.8.1).
 fn is_own_nonce<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa, nonce: &NonceView<'_>) -> bool {
-    match endpoint.creation(sa) {
-        Some(Handshake::Creating(creating)) => creating.nonce == nonce.data(),
-        Some(Handshake::Rekeying(rekeying)) => rekeying.nonce == nonce.data(),
-        _ => false,
-    }
+    endpoint.creation(sa).and_then(Handshake::creation_nonce).is_some_and(|own| own == nonce.data())
 }
 
 /// What is asked: which of our pairs the REKEY_SA notification names, by the SPI that the peer receives
@@ -138,7 +144,7 @@ fn named(payloads: &Payloads<'_>) -> Option<u32> {
     payloads.notify(NotifyType::REKEY_SA)?.rekey_sa().map(|(_, spi)| spi)
 }
 
-fn refuse<C: Crypto, R: TryCryptoRng>(
+pub(crate) fn refuse<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
     sa: &mut IkeSa,
@@ -175,7 +181,7 @@ fn refuse<C: Crypto, R: TryCryptoRng>(
 }
 
 /// Our part of a key exchange.
-pub(super) fn exchange_keys<C: Crypto, R: TryCryptoRng>(
+pub(crate) fn exchange_keys<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     group: Group,
     ke: &KeView<'_>,

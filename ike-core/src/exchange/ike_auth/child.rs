@@ -10,11 +10,11 @@ use rand_core::{TryCryptoRng, TryRng};
 use super::peer::Proven;
 use crate::child_sa::{Child, Sending, Stage};
 use crate::config::IkePolicy;
-use crate::crypto::{Crypto, Prf, PrfOutput, SharedSecret};
+use crate::crypto::{Crypto, Prf, PrfOutput};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::ike_sa::IkeSa;
-use crate::ike_sa::keys::{ChildKeys, Nonces, Role};
+use crate::ike_sa::keys::{ChildKeys, Nonces, Role, Secrets};
 use crate::ike_sa::nat::Nat;
 use crate::output::{ChildEstablished, Event};
 use crate::proposal::EspChoice;
@@ -25,6 +25,7 @@ pub(crate) mod offer;
 mod substitution;
 
 /// A Child SA that both ends agree on.
+#[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct Agreement {
     pub(crate) policy: PolicyId,
     pub(crate) mode: Mode,
@@ -74,7 +75,7 @@ pub(crate) struct Making<'a> {
     pub(crate) role: Role,
     pub(crate) prf: Prf,
     pub(crate) sk_d: &'a PrfOutput,
-    pub(crate) secret: Option<&'a SharedSecret>,
+    pub(crate) secrets: Option<Secrets<'a>>,
     pub(crate) nonces: Nonces<'a>,
     pub(crate) nat: Nat,
     /// The peer is known to have it, so it may send at once (RFC 7296 §2.8).
@@ -93,8 +94,8 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
     agreement: Agreement,
 ) {
     let Agreement { policy, mode, choice, inbound, local_ts, remote_ts, .. } = agreement;
-    let Making { role, prf, sk_d, secret, nonces, nat, may_send, .. } = *making;
-    let keys = ChildKeys::new(&endpoint.crypto, prf, sk_d, choice.algorithm, secret, nonces);
+    let Making { role, prf, sk_d, secrets, nonces, nat, may_send, .. } = *making;
+    let keys = ChildKeys::new(&endpoint.crypto, prf, sk_d, choice.algorithm, secrets, nonces);
     let encapsulation = nat.encapsulation(&sa.path);
     // Without randomness there is no jitter, but there is still a limit.
     let random = endpoint.random.try_next_u32().unwrap_or(0);

@@ -1,31 +1,30 @@
 //! A Child SA as initiator: the request and what comes of it.
 
-use esp_engine::sa::Spi;
+use core::cmp::Ordering;
+
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::super::initiator::{Answer, disagree, other_group, write_exchange};
-use super::super::{forgive, is_out_of_step, proven, put_off};
-use crate::child_sa::{Sending, Stage};
+use super::super::initiator::{self, Answer, disagree, other_group, write_exchange};
+use super::super::{proven, put_off};
+use super::outcome::{conclude, give_up, is_still_wanted, keep_owed, prevail, take_back};
 use crate::config::IkePolicy;
-use crate::crypto::{Crypto, KeyExchange, SharedSecret};
+use crate::crypto::{Crypto, Group, SharedSecret};
 use crate::endpoint::Endpoint;
-use crate::error::{CloseReason, FailReason};
+use crate::error::FailReason;
 use crate::exchange;
 use crate::exchange::ike_auth::child::offer::Offered;
-use crate::exchange::ike_auth::child::{self, Agreement, Making};
+use crate::exchange::ike_auth::child::{self, Agreement};
 use crate::exchange::ike_auth::initiator::write_mode;
-use crate::handshake::{Aim, Creating, Handshake, Tried};
-use crate::ike_sa::keys::{Nonces, Role};
+use crate::exchange::ike_followup_ke;
+use crate::handshake::{Aim, CompletingChild, Creating, FirstExchange, Handshake, Tried};
+use crate::ike_sa::keys::{Nonces, Role, Secrets};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, State};
 use crate::narrow::is_subset;
-use crate::output::Event;
 use crate::proposal;
 use crate::resources::free_slot;
-use crate::wants::Wanted;
 use crate::wire::code_point::{ExchangeType, PayloadType, Protocol};
-use crate::wire::ke::KeView;
 use crate::wire::nonce::NonceView;
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
@@ -145,24 +144,99 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     let Some(nonce) = payloads.nonce.filter(|nonce| nonce.data() != creating.nonce) else {
         return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
     };
-    match judge(endpoint, sa, &creating, payloads) {
-        Ok((agreement, secret)) => {
-            let nonces = Nonces { initiator: &creating.nonce, responder: nonce.data() };
-            if creating.rival.as_ref().is_some_and(|rival| rival.lowest == nonces.lowest()) {
-                return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
-            }
-            conclude(endpoint, slot, sa, &creating, nonces, secret.as_ref(), agreement);
+    let (agreement, secret) = match judge(endpoint, sa, &creating, payloads) {
+        Ok(judged) => judged,
+        Err(FailReason::BadMessage) => {
+            return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
         }
-        Err(FailReason::BadMessage) => disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now),
-        Err(reason) => {
-            // The peer has installed what we refuse.
-            endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
-            if let Aim::New(wanted) = creating.aim {
-                endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
-            }
-            endpoint.fail(sa, None, reason);
+        Err(reason) => return take_back(endpoint, slot, sa, &creating.aim, creating.inbound, reason, now),
+    };
+    let nonces = Nonces { initiator: &creating.nonce, responder: nonce.data() };
+    let rival = creating.rival.as_ref().map(|rival| nonces.lowest().cmp(rival.lowest.as_slice()));
+    match (rival, agreement.choice.additional, secret) {
+        (Some(Ordering::Equal), ..) => disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now),
+        // There is nothing to delete yet (RFC 9370 §2.2.4).
+        (Some(Ordering::Less), Some(_), _) => {
+            endpoint.children.withdraw(creating.inbound);
+            keep_owed(endpoint, &creating.aim);
+        }
+        (_, Some(group), Some(secret)) => {
+            let peer_nonce = nonce.data().iter().copied().collect();
+            let first = FirstExchange { secret, own_nonce: creating.nonce, peer_nonce };
+            go_on(endpoint, slot, sa, (creating.aim, agreement), (group, first), payloads, now);
+        }
+        (rival, _, secret) => {
+            let secrets = secret.as_ref().map(Secrets::only);
+            conclude(
+                endpoint,
+                slot,
+                sa,
+                &creating.aim,
+                rival == Some(Ordering::Less),
+                nonces,
+                secrets,
+                agreement,
+            );
         }
     }
+}
+
+/// The exchange that stays has an additional key exchange, which follows (RFC 9370 §2.2.4).
+fn go_on<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    (aim, agreement): (Aim, Agreement),
+    (group, first): (Group, FirstExchange),
+    payloads: &Payloads<'_>,
+    now: Instant,
+) {
+    let Some(link) = payloads.notify(NotifyType::ADDITIONAL_KEY_EXCHANGE) else {
+        return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
+    };
+    prevail(endpoint, sa, &aim);
+    let (inbound, later) = (agreement.inbound, aim.clone());
+    let sent = ike_followup_ke::initiator::begin(endpoint, sa, group, &link, now, |exchange| {
+        Handshake::CompletingChild(CompletingChild { aim, agreement, exchange, first })
+    });
+    if sent.is_none() {
+        endpoint.children.withdraw(inbound);
+        put_off(endpoint, slot, sa, later, now);
+    }
+}
+
+/// What the peer says to the additional key exchange.
+pub(in super::super) fn handle_followup<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    completing: CompletingChild<C::KeyExchange>,
+    answer: &Answer<'_, '_>,
+    now: Instant,
+) {
+    if matches!(sa.state, State::Closing(..)) {
+        return;
+    }
+    let CompletingChild { aim, agreement, exchange, first } = completing;
+    let judged = match answer {
+        Answer::Made(payloads) => initiator::agree(endpoint, &exchange, payloads),
+        Answer::Refused(error) => {
+            endpoint.children.withdraw(agreement.inbound);
+            return give_up(endpoint, slot, sa, aim, error.kind, now);
+        }
+        Answer::Malformed(malformed) => Err(malformed.notify()),
+    };
+    let additional = match judged {
+        Ok(additional) => additional,
+        Err(kind) => return disagree(endpoint, slot, sa, kind, now),
+    };
+    let key = sa.established().map(|established| established.key);
+    if key.is_some_and(|key| endpoint.children.is_taken(key, &agreement.local_ts, &agreement.remote_ts)) {
+        // Meanwhile the flow has come to live under another key.
+        return take_back(endpoint, slot, sa, &aim, agreement.inbound, FailReason::OtherKeysFlow, now);
+    }
+    let secrets = Secrets { first: &first.secret, additional: Some(&additional) };
+    conclude(endpoint, slot, sa, &aim, false, first.nonces(Role::Initiator), Some(secrets), agreement);
 }
 
 /// What the peer made, with the secret of a key exchange if there was one.
@@ -186,7 +260,9 @@ fn judge<C: Crypto, R>(
     let agreement =
         child::offer::accept(endpoint, sa, &proven, offer, creating.inbound, group, answer, is_transport)?;
     let secret = match &creating.exchange {
-        Some(exchange) => Some(agree(endpoint, exchange, payloads)?),
+        Some(exchange) => {
+            Some(initiator::agree(endpoint, exchange, payloads).map_err(|_| FailReason::BadMessage)?)
+        }
         None => None,
     };
     match &creating.aim {
@@ -200,76 +276,6 @@ fn judge<C: Crypto, R>(
     }
 }
 
-/// The secret of the key exchange; without a good value of the peer's nothing can be made of its answer
-/// (RFC 6989 §2.5).
-fn agree<C: Crypto, R>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    exchange: &C::KeyExchange,
-    payloads: &Payloads<'_>,
-) -> Result<SharedSecret, FailReason> {
-    let is_ours = |ke: &&KeView<'_>| ke.method.0 == exchange.group().id();
-    let ke = payloads.ke.as_ref().filter(is_ours).ok_or(FailReason::BadMessage)?;
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
-    exchange.clone().agree(ke.data).map_err(|_| FailReason::BadMessage)
-}
-
-/// Installs the pair and says which one goes.
-fn conclude<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &mut IkeSa,
-    creating: &Creating<C::KeyExchange>,
-    nonces: Nonces<'_>,
-    secret: Option<&SharedSecret>,
-    agreement: Agreement,
-) {
-    forgive(sa);
-    let Some(established) = sa.established() else {
-        return;
-    };
-    // The pair whose exchange has the lowest of the four nonces goes (RFC 7296 §2.8.1).
-    let is_redundant = creating.rival.as_ref().is_some_and(|rival| nonces.lowest() < rival.lowest.as_slice());
-    let making = Making {
-        role: Role::Initiator,
-        prf: established.suite.prf,
-        sk_d: &established.sk_d,
-        secret,
-        nonces,
-        nat: established.nat,
-        may_send: !is_redundant,
-        unsure_until: None,
-    };
-    child::install(endpoint, slot, sa, &making, &proven(established), agreement);
-    match &creating.aim {
-        Aim::New(wanted) => endpoint.desk.setbacks.succeeded(wanted.policy, sa.path.remote.ip()),
-        Aim::Successor { of, .. } if is_redundant => {
-            endpoint.children.advance(slot, &[creating.inbound.get()], Stage::DeleteOwed);
-            retire(endpoint, creating.inbound);
-            supersede(endpoint, *of, Stage::Replaced);
-        }
-        Aim::Successor { of, .. } => {
-            retire(endpoint, *of);
-            supersede(endpoint, *of, Stage::DeleteOwed);
-        }
-    }
-}
-
-/// Nothing more is sent on a pair that we delete: the peer may forget it long before we hear so.
-fn retire<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, spi: Spi) {
-    if let Some(child) = endpoint.children.find(spi).filter(|child| child.sending == Sending::Yes) {
-        child.sending = Sending::Ended;
-        endpoint.outbox.event(Event::Retire(spi));
-    }
-}
-
-/// The old pair has a successor, unless its end has come for another reason.
-fn supersede<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, of: Spi, stage: Stage) {
-    if let Some(child) = endpoint.children.find(of).filter(|child| child.stands()) {
-        child.stage = stage;
-        child.renewal_owed = false;
-    }
-}
-
 /// The peer made no pair.
 fn refused<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
@@ -279,53 +285,11 @@ fn refused<C: Crypto, R: TryCryptoRng>(
     error: &NotifyView<'_>,
     now: Instant,
 ) {
-    let kind = error.kind;
     endpoint.children.withdraw(creating.inbound);
     if let (Some(tried), true) =
         (other_group(endpoint, error, &creating.tried), is_still_wanted(endpoint, &creating.aim))
     {
         return begin(endpoint, slot, sa, creating.aim, tried, now);
     }
-    let reason = FailReason::Refused(kind.0);
-    match &creating.aim {
-        _ if matches!(kind, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED) => {
-            endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
-        }
-        // The peer's Delete or its own successor overtook the answer.
-        aim if !is_still_wanted(endpoint, aim) => {}
-        _ if kind == NotifyType::TEMPORARY_FAILURE => {
-            if !is_out_of_step(endpoint, slot, sa, now) {
-                put_off(endpoint, slot, sa, creating.aim, now);
-            }
-        }
-        Aim::Successor { of, policy, .. } if kind == NotifyType::CHILD_SA_NOT_FOUND => {
-            endpoint.children.advance(slot, &[of.get()], Stage::Removed);
-            let wanted = Wanted { policy: *policy, packet: None, like: None };
-            // When there is no room, the next packet asks for it.
-            let _ = endpoint.desk.wants.note(slot, wanted);
-        }
-        Aim::Successor { of, .. } => {
-            endpoint.fail(sa, None, reason);
-            // What this IKE SA cannot bring, another one may (RFC 7296 §2.8.3).
-            endpoint.desk.due = Some(*of);
-        }
-        Aim::New(wanted) => {
-            if kind == NotifyType::NO_ADDITIONAL_SAS
-                && let State::Established(established) = &mut sa.state
-            {
-                established.is_full = true;
-            } else {
-                endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
-            }
-            endpoint.fail(sa, None, reason);
-        }
-    }
-}
-
-/// Whether it has not been done or made needless by the peer.
-fn is_still_wanted<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, aim: &Aim) -> bool {
-    match aim {
-        Aim::New(_) => true,
-        Aim::Successor { of, .. } => endpoint.children.find(*of).is_some_and(|c| c.stage == Stage::Live),
-    }
+    give_up(endpoint, slot, sa, creating.aim, error.kind, now);
 }

@@ -14,16 +14,15 @@ use crate::exchange;
 use crate::exchange::ike_auth::child::{self, Agreement, Making};
 use crate::exchange::ike_auth::initiator::write_mode;
 use crate::exchange::ike_auth::is_somebody;
-use crate::handshake::{Handshake, NONCE, Rival};
+use crate::exchange::ike_followup_ke;
+use crate::handshake::{FirstExchange, Followup, Handshake, NONCE, Promised, Rival, child_link};
 use crate::ike_sa::IkeSa;
-use crate::ike_sa::keys::{Nonces, Role};
+use crate::ike_sa::keys::{Nonces, Role, Secrets};
 use crate::proposal::{self, Pfs};
 use crate::resources::BufferId;
 use crate::wire::code_point::{ExchangeType, PayloadType};
-use crate::wire::ke::KeView;
 use crate::wire::nonce::NonceView;
 use crate::wire::notify::{NotifyType, NotifyView};
-use crate::wire::transform::KeyExchangeMethod;
 use crate::wire::{NoSpace, ts};
 
 /// Pairs that one IKE SA has at most, and one with a stranger (RFC 5386), so that nobody takes all the
@@ -31,7 +30,8 @@ use crate::wire::{NoSpace, ts};
 const PAIRS: u16 = 16;
 const PAIRS_OF_A_STRANGER: u16 = 3;
 
-/// Makes the pair, in place of `old` if there is one, and answers.
+/// Answers, and makes the pair, in place of `old` if there is one; with an additional key exchange it is only
+/// promised.
 pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -47,16 +47,51 @@ pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
         let id = received.header.message_id;
         Some((own_nonce, write_response(endpoint, sa, id, &own_nonce, &agreement, fresh.as_ref())?))
     });
-    let (Some((own_nonce, response)), Some(established)) = (response, sa.established()) else {
+    let Some((own_nonce, response)) = response else {
         endpoint.children.withdraw(agreement.inbound);
         return Err(Refusal::None(Discarded::NoBuffer));
     };
     let nonces = Nonces { initiator: request.nonce.data(), responder: &own_nonce };
+    if request.is_rival
+        && let Some(Handshake::Creating(creating)) = endpoint.creation_mut(sa)
+    {
+        // The nonces of both exchanges will tell which successor stays.
+        creating.rival = Some(Rival::new(nonces));
+    }
+    match (agreement.choice.additional, fresh) {
+        (Some(group), Some(Fresh { secret, .. })) => {
+            let peer_nonce = request.nonce.data().iter().copied().collect();
+            let first = FirstExchange { secret, own_nonce, peer_nonce };
+            let followup = Followup { promised: Promised::Child(agreement, old), group, first };
+            endpoint.promise(sa, followup, now);
+        }
+        (_, fresh) => {
+            let secrets = fresh.as_ref().map(|fresh| Secrets::only(&fresh.secret));
+            install(endpoint, slot, sa, secrets, nonces, (agreement, old), now);
+        }
+    }
+    exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
+    Ok(())
+}
+
+/// The pair stands, and the old one has a successor.
+pub(in crate::exchange) fn install<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &IkeSa,
+    secrets: Option<Secrets<'_>>,
+    nonces: Nonces<'_>,
+    (agreement, old): (Agreement, Option<Spi>),
+    now: Instant,
+) {
+    let Some(established) = sa.established() else {
+        return;
+    };
     let making = Making {
         role: Role::Responder,
         prf: established.suite.prf,
         sk_d: &established.sk_d,
-        secret: fresh.as_ref().map(|fresh| &fresh.secret),
+        secrets,
         nonces,
         nat: established.nat,
         // The old pair goes on until the peer uses the new one; without an old one there is no choice.
@@ -64,11 +99,10 @@ pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
         unsure_until: Some(now + UNSURE),
     };
     child::install(endpoint, slot, sa, &making, &proven(established), agreement);
-    if let Some(old) = old {
-        replace(endpoint, sa, old, request.is_rival.then(|| Rival::new(nonces)));
+    if let Some(child) = old.and_then(|old| endpoint.children.find(old)) {
+        child.stage = Stage::Replaced;
+        child.renewal_owed = false;
     }
-    exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
-    Ok(())
 }
 
 /// What is agreed on, if anything can be.
@@ -91,6 +125,9 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         && carried != Some(group.id())
     {
         return Err(Refusal::OtherGroup(group));
+    }
+    if choice.additional.is_some() && !endpoint.may_promise(sa) {
+        return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
     }
     let (proven, nat) = (proven(established), established.nat);
     let agreement =
@@ -121,26 +158,14 @@ fn write_response<C: Crypto, R>(
     exchange::seal(endpoint, sa, &header, |writer| {
         proposal::answer_esp(&agreement.choice, agreement.inbound, writer)?;
         NonceView::parse(nonce).map_err(|_| NoSpace)?.write(writer)?;
-        if let Some(Fresh { group, public, .. }) = fresh {
-            KeView { method: KeyExchangeMethod(group.id()), data: public }.write(writer)?;
-        }
+        fresh.map_or(Ok(()), |fresh| fresh.write(writer))?;
         ts::write(PayloadType::TSI, &agreement.remote_ts, writer)?;
         ts::write(PayloadType::TSR, &agreement.local_ts, writer)?;
         if agreement.more {
             NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
         }
-        config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))
+        config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))?;
+        let link = agreement.choice.additional.map(|_| child_link(agreement.inbound));
+        ike_followup_ke::write_link(link, writer)
     })
-}
-
-/// The old pair has a successor of the peer's making; if we are asking for one too, the nonces of both
-/// exchanges will tell which one stays.
-fn replace<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, sa: &IkeSa, old: Spi, rival: Option<Rival>) {
-    if let Some(child) = endpoint.children.find(old) {
-        child.stage = Stage::Replaced;
-        child.renewal_owed = false;
-    }
-    if let (Some(_), Some(Handshake::Creating(creating))) = (&rival, endpoint.creation_mut(sa)) {
-        creating.rival = rival;
-    }
 }

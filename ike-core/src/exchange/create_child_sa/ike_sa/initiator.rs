@@ -1,17 +1,20 @@
 //! A successor of the IKE SA as initiator.
 
+use core::cmp::Ordering;
+
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::super::initiator::{Answer, disagree, other_group, write_exchange};
+use super::super::initiator::{Answer, agree, disagree, other_group, write_exchange};
 use super::super::{is_out_of_step, try_later};
 use super::{Making, announce, successor, wait_for_delete};
-use crate::crypto::{Crypto, KeyExchange, SharedSecret};
+use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, FailReason};
-use crate::exchange;
-use crate::handshake::{Handshake, NONCE, Rekeying, Rival, Tried};
-use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
+use crate::exchange::{self, ike_followup_ke};
+use crate::handshake::{CompletingIkeSa, FirstExchange, Handshake, Rekeying, Rival, Tried};
+use crate::ike_sa::keys::{IkeSpis, Nonces, Role, Secrets};
+use crate::ike_sa::timer::Timer;
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, Standing, State};
 use crate::proposal::{self, IkeChoice, IkeSaKind};
@@ -19,7 +22,7 @@ use crate::resources::free_slot;
 use crate::wire::NoSpace;
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::IkeSpi;
-use crate::wire::nonce::{MAX_NONCE, NonceView};
+use crate::wire::nonce::NonceView;
 use crate::wire::notify::{NotifyType, NotifyView};
 use crate::wire::payloads::Payloads;
 
@@ -63,7 +66,8 @@ fn send<C: Crypto, R: TryCryptoRng>(
         *entry = Some(reserved);
     }
     if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
-        *entry = Some(Handshake::Rekeying(Rekeying { slot: place, exchange, tried, nonce, rival: None }));
+        let rekeying = Rekeying { slot: place, exchange, tried, nonce, rival: None, rival_slot: None };
+        *entry = Some(Handshake::Rekeying(rekeying));
     }
     exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
     Some(())
@@ -79,16 +83,125 @@ pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) {
     let place = rekeying.slot;
-    let reserved = endpoint.sas.get_mut(usize::from(place)).and_then(Option::take);
-    let judged = match (answer, reserved) {
-        (Answer::Made(payloads), Some(reserved)) => judge(endpoint, sa, &reserved, rekeying, payloads),
-        (Answer::Refused(error), _) => return refused(endpoint, slot, sa, &rekeying, error, now),
-        (Answer::Malformed(malformed), _) => Err(malformed.notify()),
-        (Answer::Made(_), None) => Err(NotifyType::INVALID_SYNTAX),
+    let judged = match answer {
+        Answer::Made(payloads) => judge(endpoint, sa, rekeying, payloads).map(|agreed| (agreed, payloads)),
+        Answer::Refused(error) => {
+            endpoint.free_reserved(place);
+            return refused(endpoint, slot, sa, &rekeying, error, now);
+        }
+        Answer::Malformed(malformed) => Err(malformed.notify()),
     };
     match judged {
-        Ok(agreed) => conclude(endpoint, (slot, sa), place, &agreed, now),
-        Err(kind) => disagree(endpoint, slot, sa, kind, now),
+        Ok((agreed, payloads)) if agreed.choice.suite.additional.is_some() => {
+            go_on(endpoint, (slot, sa), place, agreed, payloads, now);
+        }
+        Ok((agreed, _)) => {
+            let Agreed { spis, choice, first, .. } = &agreed;
+            let secrets = Secrets::only(&first.secret);
+            let nonces = first.nonces(Role::Initiator);
+            let making = Making { role: Role::Initiator, spis: *spis, suite: choice.suite, secrets, nonces };
+            conclude(endpoint, (slot, sa), place, &making, agreed.rival.as_ref(), now);
+        }
+        Err(kind) => {
+            endpoint.free_reserved(place);
+            disagree(endpoint, slot, sa, kind, now);
+        }
+    }
+}
+
+/// The nonces decide whether the additional key exchange follows: of the exchange that has the lowest one
+/// nothing more comes, for there is nothing to delete yet (RFC 9370 §2.2.4).
+fn go_on<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    (slot, sa): (u16, &mut IkeSa),
+    place: u16,
+    agreed: Agreed,
+    payloads: &Payloads<'_>,
+    now: Instant,
+) {
+    let Agreed { spis, choice, first, rival } = agreed;
+    let rival = rival.as_ref().and_then(|rival| rival.if_it_counts(endpoint, slot));
+    let ordering = rival.map(|rival| rival.compare(first.nonces(Role::Initiator)));
+    let made = rival.and_then(|rival| rival.slot);
+    let link = payloads.notify(NotifyType::ADDITIONAL_KEY_EXCHANGE);
+    let (Some(link), Some(group)) =
+        (link.filter(|_| ordering != Some(Ordering::Equal)), choice.suite.additional)
+    else {
+        endpoint.free_reserved(place);
+        return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
+    };
+    if ordering == Some(Ordering::Less) || matches!(sa.state, State::Closing(..)) {
+        endpoint.free_reserved(place);
+        return yield_to(endpoint, sa, made, now);
+    }
+    if let Some(made) = made {
+        endpoint.hand_over(made, slot);
+        if let Some(Some(made)) = endpoint.sas.get_mut(usize::from(made)) {
+            wait_for_delete(made, Standing::Redundant, now);
+        }
+    }
+    drop_promised(endpoint, sa);
+    let sent = ike_followup_ke::initiator::begin(endpoint, sa, group, &link, now, |exchange| {
+        Handshake::CompletingIkeSa(CompletingIkeSa { slot: place, spis, choice, exchange, first })
+    });
+    if sent.is_none() {
+        endpoint.free_reserved(place);
+        try_later(endpoint, sa, now);
+    }
+}
+
+/// The peer's successor stays, if it stands already.
+fn yield_to<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    made: Option<u16>,
+    now: Instant,
+) {
+    let Some(made) = made else {
+        return;
+    };
+    endpoint.prevail(made, sa.spis);
+    if matches!(sa.state, State::Established(_)) {
+        wait_for_delete(sa, Standing::Replaced, now);
+    }
+}
+
+/// Ours is the successor that stays: what the peer was promised is not made.
+fn drop_promised<C: Crypto, R: TryCryptoRng>(endpoint: &mut Endpoint<'_, C, R>, sa: &mut IkeSa) {
+    if endpoint.promises_ike_sa(sa) {
+        endpoint.drop_followup(sa);
+    }
+}
+
+/// What the peer says to the additional key exchange.
+pub(in super::super) fn handle_followup<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    completing: CompletingIkeSa<C::KeyExchange>,
+    answer: &Answer<'_, '_>,
+    now: Instant,
+) {
+    let CompletingIkeSa { slot: place, spis, choice, exchange, first } = completing;
+    let judged = match answer {
+        Answer::Made(payloads) => agree(endpoint, &exchange, payloads),
+        Answer::Refused(error) => {
+            endpoint.free_reserved(place);
+            return give_up(endpoint, slot, sa, error.kind, now);
+        }
+        Answer::Malformed(malformed) => Err(malformed.notify()),
+    };
+    match judged {
+        Ok(additional) => {
+            let secrets = Secrets { first: &first.secret, additional: Some(&additional) };
+            let nonces = first.nonces(Role::Initiator);
+            let making = Making { role: Role::Initiator, spis, suite: choice.suite, secrets, nonces };
+            conclude(endpoint, (slot, sa), place, &making, None, now);
+        }
+        Err(kind) => {
+            endpoint.free_reserved(place);
+            disagree(endpoint, slot, sa, kind, now);
+        }
     }
 }
 
@@ -96,35 +209,58 @@ pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
 struct Agreed {
     spis: IkeSpis,
     choice: IkeChoice,
-    secret: SharedSecret,
-    own_nonce: [u8; NONCE],
-    peer_nonce: heapless::Vec<u8, MAX_NONCE>,
-    rival: Option<(u16, Rival)>,
+    first: FirstExchange,
+    rival: Option<Rivalry>,
+}
+
+/// The peer's exchange for a successor.
+struct Rivalry {
+    exchange: Rival,
+    /// The slot of what came of it, once it did.
+    slot: Option<u16>,
+}
+
+impl Rivalry {
+    /// Where the peer took its successor back, there is nothing to decide.
+    fn if_it_counts<C: Crypto, R: TryCryptoRng>(
+        &self,
+        endpoint: &Endpoint<'_, C, R>,
+        of: u16,
+    ) -> Option<&Self> {
+        let stands = self.slot.is_none_or(|slot| endpoint.rival_of(of, slot).is_some());
+        stands.then_some(self)
+    }
+
+    /// How the lower of our exchange's nonces stands to the lower of its.
+    fn compare(&self, ours: Nonces<'_>) -> Ordering {
+        ours.lowest().cmp(self.exchange.lowest.as_slice())
+    }
 }
 
 fn judge<C: Crypto, R>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &IkeSa,
-    reserved: &IkeSa,
     rekeying: Rekeying<C::KeyExchange>,
     payloads: &Payloads<'_>,
 ) -> Result<Agreed, NotifyType> {
     let broken = NotifyType::INVALID_SYNTAX;
+    let reserved = endpoint.sas.get(usize::from(rekeying.slot)).and_then(Option::as_ref).ok_or(broken)?;
+    let initiator = reserved.spis.initiator;
     let (Some(answer), Some(nonce), Some(ke)) = (&payloads.sa, &payloads.nonce, &payloads.ke) else {
         return Err(broken);
     };
     let choice = proposal::accept_ike(answer, endpoint.config.suites, IkeSaKind::Successor).ok_or(broken)?;
-    let group = rekeying.exchange.group();
     let responder = choice.spi.ok_or(broken)?.0;
-    let spis = IkeSpis { responder, ..reserved.spis };
-    let is_echo = nonce.data() == rekeying.nonce || spis.initiator == responder;
-    if choice.suite.group != group || ke.method.0 != group.id() || is_echo || sa.established().is_none() {
+    let is_echo = nonce.data() == rekeying.nonce || initiator == responder;
+    if choice.suite.group.id() != ke.method.0 || is_echo || sa.established().is_none() {
         return Err(broken);
     }
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
-    let secret = rekeying.exchange.agree(ke.data).map_err(|_| broken)?;
+    let secret = agree(endpoint, &rekeying.exchange, payloads)?;
     let peer_nonce = nonce.data().iter().copied().collect();
-    Ok(Agreed { spis, choice, secret, own_nonce: rekeying.nonce, peer_nonce, rival: rekeying.rival })
+    let first = FirstExchange { secret, own_nonce: rekeying.nonce, peer_nonce };
+    let slot = rekeying.rival_slot;
+    let rival = rekeying.rival.map(|exchange| Rivalry { exchange, slot });
+    Ok(Agreed { spis: IkeSpis { initiator, responder }, choice, first, rival })
 }
 
 /// The successor stands. One of two goes again; so does one of an IKE SA that was to end meanwhile.
@@ -132,46 +268,37 @@ fn conclude<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     (slot, sa): (u16, &mut IkeSa),
     place: u16,
-    agreed: &Agreed,
+    making: &Making<'_>,
+    rival: Option<&Rivalry>,
     now: Instant,
 ) {
     let Some(established) = sa.established() else {
         return;
     };
-    let nonces = Nonces { initiator: &agreed.own_nonce, responder: &agreed.peer_nonce };
-    let making = Making {
-        role: Role::Initiator,
-        spis: agreed.spis,
-        suite: agreed.choice.suite,
-        secret: &agreed.secret,
-        nonces,
-    };
-    let mut new = successor(endpoint, (sa, established), &making, Standing::Current, now);
-    let rival = agreed.rival.as_ref().and_then(|(rival, its)| Some((endpoint.rival_of(slot, *rival)?, its)));
-    let closing = if let State::Closing(_, reason) = sa.state { Some(reason) } else { None };
+    let rival = rival.and_then(|rival| rival.if_it_counts(endpoint, slot));
+    let ordering = rival.map(|rival| rival.compare(making.nonces));
+    let made = rival.and_then(|rival| rival.slot);
     // Two of the four that are equal decide nothing, and no honest end sends them.
-    if rival.is_some_and(|(_, its)| nonces.lowest() == its.lowest.as_slice()) {
+    if ordering == Some(Ordering::Equal) {
+        endpoint.free_reserved(place);
         return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
     }
-    let is_lowest = rival.is_some_and(|(_, its)| nonces.lowest() < its.lowest.as_slice());
-    if closing.is_some() || is_lowest {
+    let mut new = successor(endpoint, (sa, established), making, Standing::Current, now);
+    let closing = if let State::Closing(_, reason) = sa.state { Some(reason) } else { None };
+    if closing.is_some() || ordering == Some(Ordering::Less) {
         wait_for_delete(&mut new, Standing::Redundant, now);
         endpoint.close_sa(place, &mut new, closing.unwrap_or(CloseReason::Replaced), now);
-        if let Some((rival, _)) = rival {
-            endpoint.prevail(rival, sa.spis);
-        }
-        if closing.is_none() {
-            wait_for_delete(sa, Standing::Replaced, now);
-        }
+        yield_to(endpoint, sa, made, now);
     } else {
-        endpoint.hand_over(rival.map_or(slot, |(rival, _)| rival), place);
-        if let Some((rival, _)) = rival
-            && let Some(Some(rival)) = endpoint.sas.get_mut(usize::from(rival))
+        drop_promised(endpoint, sa);
+        endpoint.hand_over(made.unwrap_or(slot), place);
+        if let Some(made) = made
+            && let Some(Some(made)) = endpoint.sas.get_mut(usize::from(made))
         {
-            wait_for_delete(rival, Standing::Redundant, now);
+            wait_for_delete(made, Standing::Redundant, now);
         }
         announce(endpoint, sa.spis, &new);
-        new.timers.set(crate::ike_sa::timer::Timer::Resume, now);
+        new.timers.set(Timer::Resume, now);
         endpoint.close_sa(slot, sa, CloseReason::Replaced, now);
     }
     if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
@@ -189,25 +316,33 @@ fn refused<C: Crypto, R: TryCryptoRng>(
     now: Instant,
 ) {
     let kind = error.kind;
+    let is_final = matches!(kind, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED);
+    // The peer did not notice that we asked too: its own successor stands.
+    let made = rekeying.rival_slot.and_then(|made| endpoint.rival_of(slot, made));
+    if !is_final && made.is_some() {
+        return yield_to(endpoint, sa, made, now);
+    }
+    match other_group(endpoint, error, &rekeying.tried) {
+        Some(tried) if matches!(sa.state, State::Established(_)) => begin(endpoint, slot, sa, tried, now),
+        _ => give_up(endpoint, slot, sa, kind, now),
+    }
+}
+
+/// Nothing comes of it, for now or for good.
+fn give_up<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    slot: u16,
+    sa: &mut IkeSa,
+    kind: NotifyType,
+    now: Instant,
+) {
     if matches!(kind, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED) {
         return endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
-    }
-    // The peer did not notice that we asked too: its own successor stands.
-    if let Some((rival, _)) = &rekeying.rival
-        && let Some(rival) = endpoint.rival_of(slot, *rival)
-    {
-        endpoint.prevail(rival, sa.spis);
-        if let State::Established(_) = sa.state {
-            wait_for_delete(sa, Standing::Replaced, now);
-        }
-        return;
     }
     let State::Established(established) = &mut sa.state else {
         return;
     };
-    if let Some(tried) = other_group(endpoint, error, &rekeying.tried) {
-        begin(endpoint, slot, sa, tried, now);
-    } else if kind == NotifyType::TEMPORARY_FAILURE {
+    if matches!(kind, NotifyType::TEMPORARY_FAILURE | NotifyType::STATE_NOT_FOUND) {
         if !is_out_of_step(endpoint, slot, sa, now) {
             try_later(endpoint, sa, now);
         }

@@ -9,9 +9,9 @@ use crate::config::Suite;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
-use crate::exchange;
-use crate::handshake::{Handshake, NONCE, Rival};
-use crate::ike_sa::keys::{IkeSpis, Nonces, Role};
+use crate::exchange::{self, ike_followup_ke};
+use crate::handshake::{FirstExchange, Followup, Handshake, NONCE, Promised, Rival};
+use crate::ike_sa::keys::{IkeSpis, Nonces, Role, Secrets};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{Established, IkeSa, Standing, State};
 use crate::proposal::{self, IkeChoice, IkeSaKind};
@@ -19,15 +19,14 @@ use crate::resources::BufferId;
 use crate::wire::NoSpace;
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::IkeSpi;
-use crate::wire::ke::KeView;
 use crate::wire::nonce::NonceView;
 use crate::wire::notify::NotifyType;
-use crate::wire::transform::KeyExchangeMethod;
 
 /// IKE SAs of one peer that wait for its Delete at most, so that it does not take all the room.
 const WAITING: usize = 2;
 
-/// Makes the successor, hands the Child SAs over and answers.
+/// Answers, makes the successor and hands the Child SAs over; with an additional key exchange it is only
+/// promised.
 pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -39,43 +38,85 @@ pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
         return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
     };
     let choice = choose(endpoint, established, request)?;
+    if choice.suite.additional.is_some() && !endpoint.may_promise(sa) {
+        return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
+    }
     let place = place(endpoint, slot, established)?;
     let ke = request.payloads.ke.as_ref().ok_or(Refusal::Broken)?;
     let fresh = exchange_keys(endpoint, choice.suite.group, ke)?;
-    let nonce: [u8; NONCE] = endpoint.random.array().map_err(|_| Refusal::None(Discarded::NoRandom))?;
+    let own_nonce: [u8; NONCE] = endpoint.random.array().map_err(|_| Refusal::None(Discarded::NoRandom))?;
     let own = endpoint.fresh_ike_spi(place).map_err(|_| Refusal::None(Discarded::NoRandom))?;
-    let initiator = choice.spi.ok_or(Refusal::Broken)?.0;
+    let spis = IkeSpis { initiator: choice.spi.ok_or(Refusal::Broken)?.0, responder: own };
     let received = request.received;
-    let response = write_response(endpoint, sa, received.header.message_id, &choice, own, &nonce, &fresh)
+    let response = write_response(endpoint, sa, received.header.message_id, &choice, own, &own_nonce, &fresh)
         .ok_or(Refusal::None(Discarded::NoBuffer))?;
-    let nonces = Nonces { initiator: request.nonce.data(), responder: &nonce };
-    let making = Making {
-        role: Role::Responder,
-        spis: IkeSpis { initiator, responder: own },
-        suite: choice.suite,
-        secret: &fresh.secret,
-        nonces,
-    };
-    let standing = if request.is_rival { Standing::Rival { of: slot } } else { Standing::Current };
-    if let State::Established(established) = &sa.state {
-        let new = successor(endpoint, (sa, established), &making, standing, now);
-        stand(endpoint, (slot, sa), (place, new), request.is_rival.then(|| Rival::new(nonces)), now);
+    let nonces = Nonces { initiator: request.nonce.data(), responder: &own_nonce };
+    if request.is_rival
+        && let Some(Handshake::Rekeying(rekeying)) = endpoint.creation_mut(sa)
+    {
+        (rekeying.rival, rekeying.rival_slot) = (Some(Rival::new(nonces)), None);
+    }
+    if let Some(group) = choice.suite.additional {
+        let peer_nonce = request.nonce.data().iter().copied().collect();
+        let first = FirstExchange { secret: fresh.secret, own_nonce, peer_nonce };
+        reserve(endpoint, sa, place, spis, now);
+        let promised = Promised::IkeSa { slot: place, spis, choice };
+        endpoint.promise(sa, Followup { promised, group, first }, now);
+    } else {
+        let secrets = Secrets::only(&fresh.secret);
+        let making = Making { role: Role::Responder, spis, suite: choice.suite, secrets, nonces };
+        stand(endpoint, (slot, sa), place, &making, request.is_rival, now);
     }
     exchange::send_response(endpoint, sa, received.path, received.fingerprint, response, now);
     Ok(())
 }
 
-/// The old one waits for its Delete, unless the nonces have yet to tell which successor stays.
+/// Keeps a place for what is promised.
+fn reserve<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &IkeSa,
+    place: u16,
+    spis: IkeSpis,
+    now: Instant,
+) {
+    let mut reserved = IkeSa::new(Role::Responder, spis, sa.path, now);
+    reserved.state = State::Reserved;
+    if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
+        *entry = Some(reserved);
+    }
+}
+
+/// Makes what was promised.
+pub(in crate::exchange) fn fulfil<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    (slot, sa): (u16, &mut IkeSa),
+    (place, spis, choice): (u16, IkeSpis, &IkeChoice),
+    (secrets, nonces): (Secrets<'_>, Nonces<'_>),
+    is_rival: bool,
+    now: Instant,
+) {
+    let making = Making { role: Role::Responder, spis, suite: choice.suite, secrets, nonces };
+    stand(endpoint, (slot, sa), place, &making, is_rival, now);
+}
+
+/// The successor stands. The old one waits for its Delete, unless the nonces have yet to tell which successor
+/// stays.
 fn stand<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     (slot, sa): (u16, &mut IkeSa),
-    (place, mut new): (u16, IkeSa),
-    rival: Option<Rival>,
+    place: u16,
+    making: &Making<'_>,
+    is_rival: bool,
     now: Instant,
 ) {
+    let standing = if is_rival { Standing::Rival { of: slot } } else { Standing::Current };
+    let State::Established(established) = &sa.state else {
+        return;
+    };
+    let mut new = successor(endpoint, (sa, established), making, standing, now);
     endpoint.hand_over(slot, place);
-    match (rival, endpoint.creation_mut(sa)) {
-        (Some(rival), Some(Handshake::Rekeying(rekeying))) => rekeying.rival = Some((place, rival)),
+    match endpoint.creation_mut(sa) {
+        Some(Handshake::Rekeying(rekeying)) if is_rival => rekeying.rival_slot = Some(place),
         _ => {
             announce(endpoint, sa.spis, &new);
             wait_for_delete(sa, Standing::Replaced, now);
@@ -140,6 +181,7 @@ fn write_response<C: Crypto, R>(
     exchange::seal(endpoint, sa, &header, |writer| {
         proposal::answer_ike(choice, Some(IkeSpi(own)), writer)?;
         NonceView::parse(nonce).map_err(|_| NoSpace)?.write(writer)?;
-        KeView { method: KeyExchangeMethod(fresh.group.id()), data: &fresh.public }.write(writer)
+        fresh.write(writer)?;
+        ike_followup_ke::write_link(choice.suite.additional.map(|_| own.to_be_bytes()), writer)
     })
 }
