@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use host_tests::explore::cases::{self, LIBRESWAN, ORDERS, STRONGSWAN};
+use host_tests::explore::cases::{self, ADDITIONAL, Case, LIBRESWAN, MIXED, ORDERS, STRONGSWAN};
 use host_tests::explore::end::Who;
 use host_tests::explore::lot::Order;
 use host_tests::explore::scenario::Procedure::{
     self, CreateChild, DeleteChild, DeleteIkeSa, RekeyChild, RekeyIkeSa,
 };
-use host_tests::explore::scenario::Scenario;
+use host_tests::explore::scenario::{Exchanges, Scenario};
 use host_tests::explore::search::{self, Explored};
 
 const PROCEDURES: [Procedure; 5] = [RekeyChild, RekeyIkeSa, CreateChild, DeleteChild, DeleteIkeSa];
@@ -27,6 +27,12 @@ fn pairs() -> Vec<Vec<(Who, Procedure)>> {
         pairs.extend(all[index..].iter().map(|other| vec![*one, *other]));
     }
     pairs
+}
+
+/// Of these, one procedure at each end, of which one has a key exchange of its own.
+fn meetings() -> Vec<Vec<(Who, Procedure)>> {
+    let makes_keys = |(_, what): &(Who, Procedure)| matches!(what, RekeyChild | RekeyIkeSa | CreateChild);
+    pairs().into_iter().filter(|pair| pair[0].0 != pair[1].0 && pair.iter().any(makes_keys)).collect()
 }
 
 fn explore(scenario: &Scenario) -> Explored {
@@ -42,15 +48,24 @@ fn explore(scenario: &Scenario) -> Explored {
     explored
 }
 
-/// Explores each pair of procedures; what was explored, by the words of its scenario.
-fn explore_pairs(faults: u8, haste: u8, orders: &[Order]) -> HashMap<String, Explored> {
+/// What was explored, by the words of its scenario.
+type All = HashMap<String, Explored>;
+
+/// Explores each of these pairs of procedures.
+fn explore_pairs(
+    pairs: Vec<Vec<(Who, Procedure)>>,
+    (faults, haste): (u8, u8),
+    orders: &[Order],
+    exchanges: Exchanges,
+) -> All {
     let mut all = HashMap::new();
-    for begun in pairs() {
+    for begun in pairs {
         for order in orders {
             // Where a Child SA is deleted another one keeps the IKE SA.
             let is = |wanted| begun.iter().any(|(_, what)| *what == wanted);
             let second_stands = is(DeleteChild) && !is(CreateChild);
-            let scenario = Scenario { begun: begun.clone(), second_stands, faults, haste, order: *order };
+            let (begun, order) = (begun.clone(), *order);
+            let scenario = Scenario { begun, second_stands, faults, haste, order, exchanges };
             all.insert(scenario.words(), explore(&scenario));
         }
     }
@@ -59,16 +74,45 @@ fn explore_pairs(faults: u8, haste: u8, orders: &[Order]) -> HashMap<String, Exp
     all
 }
 
+/// Goes the ways of these cases through what was explored.
+fn reach(all: &mut All, cases: &[Case], order: Order, exchanges: Exchanges) {
+    for case in cases {
+        let scenario = cases::scenario(case, order, exchanges);
+        let explored = all.entry(scenario.words()).or_insert_with(|| explore(&scenario));
+        cases::go(case.0, &scenario, explored, case.3);
+        println!("reached: {}", case.0);
+    }
+}
+
 /// RFC 7296 §2.8, §2.25: any two procedures with one fault. The ways of strongSwan's `exchange_tests` and
 /// of libreswan's crossing streams are among those that were gone.
 #[test]
 fn any_two_procedures_with_one_fault() {
-    let mut all = explore_pairs(1, 0, &[Order::ALL[0]]);
-    for case in STRONGSWAN.iter().chain(LIBRESWAN) {
-        let scenario = cases::scenario(case, Order::ALL[0]);
-        let explored = all.entry(scenario.words()).or_insert_with(|| explore(&scenario));
-        cases::go(case.0, &scenario, explored, case.3);
-        println!("reached: {}", case.0);
+    let order = Order::ALL[0];
+    let mut all = explore_pairs(pairs(), (1, 0), &[order], Exchanges::Few);
+    for cases in [STRONGSWAN, LIBRESWAN] {
+        reach(&mut all, cases, order, Exchanges::Few);
+    }
+}
+
+/// RFC 9370 §2.2.4: the same where each procedure that makes keys has an additional key exchange, at both ends or
+/// where one of them asks. strongSwan's `*_multi_ke` and `collision_mixed`.
+#[test]
+fn additional_key_exchanges() {
+    let order = Order::ALL[0];
+    let mut all = explore_pairs(meetings(), (1, 0), &[order], Exchanges::Additional);
+    reach(&mut all, ADDITIONAL, order, Exchanges::Additional);
+    for order in Order::ALL {
+        reach(&mut HashMap::new(), MIXED, order, Exchanges::Mixed);
+    }
+}
+
+/// RFC 9370 §2.2.4: the same with more faults, whoever has the lowest nonce.
+#[test]
+#[ignore = "takes minutes"]
+fn additional_key_exchanges_with_more_faults() {
+    for exchanges in [Exchanges::Additional, Exchanges::Mixed] {
+        explore_pairs(pairs(), (2, 0), &Order::ALL, exchanges);
     }
 }
 
@@ -77,8 +121,8 @@ fn any_two_procedures_with_one_fault() {
 #[test]
 #[ignore = "takes minutes"]
 fn any_two_procedures_with_more_faults() {
-    explore_pairs(2, 1, &Order::ALL);
-    explore_pairs(3, 0, &Order::ALL);
+    explore_pairs(pairs(), (2, 1), &Order::ALL, Exchanges::Few);
+    explore_pairs(pairs(), (3, 0), &Order::ALL, Exchanges::Few);
     for order in Order::ALL {
         explore(&Scenario { faults: 1, haste: 1, ..cases::both_initiate(order) });
     }

@@ -13,14 +13,15 @@ use super::lot::Order;
 use super::scenario::Procedure::{
     self, CreateChild, DeleteChild, DeleteIkeSa, Initiate, RekeyChild, RekeyIkeSa,
 };
-use super::scenario::Scenario;
+use super::scenario::{Exchanges, Scenario};
 use super::search::Explored;
 use super::world::{Action, World};
 
 /// A case: its name, what A and B begin, the way.
 pub type Case = (&'static str, Option<Procedure>, Option<Procedure>, &'static str);
 
-/// strongSwan's `exchange_tests`, but for those with several key exchanges, other groups or forged messages.
+/// strongSwan's `exchange_tests`, but for those with several key exchanges ([`ADDITIONAL`], [`MIXED`]), other
+/// groups or forged messages.
 pub const STRONGSWAN: &[Case] = &[
     ("ike_delete/regular", Some(DeleteIkeSa), None, "A! Aq Br"),
     ("ike_delete/collision", Some(DeleteIkeSa), Some(DeleteIkeSa), "A! B! Aq Bq Ar Br"),
@@ -76,6 +77,42 @@ pub const STRONGSWAN: &[Case] = &[
     ("child_create/collision_ike_rekey", Some(CreateChild), Some(RekeyIkeSa), "A! B! Aq Bq Ar Br"),
 ];
 
+/// Those of strongSwan's in which both ends have two key exchanges.
+pub const ADDITIONAL: &[Case] = &[
+    ("ike_rekey/regular_multi_ke", Some(RekeyIkeSa), None, "A! Aq Br Aq Br Aq Br"),
+    ("ike_rekey/collision_multi_ke", Some(RekeyIkeSa), Some(RekeyIkeSa), "A! B! Aq Bq Br Ar Bq Ar"),
+    (
+        "ike_rekey/collision_delayed_response_multi_ke",
+        Some(RekeyIkeSa),
+        Some(RekeyIkeSa),
+        "A! B! Aq Bq Ar Bq Br",
+    ),
+    ("ike_rekey/collision_delayed_request_multi_ke", Some(RekeyIkeSa), Some(RekeyIkeSa), "A! B! Bq Ar Aq Bq"),
+    ("ike_rekey/collision_delete_multi_ke", Some(RekeyIkeSa), Some(DeleteIkeSa), "A! B! Aq Bq Ar Br"),
+    ("child_rekey/regular_multi_ke", Some(RekeyChild), None, "A! Aq Br Aq Br Aq Br"),
+    ("child_rekey/collision_multi_ke", Some(RekeyChild), Some(RekeyChild), "A! B! Aq Bq Br Ar Bq Ar"),
+    (
+        "child_rekey/collision_delayed_response_multi_ke",
+        Some(RekeyChild),
+        Some(RekeyChild),
+        "A! B! Aq Bq Ar Bq Br",
+    ),
+    (
+        "child_rekey/collision_delayed_request_multi_ke",
+        Some(RekeyChild),
+        Some(RekeyChild),
+        "A! B! Bq Ar Aq Bq",
+    ),
+    ("child_rekey/collision_delete_multi_ke", Some(RekeyChild), Some(DeleteChild), "A! B! Aq Bq Ar Br"),
+    ("child_create/multi_ke", Some(CreateChild), None, "A! Aq Br Aq Br"),
+];
+
+/// Those in which one end has two, whoever has the lowest nonce.
+pub const MIXED: &[Case] = &[
+    ("ike_rekey/collision_mixed", Some(RekeyIkeSa), Some(RekeyIkeSa), "A! B! Aq Bq Br Ar"),
+    ("child_rekey/collision_mixed", Some(RekeyChild), Some(RekeyChild), "A! B! Aq Bq Br Ar"),
+];
+
 /// libreswan's crossing streams between two ends that stand.
 pub const LIBRESWAN: &[Case] = &[
     ("crossing-streams-03-ikev2-delete-child", Some(DeleteChild), Some(DeleteChild), "A! B! Aq Bq Br Ar"),
@@ -112,17 +149,17 @@ pub const ORDERS: [&str; 10] =
     ["eewww", "eweww", "ewwew", "ewwwe", "weeww", "wewew", "wewwe", "wweew", "wwewe", "wwwee"];
 
 /// The scenario of a case.
-pub fn scenario((_, a, b, _): &Case, order: Order) -> Scenario {
+pub fn scenario((_, a, b, _): &Case, order: Order, exchanges: Exchanges) -> Scenario {
     let begun: Vec<_> =
         [(Who::A, a), (Who::B, b)].into_iter().filter_map(|(who, what)| Some((who, (*what)?))).collect();
     let second_stands = begun.iter().any(|(_, what)| *what == DeleteChild);
-    Scenario { begun, second_stands, faults: 1, haste: 0, order }
+    Scenario { begun, second_stands, faults: 1, haste: 0, order, exchanges }
 }
 
 /// Both ends set up SAs.
 pub fn both_initiate(order: Order) -> Scenario {
     let begun = vec![(Who::A, Initiate), (Who::B, Initiate)];
-    Scenario { begun, second_stands: false, faults: 1, haste: 0, order }
+    Scenario { begun, second_stands: false, faults: 1, haste: 0, order, exchanges: Exchanges::Few }
 }
 
 /// Goes the way and then to the end.

@@ -95,6 +95,11 @@ impl End {
         Self { who, config, room, plane, lot, timeout: None }
     }
 
+    /// It is told something else, of which its data plane notices nothing.
+    pub fn reconfigure(&mut self, config: &'static Config<'static>) {
+        self.config = config;
+    }
+
     /// Gives the endpoint an input and does what it asks for then; what it sends is put behind `sent`, and
     /// what it reports goes to `told`.
     pub fn act(

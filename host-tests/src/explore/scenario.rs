@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use esp_engine::crypto::Algorithm;
 use esp_engine::sa::{Lifetime, Limits, Mode};
 use esp_engine::selector::{AddressRange, PortRange, TrafficSelector};
 use esp_engine::spd::{Action, Level};
-use ike_core::config::{Config, IkePolicy, Peer, Timing};
+use ike_core::config::{Config, IkePolicy, Peer, Suite, Timing};
+use ike_core::crypto::Group;
 
 use super::end::Who;
 use super::lot::Order;
@@ -40,6 +42,35 @@ impl Procedure {
     }
 }
 
+/// Which key exchanges CREATE_CHILD_SA brings.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Exchanges {
+    /// One for a successor of the IKE SA, none for Child SAs.
+    Few,
+    /// Two for both (RFC 9370 §2.2.4).
+    Additional,
+    /// Two where B asks, one where A does: each takes of the other's offer what it likes best, and what was
+    /// negotiated at first is not offered any more.
+    Mixed,
+}
+
+const PLAIN: Suite = Suite::FAST_SOFTWARE;
+const HYBRID: Suite = Suite { additional: Some(Group::P256), ..PLAIN };
+const FIRST_SUITE: Suite = Suite { ike: Algorithm::Aes256Gcm16, ..PLAIN };
+
+impl Exchanges {
+    /// The suites of this end, at the beginning and then.
+    fn suites(self, who: Who, at_first: bool) -> &'static [Suite] {
+        match (self, who) {
+            (Self::Few, _) => &[PLAIN],
+            (Self::Additional, _) => &[HYBRID],
+            (Self::Mixed, _) if at_first => &[FIRST_SUITE],
+            (Self::Mixed, Who::A) => &[HYBRID, PLAIN],
+            (Self::Mixed, Who::B) => &[PLAIN, HYBRID],
+        }
+    }
+}
+
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -53,6 +84,8 @@ pub struct Scenario {
     pub haste: u8,
     /// Whose nonces are lower.
     pub order: Order,
+    /// Which key exchanges there are.
+    pub exchanges: Exchanges,
 }
 
 impl Scenario {
@@ -64,15 +97,17 @@ impl Scenario {
     /// In a line.
     pub fn words(&self) -> String {
         let begun: Vec<String> = self.begun.iter().map(|(who, what)| format!("{who:?} {what:?}")).collect();
-        let Self { faults, haste, order, .. } = self;
+        let Self { faults, haste, order, exchanges, .. } = self;
         let lower = if order.a_is_lower { "A" } else { "B" };
         let rising = if order.rising { "first" } else { "last" };
-        format!("{}, faults {faults}, haste {haste}, {lower}'s {rising} nonce is lowest", begun.join(" x "))
+        let begun = begun.join(" x ");
+        let keys = if *exchanges == Exchanges::Few { String::new() } else { format!(", {exchanges:?}") };
+        format!("{begun}, faults {faults}, haste {haste}, {lower}'s {rising} nonce is lowest{keys}")
     }
 }
 
-/// What A or B is told.
-pub fn config(who: Who) -> &'static Config<'static> {
+/// What A or B is told, at the beginning or then.
+pub fn config(who: Who, exchanges: Exchanges, at_first: bool) -> &'static Config<'static> {
     let (mut config, own, peer) = match who {
         Who::A => (parties::a(), A, B),
         Who::B => (parties::b(), B, A),
@@ -84,8 +119,10 @@ pub fn config(who: Who) -> &'static Config<'static> {
             leak_all(vec![TrafficSelector { protocol: 17, ports, addresses: AddressRange::single(address) }])
         };
         let action = Action::Protect { mode: Mode::Transport, minimum: Level::Shared };
-        IkePolicy { local: side(own), remote: side(peer), action, peer: Peer::Entry(PEER), pfs: false }
+        let pfs = exchanges != Exchanges::Few;
+        IkePolicy { local: side(own), remote: side(peer), action, peer: Peer::Entry(PEER), pfs }
     };
+    config.suites = exchanges.suites(who, at_first);
     config.policies = leak_all(vec![policy(FIRST), policy(SECOND)]);
     let never = Limits { time: Duration::ZERO, octets: 0, packets: 0 };
     config.timing = Timing {

@@ -69,7 +69,8 @@ pub struct World {
 impl World {
     /// As it is when a scenario begins.
     pub fn new(scenario: &Scenario) -> Self {
-        let end = |who| End::new(who, config(who), Lot::new(scenario.order, who == Who::A));
+        let told = |who, at_first| config(who, scenario.exchanges, at_first);
+        let end = |who| End::new(who, told(who, true), Lot::new(scenario.order, who == Who::A));
         let mut world = Self {
             now: Instant::from_millis(1_000_000),
             ends: [end(Who::A), end(Who::B)],
@@ -87,6 +88,7 @@ impl World {
                 world.come_up(Procedure::CreateChild);
             }
         }
+        Who::BOTH.into_iter().zip(&mut world.ends).for_each(|(who, end)| end.reconfigure(told(who, false)));
         world.pending.clone_from(&scenario.begun);
         world.faults = scenario.faults;
         world.haste = scenario.haste;
