@@ -20,6 +20,7 @@ pub mod question;
 pub mod records;
 pub mod resolver;
 pub mod stream;
+pub mod update;
 pub mod upstream;
 
 /// Octets of the longest name (RFC 1035 §2.3.4).
