@@ -3,6 +3,7 @@
 //! from one call to the next. The fuzzers themselves are in `host-tests/fuzz`, `.ci/fuzz` runs them.
 
 pub mod endpoint;
+pub mod proxy;
 pub mod reassembly;
 mod script;
 pub mod wire;
@@ -13,5 +14,9 @@ pub use script::Script;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 3] =
-    [("wire", wire::run), ("endpoint", endpoint::run), ("reassembly", reassembly::run)];
+pub const TARGETS: [Target; 4] = [
+    ("wire", wire::run),
+    ("endpoint", endpoint::run),
+    ("reassembly", reassembly::run),
+    ("proxy", proxy::run),
+];

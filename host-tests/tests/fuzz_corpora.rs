@@ -49,6 +49,9 @@ fn write_seeds() {
     for (name, pieces) in REASSEMBLY_SEEDS {
         write("reassembly", &format!("seed-{name}"), &pieces.concat());
     }
+    for (name, pieces) in PROXY_SEEDS {
+        write("proxy", &format!("seed-{name}"), &pieces.concat());
+    }
 }
 
 fn write(target: &str, name: &str, octets: &[u8]) {
@@ -74,4 +77,33 @@ const REASSEMBLY_SEEDS: [(&str, &[&[u8]]); 4] = [
     ("v6", &[&[4, 0x41, 0, 64, 0, 99, 0], &[4, 0x41, 0, 0, 2, 0, 1]]),
     ("overlap", &[&[4, 2, 0, 0, 2, 0, 1], &[4, 2, 0, 32, 2, 0, 1], &[4, 2, 0, 64, 0, 8, 0]]),
     ("two", &[&[4, 0, 0, 0, 2, 0, 1], &[4, 4, 0, 0, 2, 0, 1], &[0, 255], &[4, 0, 0, 64, 0, 8, 0]]),
+];
+
+/// A client's question for the address of a name (client, transport, ID, flags, name, type, EDNS).
+const ASK: &[u8] = &[2, 0, 0, 1, 0, 0, 0, 0];
+/// A server's answer with one address of this last octet (flags, count, owner, kind, net, octet, type, TTL).
+const ADDRESS: &[u8] = &[5, 0, 0, 1, 1, 0, 1, 7, 0, 1];
+/// A server's answer without records.
+const NOTHING: &[u8] = &[5, 0, 0, 0];
+/// A server's answer that did not fit.
+const CUT: &[u8] = &[5, 2, 0, 0];
+/// The resolver's answer: secure, present, the owner's, one key, no wildcard, for 60 s.
+const RECORD: &[u8] = &[6, 0, 0, 0, 1, 0, 60];
+
+/// Scripts of the capturing resolver; the first three octets are its settings.
+const PROXY_SEEDS: [(&str, &[&[u8]]); 11] = [
+    ("no-key", &[&[2, 0, 0], ASK, ADDRESS, NOTHING]),
+    ("key", &[&[2, 0, 0], ASK, ADDRESS, CUT, RECORD, &[7, 0]]),
+    ("protected", &[&[2, 0, 0], ASK, ADDRESS, CUT, RECORD, &[7, 1], &[0, 255], &[0, 255]]),
+    ("failed", &[&[2, 0, 0], ASK, ADDRESS, CUT, RECORD, &[7, 2]]),
+    ("required", &[&[2, 1, 1], &[2, 0, 0, 1, 0, 1, 0, 0], ADDRESS, CUT, RECORD, &[7, 1]]),
+    ("bogus", &[&[2, 0, 0], ASK, ADDRESS, CUT, &[6, 2, 0, 0, 1, 0, 60]]),
+    ("silence", &[&[2, 0, 0], ASK, &[0, 50], &[0, 50], &[0, 50], &[0, 50], &[0, 50]]),
+    ("alias", &[&[2, 0, 0], ASK, &[5, 0, 0, 2, 1, 1, 3, 0, 1, 0, 3, 0, 1, 7, 0, 1], NOTHING, CUT, RECORD]),
+    ("hint", &[&[2, 0, 0], &[2, 0, 0, 1, 0, 0, 2, 0], &[5, 0, 0, 1, 1, 2, 9, 0, 1], CUT, RECORD]),
+    ("full", &[&[2, 1, 1], ASK, ADDRESS, ASK, ADDRESS, &[2, 1, 0, 2, 0, 3, 0, 0], ADDRESS, ASK, ASK, ASK]),
+    (
+        "stream",
+        &[&[1, 0, 0], &[2, 0, 1, 1, 0, 0, 1, 1, 16], ADDRESS, &[7, 0], &[1, 12, 0, 0, 1, 2, 3, 4, 5, 6]],
+    ),
 ];

@@ -15,6 +15,7 @@ pub mod ipseckey;
 mod lookup;
 pub mod outcome;
 pub mod output;
+pub mod proxy;
 mod query;
 pub mod question;
 pub mod records;
