@@ -1,6 +1,7 @@
 //! One case against strongSwan in a namespace: what both ends are told, and how both are started.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use buttons::key::{self, Kind};
 use buttons::peer::{
@@ -37,11 +38,24 @@ pub enum Suite {
     CbcPrf384,
     /// AES-256-GCM, and HMAC-SHA2-512 as PRF.
     GcmPrf512,
+    /// Curve25519, then ML-KEM-768.
+    MlKem768,
+    /// ML-KEM-512 alone, in IKE_SA_INIT.
+    MlKem512,
+    /// ML-KEM-768 only if the other end has it, which it does not.
+    MlKemIfPossible,
+    /// ML-KEM-768 demanded of an end that does not have it.
+    MlKemInVain,
     /// Curve25519, after whoever begins has guessed P-256.
     AfterWrongGuess,
 }
 
 impl Suite {
+    /// Whether it takes a strongSwan newer than the distribution's.
+    const fn is_new(self) -> bool {
+        matches!(self, Self::MlKem768 | Self::MlKem512)
+    }
+
     /// As strongSwan spells it: IKE, ESP.
     fn for_strongswan(self, first: First) -> (&'static str, &'static str) {
         match self {
@@ -53,6 +67,9 @@ impl Suite {
             Self::Compat => ("aes128-sha256-prfsha256-modp2048", "aes128-sha256"),
             Self::CbcPrf384 => ("aes256-sha256-prfsha384-x25519", "aes256-sha256"),
             Self::GcmPrf512 => ("aes256gcm16-prfsha512-x25519", "aes256gcm16"),
+            Self::MlKem768 => ("chacha20poly1305-prfsha256-x25519-ke1_mlkem768", "chacha20poly1305"),
+            Self::MlKem512 => ("aes128gcm16-prfsha256-mlkem512", "aes128gcm16"),
+            Self::MlKemIfPossible | Self::MlKemInVain => Self::ChaChaCurve25519.for_strongswan(first),
             Self::AfterWrongGuess if first == First::Peer => {
                 ("aes128gcm16-prfsha256-ecp256-x25519", "aes128gcm16")
             }
@@ -71,12 +88,20 @@ impl Suite {
             Self::Compat => r#"["compat"]"#,
             Self::CbcPrf384 => r#"["aes256-sha256-prfsha384-curve25519"]"#,
             Self::GcmPrf512 => r#"["aes256gcm16-prfsha512-curve25519"]"#,
+            Self::MlKem768 | Self::MlKemInVain => r#"["post-quantum"]"#,
+            Self::MlKem512 => r#"["aes128gcm16-mlkem512"]"#,
+            Self::MlKemIfPossible => r#"["post-quantum", "fast-software"]"#,
             Self::AfterWrongGuess if first == First::Device => {
                 r#"["hardware-aes", "aes128gcm16-curve25519"]"#
             }
             Self::AfterWrongGuess => r#"["aes128gcm16-curve25519"]"#,
         }
     }
+}
+
+/// Where a strongSwan with ML-KEM is unpacked, if somewhere.
+pub fn newer_strongswan() -> Option<PathBuf> {
+    std::env::var_os("BUTTONS_NEWER_STRONGSWAN").map(PathBuf::from)
 }
 
 /// Pinned Ed25519 keys, AES-GCM, our end first.
@@ -186,7 +211,12 @@ impl Case {
                 peer: own_pem,
             },
         });
-        Ok((device, StrongSwan::start(&ground.topology.peer, &folder, &connection)?))
+        let namespace = &ground.topology.peer;
+        let peer = match newer_strongswan().filter(|_| self.suite.is_new()) {
+            Some(root) => StrongSwan::start_under(&root, namespace, &folder, &connection)?,
+            None => StrongSwan::start(namespace, &folder, &connection)?,
+        };
+        Ok((device, peer))
     }
 
     fn for_strongswan(&self, authentication: Authentication) -> Connection {

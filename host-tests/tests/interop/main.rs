@@ -11,6 +11,7 @@
 //! | `gateway` | our gateway and strongSwan: every proof and suite, either end first, either end's Delete |
 //! | `negotiation` | a wrong guess of the group, SAs that are replaced in time, rekeying by order of either end |
 //! | `fragments`, `ppk`, `mobike` | IKE messages in fragments, post-quantum preshared keys, strongSwan moves |
+//! | `post_quantum` | ML-KEM with a newer strongSwan (`.ci/newer-strongswan`), and without it at the other end |
 //! | `nat` | a NAT in front of either end, which forgets its mappings under pings |
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `guest` | our host and the kernel's ESP: transport mode and 64-bit sequence numbers |
@@ -25,6 +26,7 @@ mod ground;
 mod guest;
 mod nat;
 mod negotiation;
+mod post_quantum;
 mod reference;
 mod sniffer;
 mod traffic;
@@ -55,6 +57,7 @@ fn trials() -> Vec<Trial> {
         negotiation::trials(),
         nat::trials(),
         extensions::trials(),
+        post_quantum::trials(),
         bgp::trials(),
         guest::trials(),
     ]
@@ -78,6 +81,13 @@ pub struct Absent {
     reason: String,
     /// The variable that makes this a failure.
     required_by: Option<&'static str>,
+}
+
+impl Absent {
+    /// Not here, and nobody insists that it is.
+    pub fn unless_installed(reason: &str) -> Self {
+        Self { reason: reason.into(), required_by: None }
+    }
 }
 
 impl From<PeerError> for Absent {

@@ -5,7 +5,7 @@ mod configuration;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::namespace::Namespace;
@@ -19,6 +19,7 @@ pub struct StrongSwan {
     folder: PathBuf,
 }
 
+const CHARON: &str = "/usr/sbin/charon-systemd";
 const PROGRAMS: [(&str, &str); 2] = [("charon-systemd", "charon-systemd"), ("swanctl", "strongswan-swanctl")];
 const USER_SPACE_ESP: (&str, &str) =
     ("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "libcharon-extra-plugins");
@@ -40,6 +41,33 @@ impl StrongSwan {
     /// [`PeerError`] with charon's own words.
     pub fn start(namespace: &Namespace, folder: &Path, connection: &Connection) -> Result<Self, PeerError> {
         Self::check()?;
+        Self::launch(namespace.command(CHARON), folder, connection)
+    }
+
+    /// The same with the charon that is unpacked under `root`, with all its libraries, which becomes its `/`.
+    ///
+    /// # Errors
+    /// [`PeerError`] with charon's own words.
+    pub fn start_under(
+        root: &Path,
+        namespace: &Namespace,
+        folder: &Path,
+        connection: &Connection,
+    ) -> Result<Self, PeerError> {
+        // A command in a namespace has mounts of its own, which go with it.
+        let script = format!(
+            "set -e; cd {root}; mount --rbind /dev dev; mount -t proc proc proc; mount -t tmpfs tmpfs run; \
+             mount -t tmpfs tmpfs tmp; mkdir -p ./{folder}; mount --bind {folder} ./{folder}; \
+             exec chroot . {CHARON}",
+            root = root.display(),
+            folder = folder.canonicalize()?.display(),
+        );
+        let mut command = namespace.command("sh");
+        command.args(["-c", &script]);
+        Self::launch(command, folder, connection)
+    }
+
+    fn launch(mut command: Command, folder: &Path, connection: &Connection) -> Result<Self, PeerError> {
         let folder = folder.canonicalize()?;
         let charon = Charon {
             esp: "kernel-libipsec kernel-netlink",
@@ -47,8 +75,7 @@ impl StrongSwan {
             log: &folder.join("charon.log"),
         };
         connection.write(&folder, &charon)?;
-        let charon = namespace
-            .command("/usr/sbin/charon-systemd")
+        let charon = command
             .env("STRONGSWAN_CONF", folder.join("strongswan.conf"))
             .stdin(Stdio::null())
             .stdout(fs::File::create(folder.join("stdio.log"))?)
@@ -68,7 +95,7 @@ impl StrongSwan {
     /// [`PeerError::Refused`] with its words.
     pub fn control(&self, arguments: &[&str]) -> Result<String, PeerError> {
         output(
-            std::process::Command::new("swanctl")
+            Command::new("swanctl")
                 .args(arguments)
                 .arg("--uri")
                 .arg(format!("unix://{}", self.folder.join("charon.vici").display()))
