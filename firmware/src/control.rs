@@ -5,7 +5,7 @@
 //! way. It remembers the last reason for each peer and calls those again that shall be there at once.
 
 mod call;
-mod reason;
+pub mod reason;
 mod status;
 
 use core::convert::Infallible;

@@ -368,6 +368,17 @@ fn report_names_the_transform_that_differs() {
     assert!(pair.a.established().is_empty());
 }
 
+/// So it is when only the additional key exchange is missing (RFC 9370 §2.2.1).
+#[test]
+fn report_names_a_missing_additional_key_exchange() {
+    let (mut a, mut b) = (parties::a(), parties::b());
+    a.suites = &[Suite::FAST_SOFTWARE];
+    b.suites = &[Suite::POST_QUANTUM];
+    let ours = Transform { id: Group::MlKem768.id(), key_bits: None };
+    let mismatch = Mismatch { kind: 6, ours, theirs: None };
+    assert_eq!(reasons(&run(a, b)).1[0], FailReason::NoProposal(mismatch));
+}
+
 /// RFC 7296 §2.9: a policy for one port gives an SA for that port.
 #[test]
 fn selectors_are_narrowed_to_the_policy() {

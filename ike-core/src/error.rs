@@ -331,7 +331,7 @@ impl CloseReason {
 /// The first transform type for which two proposals have nothing in common (RFC 7296 §3.3.2).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Mismatch {
-    /// Transform type: 1 ENCR, 2 PRF, 3 INTEG, 4 KE, 5 ESN.
+    /// Transform type: 1 ENCR, 2 PRF, 3 INTEG, 4 KE, 5 ESN, 6 to 12 additional KE (RFC 9370 §2.2.1).
     pub kind: u8,
     /// Identifier and key length of what we want.
     pub ours: Transform,

@@ -147,7 +147,8 @@ pub(crate) fn choose_ike(
             return Ok(choice);
         }
     }
-    Err(describe(offer, suites.first().into_iter().flat_map(ike_transforms)))
+    let wanted = |suite| ike_transforms(suite).chain(additional::own(suite.additional));
+    Err(describe(offer, suites.first().into_iter().flat_map(wanted)))
 }
 
 fn is_for_ike(proposal: &ProposalView<'_>, algorithm: Algorithm) -> bool {

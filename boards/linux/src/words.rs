@@ -6,12 +6,14 @@ use esp_engine::crypto::Algorithm;
 use esp_engine::sa::SaReport;
 use firmware::config::policies::FixedBypass;
 use firmware::config::{Action, Config, Policy, Ports, Prefix};
+use firmware::control::reason;
 use firmware::management::Shown;
 use firmware::report::Event;
 use ike_core::config::Suite;
 use ike_core::crypto::{Group, Prf};
 use ike_core::error::FailReason;
 use ike_core::output::{ChildEstablished, Established, Failed, Method, Role};
+use ike_core::wire::notify::NotifyType;
 
 use crate::key::hex;
 
@@ -94,12 +96,11 @@ fn of_child(child: &ChildEstablished) -> Vec<String> {
 
 fn of_failed(failed: &Failed) -> String {
     match failed.reason {
-        FailReason::Refused(AUTHENTICATION_FAILED) => "is refused: AUTHENTICATION_FAILED".into(),
-        FailReason::Refused(notify) => format!("is refused: notify type {notify}"),
+        FailReason::Refused(notify) => format!("is refused: {:?}", NotifyType(notify)),
         FailReason::KeyMismatch(fingerprint) => {
             format!("{}: {}…", failed.reason.words(), hex(&fingerprint[..4]))
         }
-        reason => format!("negotiation failed: {}", reason.words()),
+        _ => format!("negotiation failed: {}", reason::failed(failed)),
     }
 }
 

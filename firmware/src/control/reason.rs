@@ -9,7 +9,7 @@ use ike_core::wire::notify::NotifyType;
 use crate::management::Words;
 
 /// Why a negotiation failed, with what it failed at.
-pub(super) fn failed(failed: &Failed) -> Words {
+pub fn failed(failed: &Failed) -> Words {
     let mut words = Words::new();
     // What does not fit is cut off, which no one decides by.
     let _ = words.push_str(failed.reason.words());
@@ -64,6 +64,7 @@ fn differs(words: &mut Words, mismatch: Mismatch) -> core::fmt::Result {
         3 => "integrity",
         4 => "key exchange",
         5 => "sequence numbers",
+        6..=12 => "additional key exchange",
         _ => "transform",
     };
     write!(words, ": {kind}: ours is ")?;
@@ -108,6 +109,15 @@ mod tests {
         assert_eq!(
             why(FailReason::NoProposal(Mismatch { kind: 1, ours, theirs })),
             "no proposal fits: encryption: ours is 28, theirs is 20 with 128 bits"
+        );
+    }
+
+    #[test]
+    fn a_missing_additional_key_exchange_is_named() {
+        let ours = Transform { id: 36, key_bits: None };
+        assert_eq!(
+            why(FailReason::NoProposal(Mismatch { kind: 6, ours, theirs: None })),
+            "no proposal fits: additional key exchange: ours is 36, theirs is not there or not said"
         );
     }
 
