@@ -76,8 +76,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Sets the timer for the answer to our request.
     pub(crate) fn await_answer(&mut self, sa: &mut IkeSa, now: Instant) {
         let tries = sa.window.outstanding().map_or(1, |outstanding| outstanding.tries);
+        let is_random = self.config.timing.jitter_percent > 0;
         // Without randomness there is no jitter, but there are still retransmissions.
-        let random = self.random.try_next_u32().unwrap_or(0);
+        let random = if is_random { self.random.try_next_u32().unwrap_or(0) } else { 0 };
         sa.timers.set(Timer::Retransmit, now + self.config.timing.wait(tries, random));
     }
 

@@ -57,6 +57,11 @@ impl<
     const NAMES: usize,
 > Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
 {
+    /// The messages that may leave again.
+    pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
+        self.buffers.iter().map(|buffer| buffer.content().1).filter(|message| !message.is_empty())
+    }
+
     /// What is in use.
     pub fn usage(&self) -> Usage {
         Usage {

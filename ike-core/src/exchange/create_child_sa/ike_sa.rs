@@ -22,6 +22,7 @@ use crate::ike_sa::{Established, IkeSa, Standing, State, cipher_keys};
 use crate::output::{self, Event};
 
 pub(super) mod initiator;
+mod outcome;
 pub(crate) mod responder;
 
 /// How long an IKE SA waits for the Delete of the end that has to send it: longer than that end tries to

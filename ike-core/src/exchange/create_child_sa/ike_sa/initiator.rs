@@ -6,15 +6,14 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::super::initiator::{Answer, agree, disagree, other_group, write_exchange};
-use super::super::{is_out_of_step, try_later};
-use super::{Making, announce, successor, wait_for_delete};
+use super::super::try_later;
+use super::outcome::{Rivalry, conclude, drop_promised, give_up, yield_to};
+use super::{Making, wait_for_delete};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
-use crate::error::{CloseReason, FailReason};
 use crate::exchange::{self, ike_followup_ke};
-use crate::handshake::{CompletingIkeSa, FirstExchange, Handshake, Rekeying, Rival, Tried};
-use crate::ike_sa::keys::{IkeSpis, Nonces, Role, Secrets};
-use crate::ike_sa::timer::Timer;
+use crate::handshake::{CompletingIkeSa, FirstExchange, Handshake, Rekeying, Tried};
+use crate::ike_sa::keys::{IkeSpis, Role, Secrets};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, Standing, State};
 use crate::proposal::{self, IkeChoice, IkeSaKind};
@@ -150,29 +149,6 @@ fn go_on<C: Crypto, R: TryCryptoRng>(
     }
 }
 
-/// The peer's successor stays, if it stands already.
-fn yield_to<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    sa: &mut IkeSa,
-    made: Option<u16>,
-    now: Instant,
-) {
-    let Some(made) = made else {
-        return;
-    };
-    endpoint.prevail(made, sa.spis);
-    if matches!(sa.state, State::Established(_)) {
-        wait_for_delete(sa, Standing::Replaced, now);
-    }
-}
-
-/// Ours is the successor that stays: what the peer was promised is not made.
-fn drop_promised<C: Crypto, R: TryCryptoRng>(endpoint: &mut Endpoint<'_, C, R>, sa: &mut IkeSa) {
-    if endpoint.promises_ike_sa(sa) {
-        endpoint.drop_followup(sa);
-    }
-}
-
 /// What the peer says to the additional key exchange.
 pub(in super::super) fn handle_followup<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
@@ -213,30 +189,6 @@ struct Agreed {
     rival: Option<Rivalry>,
 }
 
-/// The peer's exchange for a successor.
-struct Rivalry {
-    exchange: Rival,
-    /// The slot of what came of it, once it did.
-    slot: Option<u16>,
-}
-
-impl Rivalry {
-    /// Where the peer took its successor back, there is nothing to decide.
-    fn if_it_counts<C: Crypto, R: TryCryptoRng>(
-        &self,
-        endpoint: &Endpoint<'_, C, R>,
-        of: u16,
-    ) -> Option<&Self> {
-        let stands = self.slot.is_none_or(|slot| endpoint.rival_of(of, slot).is_some());
-        stands.then_some(self)
-    }
-
-    /// How the lower of our exchange's nonces stands to the lower of its.
-    fn compare(&self, ours: Nonces<'_>) -> Ordering {
-        ours.lowest().cmp(self.exchange.lowest.as_slice())
-    }
-}
-
 fn judge<C: Crypto, R>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &IkeSa,
@@ -263,49 +215,6 @@ fn judge<C: Crypto, R>(
     Ok(Agreed { spis: IkeSpis { initiator, responder }, choice, first, rival })
 }
 
-/// The successor stands. One of two goes again; so does one of an IKE SA that was to end meanwhile.
-fn conclude<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    (slot, sa): (u16, &mut IkeSa),
-    place: u16,
-    making: &Making<'_>,
-    rival: Option<&Rivalry>,
-    now: Instant,
-) {
-    let Some(established) = sa.established() else {
-        return;
-    };
-    let rival = rival.and_then(|rival| rival.if_it_counts(endpoint, slot));
-    let ordering = rival.map(|rival| rival.compare(making.nonces));
-    let made = rival.and_then(|rival| rival.slot);
-    // Two of the four that are equal decide nothing, and no honest end sends them.
-    if ordering == Some(Ordering::Equal) {
-        endpoint.free_reserved(place);
-        return disagree(endpoint, slot, sa, NotifyType::INVALID_SYNTAX, now);
-    }
-    let mut new = successor(endpoint, (sa, established), making, Standing::Current, now);
-    let closing = if let State::Closing(_, reason) = sa.state { Some(reason) } else { None };
-    if closing.is_some() || ordering == Some(Ordering::Less) {
-        wait_for_delete(&mut new, Standing::Redundant, now);
-        endpoint.close_sa(place, &mut new, closing.unwrap_or(CloseReason::Replaced), now);
-        yield_to(endpoint, sa, made, now);
-    } else {
-        drop_promised(endpoint, sa);
-        endpoint.hand_over(made.unwrap_or(slot), place);
-        if let Some(made) = made
-            && let Some(Some(made)) = endpoint.sas.get_mut(usize::from(made))
-        {
-            wait_for_delete(made, Standing::Redundant, now);
-        }
-        announce(endpoint, sa.spis, &new);
-        new.timers.set(Timer::Resume, now);
-        endpoint.close_sa(slot, sa, CloseReason::Replaced, now);
-    }
-    if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
-        *entry = Some(new);
-    }
-}
-
 /// The peer made none.
 fn refused<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
@@ -325,31 +234,5 @@ fn refused<C: Crypto, R: TryCryptoRng>(
     match other_group(endpoint, error, &rekeying.tried) {
         Some(tried) if matches!(sa.state, State::Established(_)) => begin(endpoint, slot, sa, tried, now),
         _ => give_up(endpoint, slot, sa, kind, now),
-    }
-}
-
-/// Nothing comes of it, for now or for good.
-fn give_up<C: Crypto, R: TryCryptoRng>(
-    endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
-    sa: &mut IkeSa,
-    kind: NotifyType,
-    now: Instant,
-) {
-    if matches!(kind, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED) {
-        return endpoint.end(slot, sa, CloseReason::RefusedByPeer(kind.0));
-    }
-    let State::Established(established) = &mut sa.state else {
-        return;
-    };
-    if matches!(kind, NotifyType::TEMPORARY_FAILURE | NotifyType::STATE_NOT_FOUND) {
-        if !is_out_of_step(endpoint, slot, sa, now) {
-            try_later(endpoint, sa, now);
-        }
-    } else {
-        // What this exchange cannot bring, a new negotiation may (RFC 7296 §2.8.3).
-        established.renewal_owed = false;
-        endpoint.desk.due = endpoint.children.of(slot).map(|child| child.inbound).next();
-        endpoint.fail(sa, None, FailReason::Refused(kind.0));
     }
 }
