@@ -46,6 +46,11 @@ fn write_seeds() {
             write("endpoint", &format!("seed-{parties}-{name}"), &[&[parties], acts].concat());
         }
     }
+    for parties in [250, 251] {
+        for (name, acts) in HYBRID_SEEDS {
+            write("endpoint", &format!("seed-{parties}-{name}"), &[&[parties], acts].concat());
+        }
+    }
     for (name, pieces) in REASSEMBLY_SEEDS {
         write("reassembly", &format!("seed-{name}"), &pieces.concat());
     }
@@ -69,6 +74,33 @@ const ENDPOINT_SEEDS: [(&str, &[u8]); 8] = [
     ("expire", &[13, 0, 0, 0, 0, 0, 0, 14, 0, 0, 1, 0, 0, 12, 5]),
     ("lost", &[13, 0, 0, 3, 15, 0, 3, 15, 0, 0, 3, 15, 0, 0, 8, 0, 0, 8, 1, 2, 3]),
     ("altered", &[13, 0, 0, 7, 1, 2, 4, 1, 0, 0, 3, 1, 2, 3, 0, 7, 1, 0, 5, 0, 3, 4, 1, 2, 3, 4, 0, 0, 9, 1]),
+];
+
+/// Scripts of endpoints with ML-KEM, whose handshake has up to twelve datagrams: true exchanges, with
+/// fragments that are lost, altered (7) and come again (8), and with IKE_FOLLOWUP_KE.
+const HYBRID_SEEDS: [(&str, &[u8]); 7] = [
+    ("handshake", &[13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ("rekey", &[13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ("ike", &[13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 1, 250, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    (
+        "both",
+        &[
+            13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 0, 1, 13, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            0, 0,
+        ],
+    ),
+    (
+        "forgotten",
+        &[
+            13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 0, 1, 0, 0, 3, 3, 3, 12, 4, 12, 4, 12, 4, 15,
+            0, 0,
+        ],
+    ),
+    ("lost", &[13, 0, 0, 0, 0, 3, 0, 3, 15, 0, 0, 15, 0, 0, 8, 0, 0, 8, 1, 2, 3]),
+    (
+        "altered",
+        &[13, 0, 0, 0, 0, 7, 1, 0, 1, 3, 7, 0, 2, 1, 8, 4, 0, 1, 1, 2, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0],
+    ),
 ];
 
 /// Scripts of reassembly: 4 is a fragment (kind, block, length, more).

@@ -15,7 +15,7 @@ use esp_engine::sa::{SaReport, Spi};
 use esp_engine::selector::{Ports, Selectors};
 use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
-use ike_core::config::Config;
+use ike_core::config::{Config, IkePolicy, Suite};
 use ike_core::crypto::toy::Toy;
 use ike_core::endpoint::Endpoint;
 use ike_core::output::{Event, Output, Path, SaStatus};
@@ -41,6 +41,10 @@ const MEMORY: usize = 16;
 
 type Room = Resources<Toy<true>, SAS, 3, 8, 10>;
 
+/// First octets of scripts, and of calls, from here on mean what came later: those before keep the meaning that
+/// the corpus knows.
+const LATER: u8 = 250;
+
 /// Who the two may be: with pinned keys, a shared secret, as strangers, in tunnel mode, behind a NAT.
 static PARTIES: LazyLock<Vec<[Config<'static>; 2]>> = LazyLock::new(|| {
     let mut pinned = [parties::a(), parties::b()];
@@ -60,6 +64,19 @@ static PARTIES: LazyLock<Vec<[Config<'static>; 2]>> = LazyLock::new(|| {
     vec![pinned, shared, [a, b], tunnel, behind_nat]
 });
 
+/// Those who came later: with ML-KEM beside each curve, and the same where the path carries little, so that messages
+/// are in fragments.
+static LATER_PARTIES: LazyLock<Vec<[Config<'static>; 2]>> = LazyLock::new(|| {
+    let mut hybrid = PARTIES[0].clone();
+    for end in &mut hybrid {
+        end.suites = &[Suite::POST_QUANTUM];
+        end.policies = parties::leak_all(vec![IkePolicy { pfs: true, ..end.policies[0] }]);
+    }
+    let mut narrow = hybrid.clone();
+    narrow.iter_mut().for_each(|end| end.timing.datagram = 576);
+    vec![hybrid, narrow]
+});
+
 /// How long a step of time is.
 const STEPS: [Duration; 8] = [
     Duration::from_millis(1),
@@ -75,7 +92,10 @@ const STEPS: [Duration; 8] = [
 /// Plays the script to its end.
 pub fn run(octets: &[u8]) {
     let mut script = Script::new(octets);
-    let ends = &PARTIES[script.below(PARTIES.len())];
+    let ends = match script.octet() {
+        who @ LATER.. => &LATER_PARTIES[usize::from(who - LATER) % LATER_PARTIES.len()],
+        who => &PARTIES[usize::from(who) % PARTIES.len()],
+    };
     let mut rooms = [(); 2].map(|()| Box::new(Room::new()));
     let [a, b] = &mut rooms;
     let mut scene = Scene {
@@ -264,7 +284,11 @@ impl Scene<'_> {
         let (now, at) = (self.now, usize::from(script.flag()));
         let (own, peer) = if at == 0 { (A, B) } else { (B, A) };
         let endpoint = &mut self.sides[at].endpoint;
-        let _ = match script.octet() % 5 {
+        let what = script.octet();
+        if what >= LATER {
+            return endpoint.rekey_ike_sas(now, PEER);
+        }
+        let _ = match what % 5 {
             0 => endpoint.initiate(now, PEER),
             1 => endpoint.rekey(now, PEER),
             2 => {

@@ -44,6 +44,9 @@ pub(super) fn payloads(datagram: &mut Vec<u8>, script: &mut Script<'_>, marker: 
     let Some(Ok(mut header)) = datagram.get(marker..).map(Header::parse) else {
         return;
     };
+    if header.next_payload == PayloadType::SKF {
+        return fragment(datagram, script, marker);
+    }
     let body = &datagram[marker + Header::LENGTH..];
     let is_sealed = header.next_payload == PayloadType::SK;
     let mut payloads = if is_sealed {
@@ -63,6 +66,24 @@ pub(super) fn payloads(datagram: &mut Vec<u8>, script: &mut Script<'_>, marker: 
         [&Header { next_payload: first, ..header }.octets(total)[..], &text].concat()
     };
     datagram.splice(marker.., message);
+}
+
+/// Changes a fragment: what its first payload is said to be, its number, how many there are, one octet of what is in
+/// it (RFC 7383 §2.5).
+fn fragment(datagram: &mut [u8], script: &mut Script<'_>, marker: usize) {
+    let start = marker + Header::LENGTH;
+    let text = start + 8 + IV;
+    for _ in 0..=script.octet() % 3 {
+        let place = match script.octet() % 4 {
+            0 => start,
+            1 => start + 5,
+            2 => start + 7,
+            _ => text + script.below(datagram.len().saturating_sub(text).max(1)),
+        };
+        if let Some(octet) = datagram.get_mut(place) {
+            *octet ^= script.octet();
+        }
+    }
 }
 
 fn change(header: &mut Header, payloads: &mut Vec<Payload>, script: &mut Script<'_>) {
