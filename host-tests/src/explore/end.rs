@@ -62,6 +62,13 @@ pub struct Message {
     pub echo: bool,
 }
 
+impl Message {
+    /// Whether the other is the same sent again.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.to, &self.octets) == (other.to, &other.octets)
+    }
+}
+
 /// One end.
 #[derive(Clone)]
 pub struct End {
@@ -161,6 +168,11 @@ impl End {
         let mut room = self.room.clone();
         let mut lot = self.lot.clone();
         look(&mut Endpoint::attach(self.config, &mut room, Toy, &mut lot).expect("worked before"))
+    }
+
+    /// Whether it may send this message again.
+    pub fn keeps(&self, message: &[u8]) -> bool {
+        self.room.messages().any(|kept| kept == message)
     }
 
     /// What of the endpoint's resources is in use.

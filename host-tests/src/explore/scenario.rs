@@ -18,6 +18,9 @@ pub const FIRST: u16 = 1_000;
 /// Of the second policy.
 pub const SECOND: u16 = 2_000;
 
+/// As many faults as there are messages.
+pub const EACH: u8 = u8::MAX;
+
 /// Something that one end begins.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Procedure {
@@ -78,7 +81,7 @@ pub struct Scenario {
     pub begun: Vec<(Who, Procedure)>,
     /// SAs stand at the beginning: those of the first policy, and with this also of the second.
     pub second_stands: bool,
-    /// Messages that the cable loses or doubles in all; none of them twice.
+    /// Messages that the cable loses or doubles in all, or [`EACH`]; none of them twice.
     pub faults: u8,
     /// Timers that fire although something else could happen.
     pub haste: u8,
@@ -102,6 +105,7 @@ impl Scenario {
         let rising = if order.rising { "first" } else { "last" };
         let begun = begun.join(" x ");
         let keys = if *exchanges == Exchanges::Few { String::new() } else { format!(", {exchanges:?}") };
+        let faults = if *faults == EACH { "each message".into() } else { faults.to_string() };
         format!("{begun}, faults {faults}, haste {haste}, {lower}'s {rising} nonce is lowest{keys}")
     }
 }

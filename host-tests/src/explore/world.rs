@@ -12,7 +12,7 @@ use super::check;
 use super::end::{End, Message, Standing, Who, report};
 use super::hash;
 use super::lot::Lot;
-use super::scenario::{Procedure, SECOND, Scenario, config};
+use super::scenario::{EACH, Procedure, SECOND, Scenario, config};
 use crate::parties::{A, B, PEER};
 
 /// Timers that lie farther ahead belong to SAs at rest.
@@ -62,8 +62,8 @@ pub struct World {
     pub stood: bool,
     faults: u8,
     haste: u8,
-    /// Messages that were lost or doubled, so that they are not again.
-    spoiled: Vec<u64>,
+    /// Messages that were lost or doubled and may come again, so that they are not spoiled twice.
+    spoiled: Vec<Message>,
 }
 
 impl World {
@@ -142,7 +142,7 @@ impl World {
                 continue;
             }
             actions.push(Action::Deliver(index));
-            if self.faults > 0 && !self.spoiled.contains(&self.name(message)) {
+            if self.faults > 0 && !self.spoiled.iter().any(|spoiled| spoiled.is_same(message)) {
                 actions.extend([Action::Lose(index), Action::Double(index)]);
             }
         }
@@ -150,11 +150,6 @@ impl World {
             actions.push(Action::Wait);
         }
         actions
-    }
-
-    /// What makes a message and its retransmissions the same.
-    fn name(&self, message: &Message) -> u64 {
-        hash::at(self.now, &(message.to, &message.octets))
     }
 
     /// Lets something happen.
@@ -196,11 +191,24 @@ impl World {
             }
             Action::Wait => self.wait(told),
         }
+        self.forget_spoiled();
     }
 
     fn spoil(&mut self, message: &Message) {
-        self.faults -= 1;
-        self.spoiled.push(self.name(message));
+        if self.faults != EACH {
+            self.faults -= 1;
+        }
+        self.spoiled.push(message.clone());
+    }
+
+    /// What does not come again is not to be told from what was never spoiled.
+    fn forget_spoiled(&mut self) {
+        let mut spoiled = std::mem::take(&mut self.spoiled);
+        spoiled.retain(|message| {
+            let is_there = self.wire.iter().any(|other| other.is_same(message));
+            is_there || self.end(message.to.other()).keeps(&message.octets)
+        });
+        self.spoiled = spoiled;
     }
 
     fn wait(&mut self, told: &mut dyn FnMut(Told<'_>)) {
@@ -241,7 +249,8 @@ impl Hash for World {
         // In which order messages were sent makes no difference to what may happen.
         let sum = |hashes: &mut dyn Iterator<Item = u64>| hashes.fold(0, u64::wrapping_add);
         sum(&mut self.wire.iter().map(|message| hash::at(self.now, message))).hash(state);
-        sum(&mut self.spoiled.iter().copied()).hash(state);
+        let name = |message: &Message| hash::at(self.now, &(message.to, &message.octets));
+        sum(&mut self.spoiled.iter().map(name)).hash(state);
         self.pending.hash(state);
         (self.ending, self.faults, self.haste).hash(state);
     }
