@@ -45,6 +45,7 @@ pub mod driver;
 pub mod encapsulation;
 pub mod engine;
 pub mod hold;
+pub mod index;
 mod latch;
 pub mod mtu;
 pub mod reassembly;

@@ -7,12 +7,12 @@ use core::time::Duration;
 
 use crate::latch::Latch;
 use crate::sa::{ChildSa, Spi};
-use crate::selector::Selectors;
+use crate::selector::{Selectors, single_address};
 use crate::spd::PolicyId;
 use crate::time::Instant;
 
 pub(crate) use association::Association;
-use chain::{Link, Place, single_address};
+use chain::{Link, Place};
 pub(crate) use limits::Stage;
 
 mod association;

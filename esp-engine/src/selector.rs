@@ -100,6 +100,13 @@ impl Ports {
     }
 }
 
+/// The one address that all selectors mean.
+pub fn single_address(selectors: &TrafficSelectors) -> Option<IpAddr> {
+    let (first, rest) = selectors.split_first()?;
+    let same = first.addresses.is_single() && rest.iter().all(|ts| ts.addresses == first.addresses);
+    same.then_some(first.addresses.first())
+}
+
 /// A range of addresses of one family, first ≤ last.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct AddressRange {

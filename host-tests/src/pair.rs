@@ -212,6 +212,7 @@ impl Pair {
                 }
                 Output::Timeout(timeout) => {
                     side.timeout = timeout;
+                    assert!(side.endpoint.indexes_agree(), "{at} {name}: an index errs");
                     return;
                 }
             }

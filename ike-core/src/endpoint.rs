@@ -13,8 +13,8 @@ use crate::counters::Counters;
 use crate::crypto::{Crypto, PublicKey, Signer};
 use crate::error::{AcquireError, CloseReason, Discarded};
 use crate::handshake::Handshake;
-use crate::ike_sa::IkeSa;
 use crate::ike_sa::nat::ENCAPSULATED;
+use crate::ike_sa::table::IkeSas;
 use crate::names::Names;
 use crate::outbox::{Outbox, Queued};
 use crate::output::{Event, Output, Path, SaStatus};
@@ -32,10 +32,7 @@ pub(crate) mod relocate;
 mod rivals;
 mod slots;
 mod status;
-mod survey;
 mod timers;
-
-pub(crate) use survey::Survey;
 
 /// Key management for one device.
 pub struct Endpoint<'r, C: Crypto, R> {
@@ -44,7 +41,7 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) random: Random<R>,
     pub(crate) signer: Option<C::Signer>,
     pub(crate) own_key: Option<PublicKey>,
-    pub(crate) sas: &'r mut [Option<IkeSa>],
+    pub(crate) sas: IkeSas<'r>,
     pub(crate) handshakes: &'r mut [Option<Handshake<C>>],
     pub(crate) children: Children<'r>,
     pub(crate) buffers: Buffers<'r>,
@@ -77,7 +74,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         Self::over(config, resources, crypto, rng)
     }
 
-    /// An endpoint that goes on with what it left in `resources`, or in a copy of them.
+    /// An endpoint that goes on with what another left in `resources`, or in a copy of them.
     ///
     /// # Errors
     /// [`ConfigError`], the first reason why it could not work.
@@ -137,7 +134,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             random: Random::new(rng),
             signer,
             own_key,
-            sas: &mut resources.ike_sas,
+            sas: IkeSas::new(&mut resources.ike_sas),
             handshakes: &mut resources.handshakes,
             children: Children::new(&mut resources.children),
             buffers: Buffers::new(&mut resources.buffers),
@@ -172,22 +169,17 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// Time has passed. Earlier than [`Output::Timeout`] said it is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.stir();
         self.children.end_draining(now);
         self.names_timeout(now);
-        for slot in 0..self.sas.len() {
-            self.run_timers(slot, now);
-        }
+        self.run_all_timers(now);
     }
 
     /// The data plane says something about an SA.
     pub fn handle_sa_report(&mut self, now: Instant, report: SaReport) {
-        self.stir();
         match report {
             SaReport::HardExpired(spi) => {
-                if let Some(child) = self.children.find(spi) {
-                    child.stage = Stage::DeleteOwed;
-                    let owner = child.owner;
+                if let Some(owner) = self.children.find(spi).map(|child| child.owner) {
+                    self.children.change(spi, |child| child.stage = Stage::DeleteOwed);
                     self.child_ended(owner, now);
                 }
             }
@@ -196,9 +188,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             SaReport::Unanswered(spi) => self.unanswered(now, spi),
             SaReport::SoftExpired(spi) => self.renew(now, spi),
             SaReport::FirstInbound(spi) => {
-                if let Some(child) = self.children.find(spi) {
-                    child.unsure_until = None;
-                }
+                self.children.change(spi, |child| child.unsure_until = None);
             }
         }
     }
@@ -209,7 +199,6 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// # Errors
     /// [`AcquireError`]: nothing begins.
     pub fn acquire(&mut self, now: Instant, policy: PolicyId, packet: Selectors) -> Result<(), AcquireError> {
-        self.stir();
         self.begin(now, policy, None, Some(packet))
     }
 
@@ -219,7 +208,6 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// # Errors
     /// [`AcquireError`]: nothing begins.
     pub fn initiate(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
-        self.stir();
         let policy = self.config.policy_of(peer).ok_or(AcquireError::NoPolicy)?;
         self.begin(now, policy, Some(peer), None)
     }
@@ -230,7 +218,6 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// # Errors
     /// [`AcquireError`]: nothing begins.
     pub fn rekey(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
-        self.stir();
         match self.standing_with(peer) {
             Some(spi) => {
                 self.renew(now, spi);
@@ -243,8 +230,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
     /// Begins a successor of each IKE SA with the peer of this entry; the Child SAs go over to it
     /// (RFC 7296 §2.8).
     pub fn rekey_ike_sas(&mut self, now: Instant, peer: PeerId) {
-        self.stir();
-        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
+        for slot in 0..self.sas.capacity() {
             let _ = self.with_sa(slot, |endpoint, sa| {
                 if sa.current().is_some_and(|established| established.peer == peer) {
                     endpoint.renew_ike_sa(now, slot, sa);
@@ -256,23 +242,18 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
 
     /// Ends all IKE SAs with the peer of this entry, and their Child SAs.
     pub fn close(&mut self, now: Instant, peer: PeerId) {
-        self.stir();
         self.close_where(now, CloseReason::Requested, |owner| owner == Some(peer));
     }
 
     /// Ends everything and begins nothing new.
     pub fn shutdown(&mut self, now: Instant) {
-        self.stir();
         self.desk.shutting_down = true;
         self.close_where(now, CloseReason::Requested, |_| true);
     }
 
     /// The next thing to be done; [`Output::Timeout`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output<'_> {
-        let surveyed = self.desk.survey;
-        if surveyed.is_none()
-            && let Some(spi) = self.children.sweep_retiring()
-        {
+        if let Some(spi) = self.children.sweep_retiring() {
             return Output::Event(Event::Retire(spi));
         }
         match self.outbox.pop() {
@@ -288,15 +269,13 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             Some(Queued::Keepalive(path)) => return Output::Transmit { path, datagram: &[0xFF] },
             None => {}
         }
-        if surveyed.is_none()
-            && let Some(event) = self.sweep_all()
-        {
+        if let Some(event) = self.sweep_all() {
             return Output::Event(event);
         }
         if let Some(path) = self.outbox.take_reply() {
             return Output::Transmit { path, datagram: self.outbox.reply_octets() };
         }
-        Output::Timeout(surveyed.unwrap_or_else(|| self.survey()).alarm)
+        Output::Timeout(self.alarm())
     }
 
     /// What SAs have become that is to be said once the queue is empty.
@@ -313,9 +292,15 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         &self.desk.counters
     }
 
+    /// Whether the indexes over IKE SAs and Child SAs say just what a walk over all of them finds.
+    #[cfg(feature = "explore")]
+    pub fn indexes_agree(&self) -> bool {
+        self.sas.agree_with_a_walk() && self.children.agree_with_a_walk()
+    }
+
     /// Each IKE SA, those under way included.
     pub fn status(&self) -> impl Iterator<Item = SaStatus> {
-        self.sas.iter().enumerate().filter_map(|(slot, sa)| self.status_of(slot, sa.as_ref()?))
+        self.sas.iter().filter_map(|(slot, sa)| self.status_of(slot, sa))
     }
 }
 

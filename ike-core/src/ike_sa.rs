@@ -36,6 +36,7 @@ pub(crate) mod fragmentation;
 pub mod keys;
 pub(crate) mod nat;
 pub(crate) mod procedure;
+pub(crate) mod table;
 pub(crate) mod timer;
 pub(crate) mod window;
 

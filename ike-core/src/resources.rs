@@ -1,10 +1,10 @@
 //! Every octet that this crate owns. [`Resources`] is sized by its caller and lent to an endpoint,
 //! which erases the sizes. A full pool has a defined answer everywhere; nothing grows.
 
-use crate::child_sa::Child;
+use crate::child_sa::{self, Children};
 use crate::crypto::Crypto;
 use crate::handshake::Handshake;
-use crate::ike_sa::IkeSa;
+use crate::ike_sa::table::{self, IkeSas};
 use crate::names::Name;
 use crate::outbox::Outbox;
 
@@ -45,9 +45,9 @@ pub struct Resources<
     const REASSEMBLIES: usize = 2,
     const NAMES: usize = 0,
 > {
-    pub(crate) ike_sas: [Option<IkeSa>; IKE_SAS],
+    pub(crate) ike_sas: table::Storage<IKE_SAS>,
     pub(crate) handshakes: [Option<Handshake<C>>; HANDSHAKES],
-    pub(crate) children: [Option<Child>; CHILD_SAS],
+    pub(crate) children: child_sa::table::Storage<CHILD_SAS>,
     pub(crate) buffers: [Buffer; BUFFERS],
     pub(crate) reassemblies: [Reassembly; REASSEMBLIES],
     pub(crate) names: [Option<Name>; NAMES],
@@ -69,9 +69,9 @@ impl<
     /// Empty; fit for a `static`.
     pub const fn new() -> Self {
         Self {
-            ike_sas: [const { None }; IKE_SAS],
+            ike_sas: table::Storage::new(),
             handshakes: [const { None }; HANDSHAKES],
-            children: [const { None }; CHILD_SAS],
+            children: child_sa::table::Storage::new(),
             buffers: [const { Buffer::new() }; BUFFERS],
             reassemblies: [const { Reassembly::new() }; REASSEMBLIES],
             names: [const { None }; NAMES],
@@ -83,9 +83,9 @@ impl<
 
     /// Makes it as new where it lies: the whole of it does not belong on a small machine's stack.
     pub(crate) fn clear(&mut self) {
-        self.ike_sas.iter_mut().for_each(|entry| *entry = None);
+        IkeSas::new(&mut self.ike_sas).clear();
         self.handshakes.iter_mut().for_each(|entry| *entry = None);
-        self.children.iter_mut().for_each(|entry| *entry = None);
+        Children::new(&mut self.children).clear();
         self.buffers.iter_mut().for_each(|buffer| *buffer = Buffer::new());
         self.reassemblies.iter_mut().for_each(|slot| *slot = Reassembly::new());
         self.names.iter_mut().for_each(|entry| *entry = None);

@@ -6,7 +6,6 @@ use core::num::NonZeroU16;
 
 use super::{Association, Sad};
 use crate::sa::PeerKey;
-use crate::selector::TrafficSelectors;
 use crate::spd::PolicyId;
 use crate::time::Instant;
 
@@ -89,11 +88,4 @@ impl<C> Sad<'_, C> {
         mix(0);
         (hash as usize).checked_rem(self.slots.len()).unwrap_or(0)
     }
-}
-
-/// The one address that all selectors mean.
-pub(super) fn single_address(selectors: &TrafficSelectors) -> Option<IpAddr> {
-    let (first, rest) = selectors.split_first()?;
-    let same = first.addresses.is_single() && rest.iter().all(|ts| ts.addresses == first.addresses);
-    same.then_some(first.addresses.first())
 }

@@ -143,6 +143,7 @@ impl End {
                 }
                 engine::Output::Timeout(esp) => {
                     *timeout = ike.into_iter().chain(esp).min();
+                    assert!(endpoint.indexes_agree(), "an index errs");
                     return;
                 }
             }

@@ -102,8 +102,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// once the new one stands (RFC 7296 §2.8.3).
     pub(super) fn succeed(&mut self, now: Instant, spi: Spi) -> Result<(), AcquireError> {
         let child = self.children.find(spi).ok_or(AcquireError::NoPeer)?;
-        let (owner, policy) = (usize::from(child.owner), child.policy);
-        let sa = self.sas.get(owner).and_then(Option::as_ref).ok_or(AcquireError::NoPeer)?;
+        let (owner, policy) = (child.owner, child.policy);
+        let sa = self.sas.get(owner).ok_or(AcquireError::NoPeer)?;
         let State::Established(established) = &sa.state else {
             return Err(AcquireError::NoPeer);
         };
@@ -129,11 +129,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// A Child SA that stands with the peer of this entry.
     pub(super) fn standing_with(&self, peer: PeerId) -> Option<Spi> {
-        let is_with = |owner: u16| {
-            let sa = self.sas.get(usize::from(owner)).and_then(Option::as_ref);
-            sa.and_then(IkeSa::current).is_some_and(|established| established.peer == peer)
-        };
-        self.children.standing().find(|child| is_with(child.owner)).map(|child| child.inbound)
+        let current = self.sas.of_entry(peer).filter(|(_, sa)| sa.current().is_some());
+        let mut standing =
+            current.filter_map(|(slot, _)| self.children.of(slot).find(|child| child.stands()));
+        standing.next().map(|child| child.inbound)
     }
 
     /// The IKE SA on its way to this peer, for another policy, on which the Child SA can be made once it
@@ -143,8 +142,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             let want = self.handshake_of(sa).and_then(Handshake::want);
             want.is_some_and(|want| want.entry == entry && want.policy != policy && want.path == *path)
         };
-        let slot = self.sas.iter().position(|sa| sa.as_ref().is_some_and(fits))?;
-        u16::try_from(slot).ok()
+        self.sas.at(path.remote.ip()).find(|(_, sa)| fits(sa)).map(|(slot, _)| slot)
     }
 
     /// Begins what was put off until the IKE SA before it had its slot back.
@@ -170,38 +168,30 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             return Ok(());
         }
         self.close_childless(remote, now);
-        let slot = self.free_place().ok_or(AcquireError::NoSlot)?;
+        let slot = self.sas.vacancy().ok_or(AcquireError::NoSlot)?;
         let sa = ike_sa_init::initiator::begin(self, slot, now, want)?;
-        if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
-            *entry = Some(sa);
-        }
+        self.sas.put(slot, sa);
         Ok(())
     }
 
     /// Whether a handshake of ours will bring this Child SA.
     fn is_under_way(&self, want: &Want, remote: IpAddr) -> bool {
         let is_same = |other: &Want| other.policy == want.policy && other.peer == want.peer;
-        self.sas.iter().flatten().any(|sa| {
-            sa.path.remote.ip() == remote
-                && self.handshake_of(sa).and_then(Handshake::want).is_some_and(is_same)
-        })
+        let mut wants =
+            self.sas.at(remote).filter_map(|(_, sa)| self.handshake_of(sa).and_then(Handshake::want));
+        wants.any(is_same)
     }
 
     /// An IKE SA that lost or never had its Child SA makes room for its successor.
     fn close_childless(&mut self, remote: IpAddr, now: Instant) {
-        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
-            if self.children.count(slot) > 0 || !self.outbox.has_room() {
-                continue;
+        self.each_at(remote, |endpoint, slot, sa| {
+            if endpoint.children.count(slot) == 0
+                && endpoint.outbox.has_room()
+                && matches!(&sa.state, State::Established(e) if !endpoint.stands_alone(e.peer))
+            {
+                endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
             }
-            let _ = self.with_sa(slot, |endpoint, sa| {
-                if sa.path.remote.ip() == remote
-                    && matches!(&sa.state, State::Established(e) if !endpoint.stands_alone(e.peer))
-                {
-                    endpoint.close_sa(slot, sa, CloseReason::NoChildLeft, now);
-                }
-                Ok(())
-            });
-        }
+        });
     }
 }
 

@@ -39,19 +39,16 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                     && established.level >= minimum
                     && established.standing == Standing::Current
                     && !established.is_full
-                    && sa.path.remote.ip() == path.remote.ip()
                     && sa.path.local.ip() == path.local.ip()
             }
             _ => false,
         };
-        let slot = self.sas.iter().position(|sa| sa.as_ref().is_some_and(fits))?;
-        u16::try_from(slot).ok()
+        self.sas.at(path.remote.ip()).find(|(_, sa)| fits(sa)).map(|(slot, _)| slot)
     }
 
     /// Asks for another Child SA on this IKE SA, as soon as no other request waits for its answer.
     pub(super) fn add(&mut self, now: Instant, owner: u16, wanted: Wanted) -> Result<(), AcquireError> {
-        let sa = self.sas.get(usize::from(owner)).and_then(Option::as_ref);
-        if sa.is_some_and(|sa| self.is_asked(sa, wanted.policy)) {
+        if self.sas.get(owner).is_some_and(|sa| self.is_asked(sa, wanted.policy)) {
             return Ok(());
         }
         self.desk.wants.note(owner, wanted)?;
@@ -80,8 +77,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let Some(child) = self.children.find(spi).filter(|child| child.stage == Stage::Live) else {
             return;
         };
-        child.renewal_owed = true;
         let owner = child.owner;
+        self.children.change(spi, |child| child.renewal_owed = true);
         let _ = self.with_sa(owner, |endpoint, sa| {
             endpoint.resume(now, owner, sa);
             Ok(())

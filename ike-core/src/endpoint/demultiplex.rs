@@ -1,6 +1,8 @@
 //! From a datagram to its IKE SA: by our own SPI, whose slot is hidden in it, never by address
 //! (RFC 7296 §2.6). Everything here happens before anything is authenticated, so it changes nothing.
 
+use core::net::IpAddr;
+
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
@@ -50,7 +52,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if is_init && !header.flags.response {
             return self.init_request(now, path, octets);
         }
-        self.stir();
         if is_init {
             self.init_response(now, path, octets)
         } else {
@@ -135,7 +136,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Err(Discarded::UnknownSpi) => return Err(self.stray(now, path, octets, &header)),
             slot => slot?,
         };
-        let sa = self.sas.get(usize::from(slot)).and_then(Option::as_ref).ok_or(Discarded::UnknownSpi)?;
+        let sa = self.sas.get(slot).ok_or(Discarded::UnknownSpi)?;
         if sa.spis.initiator != header.initiator_spi.0 || sa.spis.responder != header.responder_spi.0 {
             return Err(Discarded::UnknownSpi);
         }
@@ -159,9 +160,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// The slot that this SPI of ours names.
     fn slot_of(&self, own: IkeSpi, role: Role) -> Result<u16, Discarded> {
         let slot = (own.0 & 0xFFFF) as u16;
-        match self.sas.get(usize::from(slot)) {
-            Some(Some(sa)) if sa.own_spi() == own.0 && sa.role == role => Ok(slot),
-            Some(Some(sa)) if sa.own_spi() == own.0 => Err(Discarded::WrongDirection),
+        match self.sas.get(slot) {
+            Some(sa) if sa.own_spi() == own.0 && sa.role == role => Ok(slot),
+            Some(sa) if sa.own_spi() == own.0 => Err(Discarded::WrongDirection),
             _ => Err(Discarded::UnknownSpi),
         }
     }
@@ -172,16 +173,28 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         slot: u16,
         exchange: impl FnOnce(&mut Self, &mut IkeSa) -> Result<(), Discarded>,
     ) -> Result<(), Discarded> {
-        let mut sa =
-            self.sas.get_mut(usize::from(slot)).and_then(Option::take).ok_or(Discarded::UnknownSpi)?;
+        let mut sa = self.sas.take(slot).ok_or(Discarded::UnknownSpi)?;
         let result = exchange(self, &mut sa);
         if matches!(sa.state, State::Gone) {
             self.desk.wants.forget(slot);
             self.free(slot, sa);
-        } else if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
-            *entry = Some(sa);
+            self.sas.vacate(slot);
+        } else {
+            self.sas.put(slot, sa);
         }
         result
+    }
+
+    /// Lets each IKE SA whose peer is at this address be seen to, as [`Self::with_sa`] does.
+    pub(super) fn each_at(&mut self, remote: IpAddr, mut see_to: impl FnMut(&mut Self, u16, &mut IkeSa)) {
+        let mut seen = None;
+        while let Some(slot) = self.sas.next_at(remote, seen) {
+            seen = Some(slot);
+            let _ = self.with_sa(slot, |endpoint, sa| {
+                see_to(endpoint, slot, sa);
+                Ok(())
+            });
+        }
     }
 
     /// The last response leaves again, to where its request came from now (RFC 7296 §2.1). Nobody can

@@ -38,11 +38,12 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         else {
             return;
         };
-        let sa = self.sas.get_mut(usize::from(owner)).and_then(Option::as_mut);
-        if let Some(IkeSa { state: State::Established(established), timers, .. }) = sa {
-            timers.set(Timer::Liveness, now.max(established.heard + interval));
-            self.run_timers(usize::from(owner), now);
-        }
+        self.sas.change(owner, |sa| {
+            if let IkeSa { state: State::Established(established), timers, .. } = sa {
+                timers.set(Timer::Liveness, now.max(established.heard + interval));
+            }
+        });
+        self.run_timers(owner, now);
     }
 
     /// ESP came for an SPI that nobody has here. The peers at its source learn of it over their IKE SAs,
@@ -50,18 +51,15 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// (RFC 7296 §1.5).
     pub(super) fn unknown_spi(&mut self, now: Instant, spi: u32, remote: IpAddr, port: Option<u16>) {
         let mut stands = false;
-        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
-            let _ = self.with_sa(slot, |endpoint, sa| {
-                let is_there = sa.path.remote.ip() == remote && matches!(sa.state, State::Established(_));
-                stands |= is_there;
-                if is_there && is_quiet(sa, now) && endpoint.outbox.has_room() {
-                    let spi = spi.to_be_bytes();
-                    let notify = NotifyView::new(NotifyType::INVALID_SPI, &spi);
-                    informational::probe(endpoint, sa, Some(&notify), now);
-                }
-                Ok(())
-            });
-        }
+        self.each_at(remote, |endpoint, _, sa| {
+            let is_there = matches!(sa.state, State::Established(_));
+            stands |= is_there;
+            if is_there && is_quiet(sa, now) && endpoint.outbox.has_room() {
+                let spi = spi.to_be_bytes();
+                let notify = NotifyView::new(NotifyType::INVALID_SPI, &spi);
+                informational::probe(endpoint, sa, Some(&notify), now);
+            }
+        });
         // Zero would do too, but not every receiver knows of the exception.
         let initiator_spi = self.random.try_next_u64().map_or(IkeSpi(u64::MAX), |random| IkeSpi(random | 1));
         let own = |remote: IpAddr| self.config.local.iter().find(|l| l.address.is_ipv4() == remote.is_ipv4());
@@ -116,16 +114,11 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Somebody at this address says that he does not know the SPI that a peer there gave us.
     fn suspect(&mut self, now: Instant, remote: IpAddr, outbound: u32) {
-        for slot in 0..self.sas.len() {
-            let owner = u16::try_from(slot).unwrap_or(u16::MAX);
-            let is_its =
-                self.children.of(owner).any(|child| child.outbound.is_some_and(|o| o.get() == outbound));
-            if let Some(Some(sa)) = self.sas.get_mut(slot)
-                && is_its
-                && sa.path.remote.ip() == remote
-                && is_quiet(sa, now)
-            {
-                sa.timers.set(Timer::Liveness, now);
+        let mut seen = None;
+        while let Some(slot) = self.sas.next_at(remote, seen) {
+            seen = Some(slot);
+            if self.children.of(slot).any(|child| child.outbound.is_some_and(|o| o.get() == outbound)) {
+                self.doubt(slot, now);
                 self.run_timers(slot, now);
             }
         }
@@ -134,10 +127,17 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// A stranger came to stand at this address: others there may be what it was before it restarted
     /// (RFC 7619 §2.3).
     pub(crate) fn suspect_others(&mut self, now: Instant, remote: IpAddr) {
-        for sa in self.sas.iter_mut().flatten() {
-            if sa.path.remote.ip() == remote && is_quiet(sa, now) {
-                sa.timers.set(Timer::Liveness, now);
-            }
+        let mut seen = None;
+        while let Some(slot) = self.sas.next_at(remote, seen) {
+            seen = Some(slot);
+            self.doubt(slot, now);
+        }
+    }
+
+    /// The peer of an IKE SA is to be asked whether it lives, unless it was heard of late.
+    fn doubt(&mut self, slot: u16, now: Instant) {
+        if self.sas.get(slot).is_some_and(|sa| is_quiet(sa, now)) {
+            self.sas.change(slot, |sa| sa.timers.set(Timer::Liveness, now));
         }
     }
 }

@@ -101,7 +101,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         reason: CloseReason,
         concerns: impl Fn(Option<PeerId>) -> bool,
     ) {
-        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
+        for slot in 0..self.sas.capacity() {
             let _ = self.with_sa(slot, |endpoint, sa| {
                 let want = endpoint.handshake_of(sa).and_then(Handshake::want);
                 let peer = sa.established().map(|e| e.peer).or(want.map(|want| want.entry));
@@ -124,19 +124,17 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Frees the IKE SAs that ended, unless they still have an answer to repeat; reports the first of which
     /// anybody was told.
     pub(super) fn sweep(&mut self) -> Option<Event> {
-        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
-            let entry = self.sas.get_mut(usize::from(slot))?;
-            let Some(mut sa) = entry.take_if(|sa| matches!(sa.state, State::Ended(..))) else {
-                continue;
-            };
+        while let Some(slot) = self.sas.first_ended() {
+            let mut sa = self.sas.take(slot)?;
             let event = match core::mem::replace(&mut sa.state, State::Concluded) {
                 State::Ended(Some(peer), reason) => Some(Event::Closed { spis: sa.spis, peer, reason }),
                 _ => None,
             };
             if sa.timers.next().is_some() {
-                *entry = Some(sa);
+                self.sas.put(slot, sa);
             } else {
                 self.free(slot, sa);
+                self.sas.vacate(slot);
             }
             if event.is_some() {
                 return event;
@@ -215,8 +213,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Gives back the place of a successor that does not come.
     pub(crate) fn free_reserved(&mut self, slot: u16) {
-        if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
-            entry.take_if(|sa| matches!(sa.state, State::Reserved));
+        if self.sas.get(slot).is_some_and(|sa| matches!(sa.state, State::Reserved)) {
+            self.sas.vacate(slot);
         }
     }
 

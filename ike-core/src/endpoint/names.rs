@@ -46,7 +46,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// What DNS says about a peer: the answer to [`Event::Lookup`]. One that comes too late is kept for the
     /// next who needs it; one to no question changes nothing.
     pub fn handle_peer_record(&mut self, now: Instant, ticket: Ticket, record: PeerRecord) {
-        self.stir();
         if self.names.answer(ticket, record, now) {
             self.go_on(now);
         }
@@ -83,13 +82,12 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Whether an IKE SA stands that rests on this record.
     fn is_in_use(&self, peer: PeerId, of: &OwnedIdentity) -> bool {
-        self.sas.iter().flatten().filter_map(|sa| Some((sa.current()?, sa.path.remote.ip()))).any(
-            |(established, remote)| {
-                established.peer == peer
-                    && ike_auth::peer::question(&established.identity.view(), remote)
-                        .is_some_and(|question| question.is_same(&of.view()))
-            },
-        )
+        let mut current =
+            self.sas.of_entry(peer).filter_map(|(_, sa)| Some((sa.current()?, sa.path.remote.ip())));
+        current.any(|(established, remote)| {
+            ike_auth::peer::question(&established.identity.view(), remote)
+                .is_some_and(|question| question.is_same(&of.view()))
+        })
     }
 
     /// Has DNS asked, unless it is being asked.
@@ -202,11 +200,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         source: IpAddr,
         (peer, of): (PeerId, &OwnedIdentity),
     ) -> Result<(), Discarded> {
-        let near = |held: u16| {
-            let sa = self.sas.get(usize::from(held)).and_then(Option::as_ref);
-            sa.is_some_and(|sa| network(sa.path.remote.ip()) == network(source))
-        };
-        let is_full = self.names.held().count() >= (self.sas.len() / SAS_FOR_ONE_HELD).max(1);
+        let near =
+            |held: u16| self.sas.get(held).is_some_and(|sa| network(sa.path.remote.ip()) == network(source));
+        let is_full =
+            self.names.held().count() >= (usize::from(self.sas.capacity()) / SAS_FOR_ONE_HELD).max(1);
         if is_full || self.names.held().any(near) || !self.desk.lookups.may_ask(network(source), now) {
             return Err(Discarded::LookupLimit);
         }

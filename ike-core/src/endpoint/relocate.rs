@@ -21,8 +21,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Our own address `old` is gone, and we have `new` in its place. IKE SAs that we began with MOBIKE go
     /// along (RFC 4555); all others there end, and what wants them begins anew.
     pub fn moved(&mut self, now: Instant, old: IpAddr, new: Local) {
-        self.stir();
-        for slot in 0..u16::try_from(self.sas.len()).unwrap_or(u16::MAX) {
+        for slot in 0..self.sas.capacity() {
             let _ = self.with_sa(slot, |endpoint, sa| {
                 if sa.path.local.ip() != old {
                     return Ok(());
@@ -48,12 +47,9 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         let Some(owner) = self.children.find(spi).map(|child| child.owner) else {
             return;
         };
-        let Some(sa) = self.sas.get_mut(usize::from(owner)).and_then(Option::as_mut) else {
-            return;
-        };
-        let seen = Path { remote, ..sa.path };
-        if let Some(path) = followed(sa, &seen) {
-            sa.path = path;
+        let path = self.sas.get(owner).and_then(|sa| followed(sa, &Path { remote, ..sa.path }));
+        if let Some(path) = path {
+            self.sas.change(owner, |sa| sa.path = path);
             self.children.relocate(owner);
         }
     }
@@ -61,10 +57,10 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
     /// What the data plane has to know next about outer addresses.
     pub(super) fn next_update(&mut self) -> Option<SaUpdate> {
         while let Some(child) = self.children.take_relocated() {
-            let (owner, inbound, policy) = (usize::from(child.owner), child.inbound, child.policy);
+            let (owner, inbound, policy) = (child.owner, child.inbound, child.policy);
             let ends = child.remote_ts.first().map(|ts| ts.addresses.first());
             let mode = self.config.policy(policy).map(mode_of);
-            let Some(sa) = self.sas.get(owner).and_then(Option::as_ref) else { continue };
+            let Some(sa) = self.sas.get(owner) else { continue };
             // In transport mode the selectors name the peer's address: only its port may be another.
             let Some(established) = sa.established() else { continue };
             let remote = sa.path.remote.ip();

@@ -29,33 +29,37 @@ const COURTESY: Duration = Duration::from_secs(10);
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// The IKE SA of this Child SA has a successor.
     pub(crate) fn retire(&mut self, replaced: Spi, now: Instant) {
-        let owner = self.children.find(replaced).map(|child| usize::from(child.owner));
-        if let Some(sa) = owner.and_then(|owner| self.sas.get_mut(owner)).and_then(Option::as_mut) {
+        let Some(owner) = self.children.find(replaced).map(|child| child.owner) else {
+            return;
+        };
+        self.sas.change(owner, |sa| {
             let is_waiting =
                 sa.established().is_some_and(|established| established.standing == Standing::Yielding);
             if !is_waiting {
                 yield_place(sa, now + OVERLAP);
             }
-        }
+        });
     }
 
     /// An IKE SA has come to stand: if both ends began at once, one of the two goes.
     pub(crate) fn settle_rivalry(&mut self, sa: &mut IkeSa, now: Instant) {
-        for other in self.sas.iter_mut().flatten() {
-            if sa.role == other.role || !is_same_peer(sa, other) || !is_crossing(sa, other) {
-                continue;
-            }
-            let loser = if sa.spis.initiator < other.spis.initiator { &mut *sa } else { other };
-            let wait = if loser.role == Role::Initiator { OVERLAP } else { COURTESY };
-            yield_place(loser, now + wait);
+        let mut seen = None;
+        while let Some(slot) = self.sas.next_at(sa.path.remote.ip(), seen) {
+            seen = Some(slot);
+            self.sas.change(slot, |other| {
+                if sa.role != other.role && is_same_peer(sa, other) && is_crossing(sa, other) {
+                    let loser = if sa.spis.initiator < other.spis.initiator { &mut *sa } else { other };
+                    let wait = if loser.role == Role::Initiator { OVERLAP } else { COURTESY };
+                    yield_place(loser, now + wait);
+                }
+            });
         }
     }
 
     /// The time of an IKE SA that has a successor is over, unless the successor is gone, or lacks a Child SA.
     pub(super) fn give_way(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
-        let is_heir = |other: &Option<IkeSa>| other.as_ref().is_some_and(|other| is_same_peer(sa, other));
-        let heir = self.sas.iter().position(is_heir).and_then(|heir| u16::try_from(heir).ok());
-        let Some(heir) = heir else {
+        let heir = self.sas.at(sa.path.remote.ip()).find(|(_, other)| is_same_peer(sa, other));
+        let Some(heir) = heir.map(|(heir, _)| heir) else {
             if let State::Established(established) = &mut sa.state {
                 established.standing = Standing::Current;
                 let nat = established.nat;
@@ -65,9 +69,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         if self.bring_along(slot, sa, heir) {
             sa.timers.set(Timer::Expire, now + OVERLAP);
-            if let Some(Some(heir)) = self.sas.get_mut(usize::from(heir)) {
-                heir.timers.set(Timer::Resume, now);
-            }
+            self.sas.change(heir, |heir| heir.timers.set(Timer::Resume, now));
         } else {
             self.close_sa(slot, sa, CloseReason::Replaced, now);
         }
@@ -77,9 +79,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     fn bring_along(&mut self, slot: u16, sa: &IkeSa, heir: u16) -> bool {
         let remote = sa.path.remote.ip();
         let mut is_missing = false;
-        for child in self.children.standing().filter(|child| child.owner == slot) {
-            let is_there = self.children.standing().any(|other| {
-                other.owner == heir
+        for child in self.children.of(slot).filter(|child| child.stands()) {
+            let is_there = self.children.of(heir).any(|other| {
+                other.stands()
                     && other.policy == child.policy
                     && is_subset(&child.local_ts, &other.local_ts)
                     && is_subset(&child.remote_ts, &other.remote_ts)

@@ -7,7 +7,7 @@ use crate::ike_sa::{Established, IkeSa, Standing, State};
 use crate::output::{Phase, SaStatus};
 
 impl<C: Crypto, R> Endpoint<'_, C, R> {
-    pub(super) fn status_of(&self, slot: usize, sa: &IkeSa) -> Option<SaStatus> {
+    pub(super) fn status_of(&self, slot: u16, sa: &IkeSa) -> Option<SaStatus> {
         let phase = match (&sa.state, self.handshake_of(sa)) {
             (State::Handshake(_), Some(Handshake::InitSent(_))) => Phase::Init,
             (State::Handshake(_), _) => Phase::Authenticating,
@@ -28,7 +28,7 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
             level: sa.established().map(|established| established.level),
             method: sa.established().map(|established| established.method),
             identity: sa.established().map(|established| established.identity.clone()),
-            children: self.children.count(u16::try_from(slot).ok()?),
+            children: self.children.count(slot),
         })
     }
 }

@@ -24,21 +24,31 @@ const TRIES_BEFORE_NARROWING: u8 = 2;
 const TRIES_BEFORE_SUSPICION: u8 = 2;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
+    /// When the next thing happens of itself.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        let of_sas = self.sas.next_alarm().map(|(at, _)| at);
+        let of_names = self.names.next(&self.desk.lookups);
+        of_sas.into_iter().chain(self.children.next_drained()).chain(of_names).min()
+    }
+
+    /// Fires what is due of all IKE SAs, as far as there is room for what it causes.
+    pub(super) fn run_all_timers(&mut self, now: Instant) {
+        while let Some((at, slot)) = self.sas.next_alarm()
+            && at <= now
+            && self.outbox.has_room()
+        {
+            self.run_timers(slot, now);
+        }
+    }
+
     /// Fires what is due of one IKE SA, as far as there is room for what it causes.
-    pub(super) fn run_timers(&mut self, slot: usize, now: Instant) {
-        while self.outbox.has_room() {
-            let Some(Some(sa)) = self.sas.get_mut(slot) else {
-                return;
-            };
-            let Some(timer) = sa.timers.take_due(now) else {
-                return;
-            };
-            let Ok(slot) = u16::try_from(slot) else {
-                return;
-            };
-            // The slot holds an IKE SA: it was just looked at.
+    pub(super) fn run_timers(&mut self, slot: u16, now: Instant) {
+        let is_due = |sa: &IkeSa| sa.timers.next().is_some_and(|at| at <= now);
+        while self.outbox.has_room() && self.sas.get(slot).is_some_and(is_due) {
             let _ = self.with_sa(slot, |endpoint, sa| {
-                endpoint.fire(slot, sa, timer, now);
+                if let Some(timer) = sa.timers.take_due(now) {
+                    endpoint.fire(slot, sa, timer, now);
+                }
                 Ok(())
             });
             self.begin_again(now);

@@ -62,7 +62,7 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
     }
     if established.renewal_owed || sa.window.is_nearly_used_up() {
         let tried = Tried::from_iter([established.suite.group]);
-        return ike_sa::initiator::begin(endpoint, slot, sa, tried, now);
+        return ike_sa::initiator::begin(endpoint, sa, tried, now);
     }
     let group = established.suite.group;
     match next_child(endpoint, slot, now) {
@@ -88,11 +88,14 @@ pub(crate) fn owes_something<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, sl
 }
 
 fn next_child<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, slot: u16, now: Instant) -> Option<Aim> {
-    let is_due = |child: &&mut Child| child.renewal_owed && child.stage == Stage::Live && child.is_known(now);
-    match endpoint.children.of(slot).find(is_due) {
-        Some(child) => {
-            child.renewal_owed = false;
-            Some(Aim::successor(child))
+    let is_due = |child: &&Child| child.renewal_owed && child.stage == Stage::Live && child.is_known(now);
+    let due = endpoint.children.of(slot).find(is_due).map(Aim::successor);
+    match due {
+        Some(aim) => {
+            if let Aim::Successor { of, .. } = &aim {
+                endpoint.children.change(*of, |child| child.renewal_owed = false);
+            }
+            Some(aim)
         }
         None => endpoint.desk.wants.take(slot).map(Aim::New),
     }
@@ -108,9 +111,7 @@ pub(crate) fn put_off<C: Crypto, R: TryCryptoRng>(
 ) {
     match aim {
         Aim::Successor { of, .. } => {
-            if let Some(child) = endpoint.children.find(of) {
-                child.renewal_owed = true;
-            }
+            endpoint.children.change(of, |child| child.renewal_owed = true);
         }
         // When there is no room, the packet that asked for it asks again.
         Aim::New(wanted) => _ = endpoint.desk.wants.note(slot, wanted),

@@ -148,11 +148,12 @@ fn renew_unknown<C: Crypto, R>(
     outbound: u32,
     now: Instant,
 ) {
-    let is_meant = |child: &&mut Child| {
+    let is_meant = |child: &&Child| {
         child.stage == Stage::Live && child.outbound.is_some_and(|spi| spi.get() == outbound)
     };
-    if let Some(child) = endpoint.children.of(slot).find(is_meant) {
-        child.renewal_owed = true;
+    let meant = endpoint.children.of(slot).find(is_meant).map(|child| child.inbound);
+    if let Some(spi) = meant {
+        endpoint.children.change(spi, |child| child.renewal_owed = true);
         sa.timers.set(Timer::Resume, now);
     }
 }
@@ -197,7 +198,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
             return Ok(());
         }
         if request.purpose == Purpose::DeleteChild {
-            let deleted: heapless::Vec<u32, DELETED> = endpoint.children.at(slot, Stage::Deleting);
+            let deleted: heapless::Vec<u32, DELETED> = endpoint.children.at_stage(slot, Stage::Deleting);
             endpoint.children.release(slot, &deleted, now + DRAIN);
         }
     }

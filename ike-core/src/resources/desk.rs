@@ -5,7 +5,6 @@ use esp_engine::spd::PolicyId;
 
 use crate::cookie::Cookies;
 use crate::counters::Counters;
-use crate::endpoint::Survey;
 use crate::handshake::Want;
 use crate::names::Lookups;
 use crate::pace::Pace;
@@ -32,8 +31,6 @@ pub(crate) struct Desk {
     pub(crate) again: Option<Want>,
     /// Nothing new begins any more.
     pub(crate) shutting_down: bool,
-    /// What the last look over all IKE SAs found, until one may have changed.
-    pub(crate) survey: Option<Survey>,
 }
 
 impl Desk {
@@ -49,7 +46,6 @@ impl Desk {
             due: None,
             again: None,
             shutting_down: false,
-            survey: None,
         }
     }
 }

@@ -21,9 +21,9 @@ where
     C::KeyExchange: Hash,
 {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.ike_sas.hash(state);
+        self.ike_sas.slots.hash(state);
         self.handshakes.hash(state);
-        self.children.hash(state);
+        self.children.slots.hash(state);
         self.names.hash(state);
         self.outbox.hash(state);
         self.desk.hash(state);
@@ -65,9 +65,9 @@ impl<
     /// What is in use.
     pub fn usage(&self) -> Usage {
         Usage {
-            ike_sas: self.ike_sas.iter().flatten().count(),
+            ike_sas: self.ike_sas.slots.iter().flatten().count(),
             handshakes: self.handshakes.iter().flatten().count(),
-            children: self.children.iter().flatten().count(),
+            children: self.children.slots.iter().flatten().count(),
             buffers: self.buffers.iter().filter(|buffer| buffer.is_in_use()).count(),
         }
     }

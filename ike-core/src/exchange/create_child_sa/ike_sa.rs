@@ -105,7 +105,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// The slot of the successor that the peer made of the IKE SA in slot `of` while we ask for one too, if
     /// it still stands.
     fn rival_of(&self, of: u16, slot: u16) -> Option<u16> {
-        let sa = self.sas.get(usize::from(slot)).and_then(Option::as_ref)?;
+        let sa = self.sas.get(slot)?;
         matches!(&sa.state, State::Established(e) if e.standing == Standing::Rival { of }).then_some(slot)
     }
 
@@ -125,7 +125,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// The nonces, or the peer's Delete of the old IKE SA, have decided for the successor in this slot.
     pub(crate) fn prevail(&mut self, slot: u16, old: IkeSpis) {
-        let Some(mut sa) = self.sas.get_mut(usize::from(slot)).and_then(Option::take) else {
+        let Some(mut sa) = self.sas.take(slot) else {
             return;
         };
         if let State::Established(established) = &mut sa.state {
@@ -133,8 +133,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             sa.timers.set(Timer::Resume, established.heard);
         }
         announce(self, old, &sa);
-        if let Some(entry) = self.sas.get_mut(usize::from(slot)) {
-            *entry = Some(sa);
-        }
+        self.sas.put(slot, sa);
     }
 }

@@ -271,9 +271,7 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     endpoint.fail(sa, Some(proven.identity.clone()), reason);
     if is_made {
         // The peer has installed what we refuse.
-        if let Some(child) = endpoint.children.find(inbound) {
-            child.stage = Stage::DeleteOwed;
-        }
+        endpoint.children.change(inbound, |child| child.stage = Stage::DeleteOwed);
         informational::delete_children(endpoint, slot, sa, now);
     } else {
         endpoint.children.withdraw(inbound);

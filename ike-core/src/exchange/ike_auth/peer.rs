@@ -8,7 +8,7 @@ use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::{Side, ppk, signed_octets};
+use super::{Side, is_somebody, ppk, signed_octets};
 use crate::auth::{AuthError, Expected, SignatureHashes, SignedOctets, verify};
 use crate::crypto::{Crypto, KeyKind, PublicKey};
 use crate::endpoint::Endpoint;
@@ -16,6 +16,7 @@ use crate::error::{FailReason, NameFault};
 use crate::handshake::Agreed;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::keys::Role;
+use crate::ike_sa::table::Who;
 use crate::output::Method;
 use crate::pad::record::{Verdict, weigh};
 use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId, Published};
@@ -34,6 +35,14 @@ pub(crate) struct Proven {
     pub(crate) key: PeerKey,
     pub(crate) level: Level,
     pub(crate) method: Method,
+}
+
+impl Proven {
+    /// Who it is.
+    pub(crate) fn who(&self) -> Who<'_> {
+        let is_stranger = !is_somebody(self.level);
+        Who { peer: self.peer, identity: &self.identity, key: self.key, is_stranger }
+    }
 }
 
 /// What the peer calls itself, if its message says so.

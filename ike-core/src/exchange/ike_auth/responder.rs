@@ -183,7 +183,7 @@ fn judge<C: Crypto, R: TryCryptoRng>(
         return refuse(endpoint, sa, FailReason::BadMessage, &notify);
     }
     if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
-        endpoint.forget_before(sa, proven.peer, &proven.identity, proven.key);
+        endpoint.forget_before(sa, proven.who());
     }
     accept(endpoint, slot, sa, agreed, now, received, &proven, payloads).map(|()| Judged::Answered)
 }

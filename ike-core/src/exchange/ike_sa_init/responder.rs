@@ -96,9 +96,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     sa.window.answer(Fingerprint::of(message.octets()), response);
     sa.timers.set(Timer::Expire, now + endpoint.config.timing.half_open);
     endpoint.outbox.message(path, response);
-    if let Some(entry) = endpoint.sas.get_mut(usize::from(slot)) {
-        *entry = Some(sa);
-    }
+    endpoint.sas.put(slot, sa);
     Ok(())
 }
 
@@ -116,14 +114,12 @@ fn admit<C: Crypto, R: TryCryptoRng>(
     nonce: &NonceView<'_>,
 ) -> Result<u16, Discarded> {
     // Who waits for DNS holds a place for seconds.
-    let is_pressed = endpoint.half_open() >= usize::from(endpoint.config.timing.cookie_threshold)
+    let is_pressed = endpoint.sas.half_open() >= usize::from(endpoint.config.timing.cookie_threshold)
         || endpoint.names.held().count() > 1;
     if is_pressed {
         check_cookie(endpoint, now, path, message, payloads, nonce)?;
     }
-    endpoint.stir();
-    let same_source = |sa: &&IkeSa| sa.is_half_open() && sa.path.remote.ip() == path.remote.ip();
-    let from_source = endpoint.sas.iter().flatten().filter(same_source).count();
+    let from_source = endpoint.sas.at(path.remote.ip()).filter(|(_, sa)| sa.is_half_open()).count();
     if from_source >= usize::from(endpoint.config.timing.half_open_per_source) {
         return Err(Discarded::HalfOpenLimit);
     }

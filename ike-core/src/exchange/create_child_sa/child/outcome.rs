@@ -63,18 +63,20 @@ pub(super) fn conclude<C: Crypto, R: TryCryptoRng>(
 
 /// Nothing more is sent on a pair that we delete: the peer may forget it long before we hear so.
 fn retire<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, spi: Spi) {
-    if let Some(child) = endpoint.children.find(spi).filter(|child| child.sending == Sending::Yes) {
-        child.sending = Sending::Ended;
+    if endpoint.children.find(spi).is_some_and(|child| child.sending == Sending::Yes) {
+        endpoint.children.change(spi, |child| child.sending = Sending::Ended);
         endpoint.outbox.event(Event::Retire(spi));
     }
 }
 
 /// The old pair has a successor and goes, unless its end has come for another reason.
 fn supersede<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, of: Spi) {
-    if let Some(child) = endpoint.children.find(of).filter(|child| child.stands()) {
-        child.stage = Stage::DeleteOwed;
-        child.renewal_owed = false;
-    }
+    endpoint.children.change(of, |child| {
+        if child.stands() {
+            child.stage = Stage::DeleteOwed;
+            child.renewal_owed = false;
+        }
+    });
 }
 
 /// Ours is the exchange that stays: of the peer's, what it was promised is not made, and what was made it will
@@ -87,9 +89,11 @@ pub(super) fn prevail<C: Crypto, R: TryCryptoRng>(
     let Aim::Successor { of, .. } = aim else {
         return;
     };
-    if let Some(child) = endpoint.children.find(*of).filter(|child| child.stage == Stage::Replaced) {
-        child.stage = Stage::Live;
-    }
+    endpoint.children.change(*of, |child| {
+        if child.stage == Stage::Replaced {
+            child.stage = Stage::Live;
+        }
+    });
     if endpoint.promises_successor_of(sa, *of) {
         endpoint.drop_followup(sa);
     }
@@ -115,9 +119,9 @@ pub(super) fn take_back<C: Crypto, R: TryCryptoRng>(
 /// The successor is still to come, from the peer or from our next try.
 pub(super) fn keep_owed<C: Crypto, R>(endpoint: &mut Endpoint<'_, C, R>, aim: &Aim) {
     if let Aim::Successor { of, .. } = aim
-        && let Some(child) = endpoint.children.find(*of).filter(|child| child.stage == Stage::Live)
+        && endpoint.children.find(*of).is_some_and(|child| child.stage == Stage::Live)
     {
-        child.renewal_owed = true;
+        endpoint.children.change(*of, |child| child.renewal_owed = true);
     }
 }
 

@@ -99,9 +99,11 @@ pub(in crate::exchange) fn install<C: Crypto, R: TryCryptoRng>(
         unsure_until: Some(now + UNSURE),
     };
     child::install(endpoint, slot, sa, &making, &proven(established), agreement);
-    if let Some(child) = old.and_then(|old| endpoint.children.find(old)) {
-        child.stage = Stage::Replaced;
-        child.renewal_owed = false;
+    if let Some(old) = old {
+        endpoint.children.change(old, |child| {
+            child.stage = Stage::Replaced;
+            child.renewal_owed = false;
+        });
     }
 }
 

@@ -28,12 +28,11 @@ use crate::wire::payloads::Payloads;
 /// Asks, now or later, with a public value of the last of the groups tried.
 pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
     sa: &mut IkeSa,
     tried: Tried,
     now: Instant,
 ) {
-    if send(endpoint, slot, sa, tried, now).is_none() {
+    if send(endpoint, sa, tried, now).is_none() {
         try_later(endpoint, sa, now);
     }
 }
@@ -41,7 +40,6 @@ pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
 /// Sends the request; `None` when that is not possible now.
 fn send<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
     sa: &mut IkeSa,
     tried: Tried,
     now: Instant,
@@ -49,7 +47,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
     let suites = endpoint.config.suites;
     let index = free_slot(endpoint.handshakes).and_then(|index| u8::try_from(index).ok())?;
     let id = sa.window.next_request()?;
-    let place = endpoint.free_place_beside(slot)?;
+    let place = endpoint.sas.vacancy()?;
     let exchange = endpoint.crypto.generate(*tried.last()?, &mut endpoint.random).ok()?;
     let nonce = endpoint.random.array().ok()?;
     let initiator = endpoint.fresh_ike_spi(place).ok()?;
@@ -61,9 +59,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
     })?;
     let mut reserved = IkeSa::new(Role::Initiator, IkeSpis { initiator, responder: 0 }, sa.path, now);
     reserved.state = State::Reserved;
-    if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
-        *entry = Some(reserved);
-    }
+    endpoint.sas.put(place, reserved);
     if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
         let rekeying = Rekeying { slot: place, exchange, tried, nonce, rival: None, rival_slot: None };
         *entry = Some(Handshake::Rekeying(rekeying));
@@ -135,9 +131,7 @@ fn go_on<C: Crypto, R: TryCryptoRng>(
     }
     if let Some(made) = made {
         endpoint.hand_over(made, slot);
-        if let Some(Some(made)) = endpoint.sas.get_mut(usize::from(made)) {
-            wait_for_delete(made, Standing::Redundant, now);
-        }
+        endpoint.sas.change(made, |made| wait_for_delete(made, Standing::Redundant, now));
     }
     drop_promised(endpoint, sa);
     let sent = ike_followup_ke::initiator::begin(endpoint, sa, group, &link, now, |exchange| {
@@ -196,7 +190,7 @@ fn judge<C: Crypto, R>(
     payloads: &Payloads<'_>,
 ) -> Result<Agreed, NotifyType> {
     let broken = NotifyType::INVALID_SYNTAX;
-    let reserved = endpoint.sas.get(usize::from(rekeying.slot)).and_then(Option::as_ref).ok_or(broken)?;
+    let reserved = endpoint.sas.get(rekeying.slot).ok_or(broken)?;
     let initiator = reserved.spis.initiator;
     let (Some(answer), Some(nonce), Some(ke)) = (&payloads.sa, &payloads.nonce, &payloads.ke) else {
         return Err(broken);
@@ -232,7 +226,7 @@ fn refused<C: Crypto, R: TryCryptoRng>(
         return yield_to(endpoint, sa, made, now);
     }
     match other_group(endpoint, error, &rekeying.tried) {
-        Some(tried) if matches!(sa.state, State::Established(_)) => begin(endpoint, slot, sa, tried, now),
+        Some(tried) if matches!(sa.state, State::Established(_)) => begin(endpoint, sa, tried, now),
         _ => give_up(endpoint, slot, sa, kind, now),
     }
 }

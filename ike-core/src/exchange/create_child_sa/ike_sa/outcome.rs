@@ -71,18 +71,14 @@ pub(super) fn conclude<C: Crypto, R: TryCryptoRng>(
     } else {
         drop_promised(endpoint, sa);
         endpoint.hand_over(made.unwrap_or(slot), place);
-        if let Some(made) = made
-            && let Some(Some(made)) = endpoint.sas.get_mut(usize::from(made))
-        {
-            wait_for_delete(made, Standing::Redundant, now);
+        if let Some(made) = made {
+            endpoint.sas.change(made, |made| wait_for_delete(made, Standing::Redundant, now));
         }
         announce(endpoint, sa.spis, &new);
         new.timers.set(Timer::Resume, now);
         endpoint.close_sa(slot, sa, CloseReason::Replaced, now);
     }
-    if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
-        *entry = Some(new);
-    }
+    endpoint.sas.put(place, new);
 }
 
 /// The peer's successor stays, if it stands already.

@@ -41,7 +41,7 @@ pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
     if choice.suite.additional.is_some() && !endpoint.may_promise(sa) {
         return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
     }
-    let place = place(endpoint, slot, established)?;
+    let place = place(endpoint, established)?;
     let ke = request.payloads.ke.as_ref().ok_or(Refusal::Broken)?;
     let fresh = exchange_keys(endpoint, choice.suite.group, ke)?;
     let own_nonce: [u8; NONCE] = endpoint.random.array().map_err(|_| Refusal::None(Discarded::NoRandom))?;
@@ -81,9 +81,7 @@ fn reserve<C: Crypto, R>(
 ) {
     let mut reserved = IkeSa::new(Role::Responder, spis, sa.path, now);
     reserved.state = State::Reserved;
-    if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
-        *entry = Some(reserved);
-    }
+    endpoint.sas.put(place, reserved);
 }
 
 /// Makes what was promised.
@@ -124,9 +122,7 @@ fn stand<C: Crypto, R: TryCryptoRng>(
             new.timers.set(Timer::Resume, now + endpoint.config.timing.retransmission);
         }
     }
-    if let Some(entry) = endpoint.sas.get_mut(usize::from(place)) {
-        *entry = Some(new);
-    }
+    endpoint.sas.put(place, new);
 }
 
 /// What of the offer we take: what is in use if it is there, and what goes with the public value that we
@@ -155,17 +151,13 @@ fn choose<C: Crypto, R>(
 /// Room for it.
 fn place<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
-    slot: u16,
     established: &Established,
 ) -> Result<u16, Refusal> {
-    let waits = |sa: &&IkeSa| {
-        let is_theirs = |e: &&Established| (e.peer, e.key) == (established.peer, established.key);
-        sa.current().is_none() && sa.established().filter(is_theirs).is_some()
-    };
-    if endpoint.sas.iter().flatten().filter(waits).count() >= WAITING {
+    let waiting = endpoint.sas.with(established.who()).filter(|sa| sa.current().is_none());
+    if waiting.count() >= WAITING {
         return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
     }
-    endpoint.free_place_beside(slot).ok_or(Refusal::Notify(NotifyType::TEMPORARY_FAILURE))
+    endpoint.sas.vacancy().ok_or(Refusal::Notify(NotifyType::TEMPORARY_FAILURE))
 }
 
 fn write_response<C: Crypto, R>(
