@@ -180,11 +180,19 @@ pub fn private_pem(key: &PrivateKey) -> Option<Zeroizing<String>> {
 /// # Errors
 /// [`KeyError::Exposed`], [`KeyError::NotPrivate`] or [`KeyError::File`].
 pub fn read_private(path: &Path) -> Result<PrivateKey, KeyError> {
+    parse_private(&read_private_text(path)?)
+}
+
+/// Reads a secret, if nobody but its owner can.
+///
+/// # Errors
+/// [`KeyError::Exposed`] or [`KeyError::File`].
+pub fn read_private_text(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     let mode = fs::metadata(path)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(KeyError::Exposed(mode));
     }
-    parse_private(&Zeroizing::new(fs::read_to_string(path)?))
+    Ok(Zeroizing::new(fs::read_to_string(path)?))
 }
 
 /// Reads the public half of a private key, or a public key.

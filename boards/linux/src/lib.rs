@@ -7,6 +7,7 @@
 //! | [`port`] | Linux interfaces (AF_PACKET, TAP) as embassy-net drivers |
 //! | [`capture`] | pcapng files, and the key tables with which Wireshark decrypts them |
 //! | [`key`] | private keys in files, public keys in every spelling that peers want |
+//! | [`publish`] | our own name into its zone, by signed updates |
 //! | [`bgp`] | a small BGP speaker, the application that the demo protects |
 //! | [`peer`] | strongSwan and BIRD from the distribution, each in a namespace of its own |
 pub mod bgp;
@@ -19,6 +20,7 @@ pub mod key;
 pub mod manage;
 pub mod peer;
 pub mod port;
+pub mod publish;
 pub mod readiness;
 pub mod run;
 pub mod signal;

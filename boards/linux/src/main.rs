@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use buttons::{config, demo, key, manage, run, words};
+use buttons::{config, demo, key, manage, publish, run, words};
 use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
 use firmware::report::Event;
@@ -48,6 +48,7 @@ Examples:
   buttons key new own.pem            make a key
   buttons key export own.pem         show its public half, for the peer
   buttons key dns b.example.net      show the record that publishes it
+  buttons publish b.example.net …    put that record into its zone
   buttons run device.toml            be a device; `status` and `why` ask it
   buttons config check device.toml   find mistakes before they matter";
 
@@ -91,6 +92,8 @@ enum Command {
     /// Make keys, and show public keys to peers.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Put our name's key, and its addresses, into its zone.
+    Publish(Box<publish::Arguments>),
     /// Look at a device's configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -141,6 +144,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Some(Command::Key(command)) => key_command(command),
+        Some(Command::Publish(arguments)) => arguments.run().map(|told| print!("{told}")),
         Some(Command::Run { file }) => run_device(&file),
         Some(Command::Status { json, socket }) => status(&socket, json),
         Some(Command::Why { peer, socket }) => why(&socket, &peer),

@@ -121,7 +121,9 @@ fn a_demo_that_cannot_do_all_it_says_fails() {
 #[test]
 fn help_fits_on_80_columns() {
     let folder = Folder::new("help");
-    for command in [&[][..], &["key"], &["key", "new"], &["key", "export"], &["key", "dns"], &["config"]] {
+    for command in
+        [&[][..], &["key"], &["key", "new"], &["key", "export"], &["key", "dns"], &["publish"], &["config"]]
+    {
         let words = [command, &["--help"]].concat();
         let help = buttons(&folder.0, &words);
         assert!(help.status.success());

@@ -59,7 +59,7 @@ impl Failure {
 /// What an answer without a valid signature said. It may be anybody's, so it changes nothing.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Hint {
-    /// The server does not know our key's name (BADKEY).
+    /// The server does not know our key, or not for this name (BADKEY).
     UnknownKey,
     /// The server has another secret for our key (BADSIG).
     OtherSecret,
@@ -79,7 +79,10 @@ pub enum Discarded {
     /// Its ID is not the update's.
     WrongId,
     /// It has no TSIG record (RFC 8945 §5.4).
-    Unsigned,
+    Unsigned {
+        /// Its RCODE.
+        rcode: u8,
+    },
     /// It says that our own signature could not be verified, and is not signed itself (§5.3.2).
     UnsignedError {
         /// Its RCODE.
@@ -105,7 +108,7 @@ impl Discarded {
         match self {
             Self::UnsignedError { error: 16, .. } => Some(Hint::OtherSecret),
             Self::UnsignedError { error: 17, .. } => Some(Hint::UnknownKey),
-            Self::UnsignedError { rcode, .. } => Some(Hint::Rcode(rcode)),
+            Self::UnsignedError { rcode, .. } | Self::Unsigned { rcode } => Some(Hint::Rcode(rcode)),
             _ => None,
         }
     }

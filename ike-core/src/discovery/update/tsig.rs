@@ -125,8 +125,8 @@ pub(super) fn verify<C: Crypto>(
     if header.id() != request.id {
         return Err(Discarded::WrongId);
     }
-    let (start, record) = find(message)?;
     let rcode = header.rcode().to_int();
+    let (start, record) = find(message)?.ok_or(Discarded::Unsigned { rcode })?;
     let tsig = read(&record).ok_or(Discarded::Malformed)?;
     if !record.owner().name_eq(&key.name) || !tsig.algorithm().name_eq(&algorithm()) {
         return Err(Discarded::OtherKey);
@@ -163,7 +163,7 @@ pub(super) fn verify<C: Crypto>(
 type Found<'m> = ParsedRecord<'m, [u8]>;
 
 /// The one TSIG record and where it starts: it has to be the last of all (§5.1).
-fn find(message: &Message<[u8]>) -> Result<(usize, Found<'_>), Discarded> {
+fn find(message: &Message<[u8]>) -> Result<Option<(usize, Found<'_>)>, Discarded> {
     let mut section = message.answer().map_err(|_| Discarded::Malformed)?;
     let mut last = None;
     let mut place = 0;
@@ -188,9 +188,9 @@ fn find(message: &Message<[u8]>) -> Result<(usize, Found<'_>), Discarded> {
         place += 1;
     }
     match last {
-        None => Err(Discarded::Unsigned),
+        None => Ok(None),
         // Answer, authority, additional.
-        Some((2, start, record)) => Ok((start, record)),
+        Some((2, start, record)) => Ok(Some((start, record))),
         Some(_) => Err(Discarded::MisplacedTsig),
     }
 }

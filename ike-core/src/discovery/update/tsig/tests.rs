@@ -98,7 +98,7 @@ fn judge(octets: &[u8]) -> Result<Answer, Discarded> {
 #[test]
 fn our_mac_of_nsupdates_message_is_nsupdates() {
     let (whole, request) = (octets(REQUEST), request());
-    let (start, record) = find(Message::from_slice(&whole).unwrap()).unwrap();
+    let (start, record) = find(Message::from_slice(&whole).unwrap()).unwrap().unwrap();
     assert_eq!(read(&record).unwrap().original_id(), ID);
     let (head, body) = without(&whole, start, ID).unwrap();
     let variables = Variables { time: time48(TIME), fudge: FUDGE, error: 0, other: &[] };
@@ -119,7 +119,7 @@ fn an_unsigned_answer_is_dropped() {
     for rcode in [0, 1, 5, 9] {
         let mut bare = octets(ANSWER)[..START].to_vec();
         (bare[3], bare[11]) = (bare[3] | rcode, 0);
-        assert_eq!(judge(&bare), Err(Discarded::Unsigned));
+        assert_eq!(judge(&bare), Err(Discarded::Unsigned { rcode }));
     }
 }
 
