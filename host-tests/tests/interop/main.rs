@@ -14,6 +14,7 @@
 //! | `post_quantum` | ML-KEM with a newer strongSwan (`.ci/newer-strongswan`), and without it at the other end |
 //! | `nat` | a NAT in front of either end, which forgets its mappings under pings |
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
+//! | `verdicts` | unbound and our resolver judge some 240 signed and damaged zones alike; needs no root |
 //! | `guest` | our host and the kernel's ESP: transport mode and 64-bit sequence numbers |
 
 mod bgp;
@@ -30,6 +31,7 @@ mod post_quantum;
 mod reference;
 mod sniffer;
 mod traffic;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -60,6 +62,7 @@ fn trials() -> Vec<Trial> {
         post_quantum::trials(),
         bgp::trials(),
         guest::trials(),
+        verdicts::trials(),
     ]
     .into_iter()
     .flatten()
