@@ -24,6 +24,9 @@ pub mod stream;
 pub mod update;
 pub mod upstream;
 
+/// The type of a record (RFC 1035 §3.2.2).
+pub use domain::base::Rtype;
+
 /// Octets of the longest name (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 255;
 
@@ -40,9 +43,10 @@ pub(crate) fn root() -> Name {
     Name::from_octets(heapless::Vec::from_array([0])).expect("a name")
 }
 
-/// A name of our own with these labels. No name is longer than [`MAX_NAME`].
+/// A name of our own with these labels, in lower case: the letters that servers repeat are chosen at random.
+/// No name is longer than [`MAX_NAME`].
 pub(crate) fn copy<N: ToName + ?Sized>(name: &N) -> Name {
-    name.try_to_name().unwrap_or_else(|_| root())
+    name.try_to_canonical_name().unwrap_or_else(|_| root())
 }
 
 /// Labels of a name, without the root's.

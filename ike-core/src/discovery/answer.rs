@@ -232,7 +232,7 @@ fn push_plain<const N: usize>(record: &ParsedRecord<'_, [u8]>, into: &mut Record
         return false;
     };
     let mut octets = heapless::Vec::<u8, MAX_RDATA>::new();
-    record.data().compose_rdata(&mut octets).is_ok() && into.push(rtype, &octets)
+    record.data().compose_canonical_rdata(&mut octets).is_ok() && into.push(rtype, &octets)
 }
 
 /// Seconds that the absence of something may be remembered (RFC 2308 §5).

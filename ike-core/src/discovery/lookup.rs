@@ -37,7 +37,7 @@ mod records;
 
 /// Time for one question.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// Queries for one question, those to other servers included.
+/// Queries for one question, repetitions included.
 const QUERIES: u8 = 40;
 /// Zones whose keys are fetched for one question.
 const ZONES: usize = 12;
@@ -102,9 +102,13 @@ pub(crate) struct Lookup {
     alias: u8,
     state: State,
     trust: Trust,
+    /// The deepest zone known around the name, when it was last decided what to ask.
+    known: Option<Deepest>,
     goals: heapless::Vec<Goal, ZONES>,
     /// Below the deepest known zone no other begins down to this depth.
     examined: u8,
+    /// The name is no alias: something was answered for itself.
+    is_at_end: bool,
     /// Of each type of the question; `None` until it is answered.
     settled: [Option<Security>; ASKS],
     queries_left: u8,
@@ -151,8 +155,10 @@ impl Lookup {
             alias: 0,
             state: State::Records,
             trust,
+            known: None,
             goals: heapless::Vec::new(),
             examined: 0,
+            is_at_end: false,
             settled: [None; ASKS],
             queries_left: QUERIES,
             zones_left: ZONES as u8,
@@ -184,16 +190,17 @@ impl Lookup {
             return;
         }
         self.state = State::Records;
-        let mut near = true;
+        let mut near = self.alias == 0;
         if self.trust == Trust::Proof {
-            match means.zones.deepest(&self.name, means.time).filter(|_| self.proof_of.is_none()) {
+            self.known = self.deepest(means);
+            match self.known {
                 None => self.state = State::Anchor,
                 Some(Deepest::Unsigned(depth)) => {
                     self.link(depth, Found::Unsigned { cached: true });
                     self.trust = Trust::Nothing(Security::Insecure);
                 }
                 Some(Deepest::Signed(known)) => {
-                    near = depth(&self.name).saturating_sub(known) <= NEAR;
+                    near &= depth(&self.name).saturating_sub(known) <= NEAR;
                     while self.goals.last().is_some_and(|goal| goal.depth <= known) {
                         self.goals.pop();
                     }
@@ -209,11 +216,12 @@ impl Lookup {
                 let goal = self.goals.last().map_or(0, |goal| goal.depth);
                 self.ask(0, goal, Rtype::DS);
             }
-            _ => self.ask_records(near),
+            _ => self.ask_records(near || self.is_at_end),
         }
     }
 
-    /// Asks for all that is still open, or, while the zone of the name is not known, for what shows it.
+    /// Asks for all that is still open, or, while the name may be an alias or its zone is not known, for what
+    /// shows it.
     fn ask_records(&mut self, all: bool) {
         let depth = depth(&self.name);
         let types: heapless::Vec<Rtype, ASKS> = self.question.types().iter().copied().collect();
@@ -230,15 +238,16 @@ impl Lookup {
     }
 
     fn ask(&mut self, place: usize, depth: u8, rtype: Rtype) {
+        self.put(place, Ask::new(depth, rtype));
+    }
+
+    /// A query leaves, be it a repetition; `false` when it was one too many, which ends the lookup.
+    pub(crate) fn spend_query(&mut self) -> bool {
         match self.queries_left.checked_sub(1) {
+            Some(left) => self.queries_left = left,
             None => self.end(Security::Indeterminate(Indeterminate::TooFar)),
-            Some(left) => {
-                self.queries_left = left;
-                if let Some(ask) = self.asks.get_mut(place) {
-                    *ask = Some(Ask::new(depth, rtype));
-                }
-            }
         }
+        !self.is_done()
     }
 
     /// What is out is no longer wanted.
@@ -246,13 +255,23 @@ impl Lookup {
         self.asks = [const { None }; ASKS];
     }
 
-    /// A zone became known, or the time of one was over: what was about to be asked may be needless now.
+    /// Another lookup may have found a zone, so that what was about to be asked is needless now.
     pub(crate) fn reconsider<C>(&mut self, means: &Means<'_, '_, C>) {
         let waits = self.asks.iter().flatten().all(Ask::is_unsent);
-        if waits && matches!(self.state, State::Anchor | State::Delegation) && self.proof_of.is_none() {
+        if waits
+            && matches!(self.state, State::Anchor | State::Delegation)
+            && self.deepest(means) != self.known
+        {
             self.forget_asks();
-            self.queries_left = self.queries_left.saturating_add(1);
             self.proceed(means);
+        }
+    }
+
+    /// The deepest zone known around the name. What is to be proven about the time rests on none.
+    fn deepest<C>(&self, means: &Means<'_, '_, C>) -> Option<Deepest> {
+        match self.proof_of {
+            None => means.zones.deepest(&self.name, means.time),
+            Some(_) => None,
         }
     }
 
@@ -267,7 +286,7 @@ impl Lookup {
             return;
         };
         match answer.rcode {
-            _ if answer.truncated && !ask.is_tcp() => self.put(place, ask.over_tcp()),
+            _ if answer.truncated && !ask.is_tcp() => self.put(place, ask.truncated()),
             0 | 3 => match self.state.clone() {
                 State::Anchor => self.handle_anchor(ask, answer, means),
                 State::Delegation => self.handle_delegation(ask, answer, means),
@@ -307,15 +326,16 @@ impl Lookup {
         }
         means.servers.unanswered(ask.server, means.now);
         if !ask.try_again() {
-            self.fail(place, Security::Indeterminate(Indeterminate::NoAnswer), means);
+            let reason = ask.silence();
+            self.fail(place, Security::Indeterminate(reason), means);
         }
     }
 
     /// Time has passed.
     pub(crate) fn handle_timeout<C>(&mut self, means: &mut Means<'_, '_, C>) {
         if means.now >= self.deadline {
-            let silent = self.asks.iter().flatten().any(|ask| ask.lost);
-            let reason = if silent { Indeterminate::NoAnswer } else { Indeterminate::OutOfTime };
+            let silent = self.asks.iter().flatten().find(|ask| ask.is_silent());
+            let reason = silent.map_or(Indeterminate::OutOfTime, Ask::silence);
             return self.end(Security::Indeterminate(reason));
         }
         for place in 0..ASKS {
@@ -341,11 +361,8 @@ impl Lookup {
     /// connection, where nobody could have forged it on the way.
     fn elsewhere<C>(&mut self, place: usize, ask: Ask, reason: Security, means: &Means<'_, '_, C>) {
         match ask.elsewhere(means.servers, means.now) {
-            Some(next) if self.queries_left > 0 => {
-                self.queries_left -= 1;
-                self.put(place, next);
-            }
-            _ => self.fail(place, reason, means),
+            Some(next) => self.put(place, next),
+            None => self.fail(place, reason, means),
         }
     }
 
@@ -386,6 +403,7 @@ impl Lookup {
 
     /// One type is answered, as well as this.
     fn settle(&mut self, place: usize, security: Security) {
+        self.is_at_end = true;
         if let Some(settled) = self.settled.get_mut(place) {
             *settled = Some(security);
         }

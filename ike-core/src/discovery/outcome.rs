@@ -45,13 +45,15 @@ pub enum Security {
 pub enum Indeterminate {
     /// No server answered in time.
     NoAnswer,
+    /// The answer is too long for a datagram, and no connection brought it.
+    NoConnection,
     /// The servers refused or failed, the last one with this RCODE (RFC 6895 §2.3).
     Refused(u16),
     /// The servers leave out what belongs to DNSSEC.
     Unfit,
     /// The time of day is not known, so no signature can be judged. The records are those of the answer.
     ClockNotSet,
-    /// There is no trust anchor.
+    /// There is no trust anchor, or none that names a key of the root.
     NoAnchor,
     /// It would take more queries, links or zones than we spend on one question.
     TooFar,
@@ -201,10 +203,11 @@ impl Indeterminate {
     pub const fn words(self) -> &'static str {
         match self {
             Self::NoAnswer => "no server answered",
+            Self::NoConnection => "the answer is too long for UDP, and TCP to the servers does not work",
             Self::Refused(_) => "the servers refused or failed",
             Self::Unfit => "the servers leave out what belongs to DNSSEC",
             Self::ClockNotSet => "the time of day is not known, so signatures cannot be judged",
-            Self::NoAnchor => "there is no trust anchor",
+            Self::NoAnchor => "no trust anchor fits the keys of the root",
             Self::TooFar => "it would take too many queries",
             Self::OutOfTime => "it took too long",
             Self::NoRandom => "the source of randomness failed",

@@ -48,7 +48,9 @@ impl Question {
 /// The name under in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5).
 pub fn reverse(address: IpAddr) -> Name {
     // The longest has 74 octets.
-    Name::reverse_from_addr(address).unwrap_or_else(|_| super::root())
+    let mut name = Name::reverse_from_addr(address).unwrap_or_else(|_| super::root());
+    name.make_canonical();
+    name
 }
 
 #[cfg(test)]

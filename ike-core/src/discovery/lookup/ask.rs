@@ -6,6 +6,7 @@ use core::time::Duration;
 use domain::base::Rtype;
 use esp_engine::time::Instant;
 
+use super::super::outcome::Indeterminate;
 use super::super::upstream::Upstreams;
 
 /// Queries of one lookup that can be out at once.
@@ -38,6 +39,8 @@ pub(crate) struct Ask {
     tries: u8,
     /// Datagrams were not answered.
     pub(crate) lost: bool,
+    /// The answer was too long for a datagram.
+    too_long: bool,
     cookie_renewed: bool,
     strays: u8,
     misspelt: u8,
@@ -62,6 +65,7 @@ impl Ask {
             refused: 0,
             tries: 0,
             lost: false,
+            too_long: false,
             cookie_renewed: false,
             strays: 0,
             misspelt: 0,
@@ -107,6 +111,21 @@ impl Ask {
     /// The same server, on a connection.
     pub(crate) fn over_tcp(self) -> Self {
         Self { tries: DATAGRAMS, sent: None, ..self }
+    }
+
+    /// The same, because the answer is too long for a datagram (RFC 7766 §5).
+    pub(crate) fn truncated(self) -> Self {
+        Self { too_long: true, ..self.over_tcp() }
+    }
+
+    /// Whether some try was not answered.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.lost || self.tries > DATAGRAMS
+    }
+
+    /// What it means that nobody answers.
+    pub(crate) const fn silence(&self) -> Indeterminate {
+        if self.too_long { Indeterminate::NoConnection } else { Indeterminate::NoAnswer }
     }
 
     /// The same server with the cookie that it just gave (RFC 7873 §5.3).

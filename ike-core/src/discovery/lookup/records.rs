@@ -150,6 +150,7 @@ impl Lookup {
         self.name = target.clone();
         self.goals.clear();
         self.examined = 0;
+        self.is_at_end = false;
         if self.trust == Trust::Nothing(Security::Insecure) {
             self.trust = Trust::Proof;
         }

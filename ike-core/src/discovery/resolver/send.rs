@@ -102,6 +102,9 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         let drawn = self.random.array::<38>();
         let now = self.desk.now;
         self.with_lookup(slot, |lookup, means, secret| {
+            if !lookup.spend_query() {
+                return None;
+            }
             let checking_disabled = lookup.checks_itself();
             let ask = lookup.asks.get_mut(place)?.as_mut()?;
             let Ok([id0, id1, port0, port1, port2, port3, letters @ ..]) = drawn else {
