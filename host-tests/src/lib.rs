@@ -4,6 +4,7 @@
 //! the real code ([`explore`]). What DNS says to both ends is in [`zone`]; zones to be validated are made by
 //! [`signed_zone`].
 
+pub mod dns;
 pub mod explore;
 pub mod forge;
 pub mod fuzz;
