@@ -8,6 +8,7 @@
 //! | [`capture`] | pcapng files, and the key tables with which Wireshark decrypts them |
 //! | [`key`] | private keys in files, public keys in every spelling that peers want |
 //! | [`publish`] | our own name into its zone, by signed updates |
+//! | [`resolve`] | what a device would believe about a name |
 //! | [`bgp`] | a small BGP speaker, the application that the demo protects |
 //! | [`peer`] | strongSwan and BIRD from the distribution, each in a namespace of its own |
 pub mod bgp;
@@ -22,6 +23,7 @@ pub mod peer;
 pub mod port;
 pub mod publish;
 pub mod readiness;
+pub mod resolve;
 pub mod run;
 pub mod signal;
 pub mod time;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use buttons::{config, demo, key, manage, publish, run, words};
+use buttons::{config, demo, key, manage, publish, resolve, run, words};
 use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
 use firmware::report::Event;
@@ -50,7 +50,8 @@ Examples:
   buttons key dns b.example.net      show the record that publishes it
   buttons publish b.example.net …    put that record into its zone
   buttons run device.toml            be a device; `status` and `why` ask it
-  buttons config check device.toml   find mistakes before they matter";
+  buttons config check device.toml   find mistakes before they matter
+  buttons resolve b.example          see a peer's keys as a device would";
 
 #[derive(Subcommand)]
 enum Command {
@@ -89,6 +90,8 @@ enum Command {
         #[arg(long, default_value = config::DEFAULT_SOCKET)]
         socket: PathBuf,
     },
+    /// Say what a device would believe about a peer's name, and why.
+    Resolve(Box<resolve::Arguments>),
     /// Make keys, and show public keys to peers.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -150,6 +153,10 @@ fn main() -> ExitCode {
         Some(Command::Why { peer, socket }) => why(&socket, &peer),
         Some(Command::Rekey { peer, ike_sa, socket }) => rekey(&socket, &peer, ike_sa),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
+        Some(Command::Resolve(arguments)) => match resolve_name(&arguments) {
+            Ok(status) => return status,
+            Err(reason) => Err(reason),
+        },
         None => run_demo(arguments.demo),
     };
     match done {
@@ -218,6 +225,17 @@ fn rekey(socket: &Path, peer: &str, ike_sa: bool) -> Result<(), String> {
         Response::Refused(reason) => Err(format!("{peer}: {reason}")),
         _ => Err("the device answered something else".to_owned()),
     }
+}
+
+fn resolve_name(arguments: &resolve::Arguments) -> Result<ExitCode, String> {
+    let found = resolve::resolve(arguments).map_err(|error| error.to_string())?;
+    if arguments.json {
+        let json = resolve::show::json(&found);
+        println!("{}", serde_json::to_string_pretty(&json).map_err(|error| error.to_string())?);
+    } else {
+        print!("{}", resolve::show::text(&found));
+    }
+    Ok(ExitCode::from(found.exit_status()))
 }
 
 fn key_command(command: KeyCommand) -> Result<(), String> {
