@@ -15,12 +15,14 @@
 //! | `nat` | a NAT in front of either end, which forgets its mappings under pings |
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `verdicts` | unbound and our resolver judge some 240 signed and damaged zones alike; needs no root |
+//! | `dns` | our resolver through Unbound and BIND: every class of outcome, and bad networks |
 //! | `guest` | our host and the kernel's ESP: transport mode and 64-bit sequence numbers |
 
 mod bgp;
 mod case;
 mod credentials;
 mod device;
+mod dns;
 mod extensions;
 mod gateway;
 mod ground;
@@ -63,6 +65,7 @@ fn trials() -> Vec<Trial> {
         bgp::trials(),
         guest::trials(),
         verdicts::trials(),
+        dns::trials(),
     ]
     .into_iter()
     .flatten()

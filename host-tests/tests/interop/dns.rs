@@ -1,0 +1,194 @@
+//! Our resolver and other people's servers: zones signed by BIND's tools, served by Knot and by BIND, asked
+//! through Unbound and through BIND. Each class of outcome, and networks that let only some answers through.
+//!
+//! | address | who |
+//! |---|---|
+//! | 203.0.113.53 | Knot, all zones |
+//! | 203.0.113.54 | BIND, the same |
+//! | 203.0.113.56 | Unbound, which asks Knot |
+//! | 203.0.113.57 | BIND, which asks BIND |
+//! | 203.0.113.58 | nobody |
+
+mod servers;
+mod zones;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use buttons::peer::{self, Namespace};
+use buttons::resolve::{Arguments, Found, resolve};
+use ike_core::discovery::Rtype;
+use ike_core::discovery::dnssec::Bogus;
+use ike_core::discovery::outcome::{Indeterminate, Presence, Security};
+use libtest_mimic::Trial;
+
+use crate::ground::Folder;
+use crate::{Absent, Fault, needing};
+use servers::Servers;
+
+const UNBOUND: &str = "203.0.113.56:53";
+const BIND: &str = "203.0.113.57:53";
+const NOBODY: &str = "203.0.113.58:53";
+
+/// What is to come of a name: as the exit status of `buttons resolve` says it, and how many keys.
+type Row = (&'static str, Security, Presence, usize);
+
+const TABLE: &[Row] = &[
+    ("p256.nsec.test", Security::Secure, Presence::Present, 1),
+    ("p256.nsec3.test", Security::Secure, Presence::Present, 1),
+    ("ed25519.ed.test", Security::Secure, Presence::Present, 1),
+    ("rsa.nsec.test", Security::Secure, Presence::Present, 1),
+    ("gw4.nsec.test", Security::Secure, Presence::Present, 1),
+    ("gw6.nsec.test", Security::Secure, Presence::Present, 1),
+    ("gwname.nsec.test", Security::Secure, Presence::Present, 1),
+    ("two.nsec3.test", Security::Secure, Presence::Present, 2),
+    ("many.nsec.test", Security::Secure, Presence::Present, 4),
+    ("many.nsec3.test", Security::Secure, Presence::Present, 4),
+    ("nsec.test", Security::Secure, Presence::Absent, 0),
+    ("empty.nsec.test", Security::Secure, Presence::Absent, 0),
+    ("empty.nsec3.test", Security::Secure, Presence::Absent, 0),
+    ("nobody.nsec.test", Security::Secure, Presence::Absent, 0),
+    ("nobody.nsec3.test", Security::Secure, Presence::Absent, 0),
+    ("nobody.test", Security::Secure, Presence::Absent, 0),
+    ("x.wild.nsec.test", Security::Secure, Presence::Present, 1),
+    ("x.wild.nsec3.test", Security::Secure, Presence::Present, 1),
+    ("alias.nsec.test", Security::Secure, Presence::Present, 1),
+    ("far.nsec.test", Security::Secure, Presence::Present, 1),
+    ("p256.away.nsec.test", Security::Secure, Presence::Present, 1),
+    ("out.nsec.test", Security::Insecure, Presence::Present, 1),
+    ("p256.unsigned.test", Security::Insecure, Presence::Present, 1),
+    ("gw4.unsigned.test", Security::Insecure, Presence::OnlyUnusable, 0),
+    ("nobody.unsigned.test", Security::Insecure, Presence::Absent, 0),
+    ("p256.optout.test", Security::Secure, Presence::Present, 1),
+    ("p256.child.optout.test", Security::Insecure, Presence::Present, 1),
+    ("p256.bogus.test", Security::Bogus(Bogus::BadSignature), Presence::Absent, 0),
+    ("p256.expired.test", Security::Bogus(Bogus::Expired), Presence::Absent, 0),
+    ("p256.future.test", Security::Bogus(Bogus::NotYetValid), Presence::Absent, 0),
+    ("192.0.2.2", Security::Secure, Presence::Present, 1),
+    ("2001:db8::2", Security::Secure, Presence::Present, 1),
+    ("192.0.2.77", Security::Secure, Presence::Absent, 0),
+];
+
+/// One case for each recursive server, and one for each network that is not as it should be.
+pub fn trials() -> Vec<Trial> {
+    let case = |name: &str, run: fn(&Ground) -> Result<(), Fault>| {
+        needing(format!("dns::{name}"), present, move || run(&Ground::new()?))
+    };
+    vec![
+        case("unbound", |ground| every_outcome(ground, UNBOUND)),
+        case("bind", |ground| every_outcome(ground, BIND)),
+        case("networks", networks),
+        case("several_servers", several_servers),
+    ]
+}
+
+fn present() -> Result<(), Absent> {
+    peer::check_tools()?;
+    for (program, package) in [
+        ("named", "bind9"),
+        ("dnssec-signzone", "bind9-utils"),
+        ("unbound", "unbound"),
+        ("knotd", "knot"),
+        ("nft", "nftables"),
+    ] {
+        peer::check_program(program, package)?;
+    }
+    Ok(())
+}
+
+/// A namespace with the servers in it, and what they serve.
+struct Ground {
+    namespace: Namespace,
+    anchor: PathBuf,
+    _servers: Servers,
+    _folder: Folder,
+}
+
+impl Ground {
+    fn new() -> Result<Self, Fault> {
+        let folder = Folder::new()?;
+        let zones = folder.inside("zones")?;
+        let anchor = zones::write(&zones)?;
+        let namespace = Namespace::new("dns")?;
+        let servers = Servers::start(&namespace, &folder.inside("servers")?, &zones, &anchor)?;
+        Ok(Self { namespace, anchor, _servers: servers, _folder: folder })
+    }
+
+    fn ask(&self, name: &str, servers: &[&str], rtype: Option<Rtype>) -> Result<Found, Fault> {
+        let servers: Vec<SocketAddr> = servers.iter().map(|it| it.parse()).collect::<Result<_, _>>()?;
+        let name = name.to_owned();
+        let anchor = Some(self.anchor.clone());
+        let arguments = Arguments { name, servers, anchor, rtype, at: None, json: false };
+        let asked = self.namespace.thread(move || resolve(&arguments))?;
+        Ok(asked.join().map_err(|_| "the resolver panicked")???)
+    }
+
+    /// Lets only some of the servers' packets through: rules of nftables.
+    fn limit(&self, rules: &str) -> Result<(), Fault> {
+        let table =
+            format!("table ip limits {{ chain out {{ type filter hook output priority 0; {rules} }}; }}");
+        self.namespace.run("nft", &["table ip limits; delete table ip limits"])?;
+        self.namespace.run("nft", &[&table])?;
+        Ok(())
+    }
+}
+
+fn keys(found: &Found) -> usize {
+    found.outcome.keys().count()
+}
+
+fn every_outcome(ground: &Ground, server: &str) -> Result<(), Fault> {
+    let mut wrong = Vec::new();
+    for (name, security, presence, count) in TABLE {
+        let found = ground.ask(name, &[server], None)?;
+        let got = (found.outcome.security, found.outcome.presence, keys(&found));
+        if got != (*security, *presence, *count) {
+            wrong.push(format!("{name}: {got:?}\n{}", buttons::resolve::show::text(&found)));
+        }
+    }
+    let found = ground.ask("a.nsec.test", &[server], None)?;
+    if found.outcome.addresses().count() != 2 {
+        wrong.push(format!("a.nsec.test has {} addresses", found.outcome.addresses().count()));
+    }
+    let found = ground.ask("nsec3.test", &[server], Some(Rtype::SOA))?;
+    if (found.outcome.security, found.outcome.presence) != (Security::Secure, Presence::Present) {
+        wrong.push(format!("SOA: {:?}", found.outcome));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+fn networks(ground: &Ground) -> Result<(), Fault> {
+    let indeterminate = |why| (Security::Indeterminate(why), 0);
+    let blocked = "ip saddr 203.0.113.56 tcp sport 53 drop;";
+    for (rules, name, expected) in [
+        // Large datagrams are lost on the way: the answers that need it come on connections.
+        (
+            "ip saddr 203.0.113.56 udp sport 53 udp length > 520 drop;",
+            "many.nsec.test",
+            (Security::Secure, 4),
+        ),
+        ("ip saddr 203.0.113.56 udp sport 53 drop;", "p256.nsec.test", (Security::Secure, 1)),
+        (blocked, "p256.nsec.test", (Security::Secure, 1)),
+        (blocked, "many.nsec.test", indeterminate(Indeterminate::NoConnection)),
+        ("ip saddr 203.0.113.56 drop;", "p256.nsec.test", indeterminate(Indeterminate::NoAnswer)),
+    ] {
+        ground.limit(rules)?;
+        let found = ground.ask(name, &[UNBOUND], None)?;
+        if (found.outcome.security, keys(&found)) != expected || found.took > 5_500 {
+            return Err(format!("{rules} {name}:\n{}", buttons::resolve::show::text(&found)).into());
+        }
+    }
+    Ok(())
+}
+
+fn several_servers(ground: &Ground) -> Result<(), Fault> {
+    let found = ground.ask("p256.nsec3.test", &[NOBODY, BIND], None)?;
+    if found.outcome.security != Security::Secure || !found.servers[0].silent {
+        return Err(buttons::resolve::show::text(&found).into());
+    }
+    let found = ground.ask("p256.nsec3.test", &[NOBODY], None)?;
+    if found.outcome.security != Security::Indeterminate(Indeterminate::NoAnswer) {
+        return Err(buttons::resolve::show::text(&found).into());
+    }
+    Ok(())
+}
