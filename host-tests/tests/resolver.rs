@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use domain::base::Rtype;
+use domain::base::iana::Rcode;
 use host_tests::dns::{Room, Signing, Tree, World, honest};
 use host_tests::signed_zone::{EXPIRATION, INCEPTION};
 use ike_core::discovery::UnixTime;
@@ -177,6 +178,24 @@ fn aliases_are_followed() {
     assert_eq!(outcome.aliases().map(|it| it.to_string()).collect::<Vec<_>>(), ["vpn.peer.test"]);
     assert_eq!(verdict(&world.peer("out.peer.test.")).0, Security::Insecure);
     assert_eq!(verdict(&world.peer("back.plain.test.")), (Security::Insecure, Presence::Present, 1));
+}
+
+/// One family of addresses that nobody answers for does not spoil the other, nor does it make better what the
+/// name is an alias of.
+#[test]
+fn one_family_of_addresses_is_enough() {
+    for (name, security) in [("alias.peer.test.", Security::Secure), ("back.plain.test.", Security::Insecure)]
+    {
+        let tree = tree();
+        let anchors = tree.anchors();
+        let server: host_tests::dns::Server = Box::new(move |asked| match asked.rtype() {
+            Rtype::AAAA => asked.answered(asked.reply(&host_tests::dns::Reply::empty(Rcode::SERVFAIL))),
+            rtype => asked.answered(asked.reply(&tree.answer(&asked.name(), rtype))),
+        });
+        let outcome = World::new(vec![server], anchors).peer(name);
+        assert_eq!(verdict(&outcome), (security, Presence::Present, 1), "{name}");
+        assert_eq!(outcome.addresses().count(), 1);
+    }
 }
 
 /// RFC 6672 §5.3.1: the alias that a DNAME makes is made by us.

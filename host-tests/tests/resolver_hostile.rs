@@ -628,6 +628,51 @@ fn signers_that_do_not_exist() {
     assert!(world.asked.len() <= 12, "{:?}", world.questions());
 }
 
+/// Whatever becomes of answers on their way, nothing false is ever secure, and it all ends in five seconds:
+/// octets are changed, cut off, put in and doubled.
+#[test]
+fn spoilt_answers_prove_nothing_false() {
+    let (tree, mut secure, mut others) = (tree(), 0, 0);
+    for seed in 0..300_u64 {
+        let (tree, mut state) = (Rc::clone(&tree), seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let mut draw = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below.max(1) as u64) as usize
+        };
+        let mut world = world(vec![Box::new(move |asked| {
+            let mut octets = asked.reply(&tree.answer(&asked.name(), asked.rtype()));
+            // Behind the question: what is in front is matched, and not more interesting.
+            let front = 12 + asked.name().len() + 4;
+            for _ in 0..draw(3) {
+                let at = front + draw(octets.len() - front);
+                match draw(4) {
+                    0 => octets[at] ^= 1 << draw(8),
+                    1 => octets.truncate(at),
+                    2 => octets.insert(at, draw(256) as u8),
+                    _ => octets.extend_from_within(at..),
+                }
+                if octets.len() <= front {
+                    break;
+                }
+            }
+            asked.answered(octets)
+        })]);
+        let outcome = world.peer("vpn.peer.test.");
+        assert!(world.now.as_millis() <= 5_000);
+        if outcome.security == Security::Secure {
+            secure += 1;
+            assert_eq!(outcome.presence, Presence::Present);
+            assert!(outcome.keys().all(|key| key.precedence == 10) && outcome.keys().count() == 1);
+            assert!(outcome.addresses().all(|address| address.to_string() == "192.0.2.1"));
+        } else {
+            others += 1;
+        }
+    }
+    assert!(secure > 20 && others > 20, "{secure} secure, {others} not");
+}
+
 /// RFC 7873, RFC 5452: no more than twenty queries a second leave, whoever asks for them.
 #[test]
 fn twenty_queries_a_second() {

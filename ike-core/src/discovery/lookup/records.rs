@@ -7,7 +7,7 @@ use super::super::cache::Deepest;
 use super::super::dnssec::{Bogus, Denial, Origin, Proved, Validation, Zone};
 use super::super::outcome::{Found, Indeterminate, Security};
 use super::super::query::Received;
-use super::super::{Name, UnixTime, ancestor};
+use super::super::{Name, UnixTime, ancestor, depth};
 use super::{ALIASES, Ask, Goal, Lookup, Means, Trust, UNSIGNED};
 use crate::crypto::Crypto;
 
@@ -61,7 +61,7 @@ impl Lookup {
             return self.proceed(means);
         };
         let Some(signer) = answer::signer(answer.message, &self.name, ask.rtype, said) else {
-            if self.next_label(known) > super::depth(&self.name) {
+            if self.next_label(known) > depth(&self.name) {
                 return self.elsewhere(place, ask, UNSIGNED, means);
             }
             self.forget_asks();
@@ -101,7 +101,7 @@ impl Lookup {
             Said::Records => self.take_records(rtype, judged, answer),
             Said::Nothing => {
                 let what = Found::Absent { rtype, zone: judged.zone, name: judged.no_name };
-                self.link(super::depth(&self.name), what);
+                self.link(depth(&self.name), what);
                 answer::negative_ttl(answer.message)
             }
             Said::Alias(_) | Said::Redirect(..) => answer::alias_ttl(answer.message, &self.name, said),
@@ -128,7 +128,7 @@ impl Lookup {
             (self.seen, self.usable) = (collected.seen, collected.usable);
         }
         let what = Found::Records { rtype, zone: judged.zone, wildcard: judged.wildcard };
-        self.link(super::depth(&self.name), what);
+        self.link(depth(&self.name), what);
         collected.ttl
     }
 
@@ -136,7 +136,7 @@ impl Lookup {
     /// records.
     fn follow<C>(&mut self, target: Option<&Name>, by: Rtype, judged: &Judged, means: &Means<'_, '_, C>) {
         let what = Found::Records { rtype: by, zone: judged.zone, wildcard: judged.wildcard };
-        self.link(super::depth(&self.name), what);
+        self.link(depth(&self.name), what);
         self.outcome.security = self.outcome.security.and(judged.security);
         let too_far = Security::Indeterminate(Indeterminate::TooFar);
         let Some(target) = target.filter(|_| self.alias < ALIASES) else {

@@ -1,0 +1,49 @@
+//! What does not come: answers in time, or answers from whom was asked.
+
+use super::super::outcome::{Indeterminate, Security};
+use super::super::output::Discarded;
+use super::{ASKS, Ask, Lookup, Means};
+
+impl Lookup {
+    /// Somebody who did not see the question answered it, or a server that is not what it was.
+    pub(crate) fn handle_stray(&mut self, place: usize, reason: Discarded) {
+        let Some(place) = self.asks.get_mut(place) else { return };
+        let over_tcp = place.as_mut().is_some_and(|ask| match reason {
+            Discarded::WrongId => ask.is_guessed_at(),
+            Discarded::WrongCase => ask.is_misspelt(),
+            Discarded::NoCookie => true,
+            _ => false,
+        });
+        if over_tcp {
+            *place = place.take().map(Ask::over_tcp);
+        }
+    }
+
+    /// Nobody answered this query.
+    pub(crate) fn handle_silence<C>(&mut self, place: usize, means: &mut Means<'_, '_, C>) {
+        let Some(Some(ask)) = self.asks.get_mut(place) else { return };
+        if ask.is_unsent() {
+            return;
+        }
+        means.servers.unanswered(ask.server, means.now);
+        if !ask.try_again() {
+            let reason = ask.silence();
+            self.fail(place, Security::Indeterminate(reason), means);
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout<C>(&mut self, means: &mut Means<'_, '_, C>) {
+        if means.now >= self.deadline {
+            let silent = self.asks.iter().flatten().find(|ask| ask.is_silent());
+            let reason = silent.map_or(Indeterminate::OutOfTime, Ask::silence);
+            return self.end(Security::Indeterminate(reason));
+        }
+        for place in 0..ASKS {
+            let over = |ask: &Ask| ask.sent.as_ref().is_some_and(|sent| sent.until <= means.now);
+            if self.asks.get(place).and_then(Option::as_ref).is_some_and(over) {
+                self.handle_silence(place, means);
+            }
+        }
+    }
+}
