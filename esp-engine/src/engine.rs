@@ -19,7 +19,7 @@ use crate::resources::{Desk, Resources};
 use crate::sa::{ChildSa, Mode, SaReport, SaUpdate, Spi};
 use crate::sad::Sad;
 use crate::selector::Selectors;
-use crate::spd::{self, Action, Decision, Policy, PolicyId, Unmatched};
+use crate::spd::{self, Action, Decision, Policy, PolicyId, PolicySelectors, Unmatched};
 use crate::time::Instant;
 use crate::wire::ip;
 
@@ -155,6 +155,18 @@ impl<'r, C: Cipher> Engine<'r, C> {
         let id = u16::try_from(self.policies.len()).map_err(|_| SpdFull)?;
         self.policies.push(policy).map_err(|_| SpdFull)?;
         Ok(PolicyId(id))
+    }
+
+    /// Changes the far side of a policy: the peer that it is for has other addresses. SAs stay as they are; a
+    /// packet that only they cover is now decided by the policies behind it. `false` when there is no such policy.
+    pub fn set_remote(&mut self, policy: PolicyId, remote: PolicySelectors) -> bool {
+        match self.policies.get_mut(usize::from(policy.0)) {
+            Some(policy) => {
+                policy.remote = remote;
+                true
+            }
+            None => false,
+        }
     }
 
     /// The SPD, in order.

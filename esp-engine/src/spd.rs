@@ -2,7 +2,7 @@
 //! matches nothing is discarded.
 
 use crate::sa::Mode;
-use crate::selector::{Selectors, TrafficSelectors};
+use crate::selector::{Selectors, TrafficSelector};
 use crate::wire::ip;
 
 /// A policy's place in the SPD.
@@ -30,13 +30,19 @@ pub enum Level {
     Pinned,
 }
 
+/// Selectors that one side of a policy can have; a peer that is known by name may have several addresses.
+pub const MAX_POLICY_SELECTORS: usize = 4;
+
+/// One side of a policy.
+pub type PolicySelectors = heapless::Vec<TrafficSelector, MAX_POLICY_SELECTORS, u8>;
+
 /// One entry of the SPD; its selectors are named from our side and hold in both directions.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Policy {
     /// Traffic on our side.
-    pub local: TrafficSelectors,
+    pub local: PolicySelectors,
     /// Traffic on the far side.
-    pub remote: TrafficSelectors,
+    pub remote: PolicySelectors,
     /// What happens to it.
     pub action: Action,
 }
@@ -120,7 +126,7 @@ mod tests {
     use core::net::IpAddr;
 
     use super::*;
-    use crate::selector::{AddressRange, PortRange, Ports, TrafficSelector};
+    use crate::selector::{AddressRange, PortRange, Ports};
 
     const US: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
     const PEER: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 2));

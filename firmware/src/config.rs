@@ -10,7 +10,7 @@ pub mod pad;
 pub mod policies;
 pub mod stored;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Mode;
@@ -18,6 +18,7 @@ use esp_engine::selector::{ANY_PROTOCOL, AddressRange, PortRange};
 use esp_engine::spd::Level;
 use heapless::{String, Vec};
 use ike_core::crypto::{CrtNumbers, Group, MAX_MODULUS, Prf, RsaPrivateKey, RsaPublicKey};
+use ike_core::discovery::dnssec::{Ds, ROOT};
 use ike_core::wire::spki;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -44,6 +45,13 @@ pub const MAX_IDENTITY: usize = 64;
 pub const MAX_PUBLIC_KEY: usize = spki::MAX_LENGTH;
 /// Octets of a shared key.
 pub const MAX_SHARED_KEY: usize = 64;
+
+/// Servers that names are asked of.
+pub const MAX_SERVERS: usize = 2;
+/// Keys of the root that are known: the present one and its successor.
+pub const MAX_ANCHORS: usize = 2;
+/// Octets of a DS record.
+pub const MAX_DS: usize = 52;
 
 /// How operators call a peer or a policy.
 pub type Name = String<MAX_NAME>;
@@ -73,6 +81,20 @@ pub struct Config {
     pub mobike: bool,
     /// Durations.
     pub timing: Timing,
+    /// How names are looked up; needed where keys are in DNS.
+    pub resolver: Option<Resolver>,
+}
+
+impl Config {
+    /// What is believed about the root of DNS without proof.
+    pub fn anchors(&self) -> Vec<Ds, MAX_ANCHORS> {
+        match &self.resolver {
+            Some(resolver) if !resolver.anchors.is_empty() => {
+                resolver.anchors.iter().filter_map(|anchor| Ds::read(anchor).ok()).collect()
+            }
+            _ => ROOT.into_iter().collect(),
+        }
+    }
 }
 
 /// What the device is to its network.
@@ -269,6 +291,8 @@ pub enum Authentication {
     Fingerprints(Vec<[u8; 32], MAX_KEYS>),
     /// By a shared key.
     Shared(SharedKey),
+    /// By a key that DNS has for it, signed (RFC 4025).
+    Dns(Dns),
     /// Not at all: any key will do, and it is shown as that (RFC 5386).
     Btns,
 }
@@ -279,9 +303,48 @@ impl core::fmt::Debug for Authentication {
             Self::Pinned(keys) => f.debug_tuple("Pinned").field(&keys.len()).finish(),
             Self::Fingerprints(sums) => f.debug_tuple("Fingerprints").field(&sums.len()).finish(),
             Self::Shared(_) => f.write_str("Shared(..)"),
+            Self::Dns(dns) => f.debug_tuple("Dns").field(dns).finish(),
             Self::Btns => f.write_str("Btns"),
         }
     }
+}
+
+/// Whose keys DNS is asked for, and what is allowed beyond the strictest reading of its answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Dns {
+    /// Whose.
+    pub whose: Whose,
+    /// The peer may be at an address that its name does not have: it roams, or sits behind a NAT.
+    pub from_anywhere: bool,
+    /// A record that comes from a wildcard of the zone will do.
+    pub wildcards: bool,
+}
+
+/// Whose keys DNS is asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Whose {
+    /// The peer's, whose identity is its name.
+    Name,
+    /// Those of any peer whose name ends in this, which begins with a dot.
+    Suffix(String<MAX_IDENTITY>),
+    /// Those of any peer at these addresses, in the reverse tree.
+    Network {
+        /// The addresses.
+        network: Prefix,
+        /// Who has no key there is a stranger, and the BTNS wildcard is for him.
+        or_stranger: bool,
+    },
+}
+
+/// How names are looked up.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Resolver {
+    /// Recursive servers, the preferred one first.
+    pub servers: Vec<SocketAddr, MAX_SERVERS>,
+    /// DS records of the root's keys as they are in DNS; none: those of the Internet.
+    pub anchors: Vec<Vec<u8, MAX_DS>, MAX_ANCHORS>,
+    /// The way to the servers is protected, so that their word is enough: nothing is validated here.
+    pub believe_servers: bool,
 }
 
 /// A secret of two; wiped when dropped.
@@ -320,7 +383,7 @@ pub struct Policy {
     /// Our side's addresses.
     pub local: Prefix,
     /// The far side's addresses.
-    pub remote: Prefix,
+    pub remote: Remote,
     /// IP protocol number, or 0 for every one.
     pub protocol: u8,
     /// Our side's ports.
@@ -329,6 +392,22 @@ pub struct Policy {
     pub remote_ports: Ports,
     /// What happens.
     pub action: Action,
+}
+
+/// The far side of a policy.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Remote {
+    /// A network.
+    Network(Prefix),
+    /// Wherever DNS says that the policy's peer is. As long as nobody knows that, it may be anywhere: nothing
+    /// that a policy behind this one would let pass leaves before.
+    Peer,
+}
+
+impl From<Prefix> for Remote {
+    fn from(network: Prefix) -> Self {
+        Self::Network(network)
+    }
 }
 
 /// A range of ports.

@@ -5,25 +5,30 @@
 //! way. It remembers the last reason for each peer and calls those again that shall be there at once.
 
 mod call;
+mod directory;
 pub mod reason;
 mod status;
 
+use core::cell::RefCell;
 use core::convert::Infallible;
 use core::time::Duration;
 
 use embassy_futures::select::{Either3, select3};
 use esp_engine::sa::{ChildSa, SaReport};
+use esp_engine::selector::AddressRange;
 use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
+use ike_core::discovery::resolver;
 use ike_core::endpoint::Endpoint;
 use ike_core::error::{AcquireError, CloseReason};
-use ike_core::output::{self, ChildEstablished, Output, Phase, SaStatus};
-use ike_core::pad::PeerId;
+use ike_core::output::{self, ChildEstablished, Output, Phase, SaStatus, Ticket};
+use ike_core::pad::{OwnedIdentity, PeerId, PeerRecord};
 use ike_core::resources::Resources;
-use rand_core::TryCryptoRng;
+use rand_core::{TryCryptoRng, TryRng};
 
+use self::directory::{Directory, Step};
 use crate::clock;
 use crate::config::pad::Tables;
 use crate::config::{Config, MAX_PEERS};
@@ -32,13 +37,51 @@ use crate::queue::{Command, Datagram, Notice, Queues, Report};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
 
+/// Look-ups that are under way at once.
+pub const LOOKUPS: usize = 2;
+/// Answers of DNS that are kept.
+const ANSWERS: usize = 4;
+/// Zones whose keys are kept.
+const ZONES: usize = 8;
+/// IKE messages in fragments that arrive at once.
+const REASSEMBLIES: usize = 2;
+
+/// What Control needs in memory.
+pub struct Memory<
+    C: Crypto,
+    const IKE_SAS: usize,
+    const HANDSHAKES: usize,
+    const CHILD_SAS: usize,
+    const BUFFERS: usize,
+> {
+    ike: Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, MAX_PEERS>,
+    resolver: resolver::Resources<LOOKUPS, ANSWERS, ZONES>,
+}
+
+impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
+    Memory<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+{
+    /// Unused; a device that starts again takes another.
+    pub const fn new() -> Self {
+        Self { ike: Resources::new(), resolver: resolver::Resources::new() }
+    }
+}
+
+impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
+    Default for Memory<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Runs key management for ever.
 ///
 /// # Errors
 /// [`ConfigError`] when key management refuses its configuration at the start: our own key is none, or
 /// is pinned for a peer.
 pub async fn run<
-    C: Crypto,
+    C: Crypto + Copy,
     R: TryCryptoRng,
     S: Sink,
     const IKE_SAS: usize,
@@ -48,21 +91,35 @@ pub async fn run<
 >(
     board: Board<'_, C, R, S>,
     queues: &Queues<C::Cipher>,
-    resources: &mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
+    memory: &mut Memory<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
 ) -> Result<Infallible, ConfigError> {
-    let Board { config, crypto, rng, sink, management, seed: _, wakers: _ } = board;
+    let Board { config, crypto, rng, sink, management, time_of_day, seed: _, wakers: _ } = board;
     let tables = Tables::new(config);
     let (pad, policies) = (tables.pad(), tables.policies());
     let for_endpoint = config.for_key_management(&tables, &pad, &policies);
+    let rng = RefCell::new(rng);
+    let time = time_of_day.map(|time| (clock::now(), time));
+    let anchors = config.anchors();
+    // Without servers, or without randomness, nobody can be asked, and who needs it waits in vain.
+    let directory = config.resolver.as_ref().and_then(|resolver| {
+        let asks = resolver::Config {
+            servers: &resolver.servers,
+            anchors: &anchors,
+            believe_servers: resolver.believe_servers,
+        };
+        Directory::new(asks, time, &mut memory.resolver, crypto, Shared(&rng)).ok()
+    });
     let mut control = Control {
         config,
         queues,
-        endpoint: Endpoint::new(&for_endpoint, resources, crypto, rng)?,
+        endpoint: Endpoint::new(&for_endpoint, &mut memory.ike, crypto, Shared(&rng))?,
+        directory,
         sink,
         peers: config.peers.iter().map(|_| PeerState::new()).collect(),
         children: Vec::new(),
         status_wanted: false,
     };
+    control.locate_all();
     control.call_at_once();
     loop {
         let timeout = control.drain().await;
@@ -76,6 +133,9 @@ pub async fn run<
             Either3::Second(()) => {
                 let now = clock::now();
                 control.endpoint.handle_timeout(now);
+                if let Some(directory) = &mut control.directory {
+                    directory.handle_timeout(now);
+                }
                 control.call_due(now);
             }
             Either3::Third(request) => {
@@ -87,10 +147,34 @@ pub async fn run<
     }
 }
 
+/// One source of randomness for two.
+#[derive(Copy, Clone)]
+struct Shared<'a, R>(&'a RefCell<R>);
+
+impl<R: TryCryptoRng> TryRng for Shared<'_, R> {
+    type Error = R::Error;
+
+    fn try_next_u32(&mut self) -> Result<u32, R::Error> {
+        self.0.borrow_mut().try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, R::Error> {
+        self.0.borrow_mut().try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, octets: &mut [u8]) -> Result<(), R::Error> {
+        self.0.borrow_mut().try_fill_bytes(octets)
+    }
+}
+
+impl<R: TryCryptoRng> TryCryptoRng for Shared<'_, R> {}
+
 struct Control<'a, C: Crypto, R, S> {
     config: &'a Config,
     queues: &'a Queues<C::Cipher>,
     endpoint: Endpoint<'a, C, R>,
+    /// Where peers by name are looked up.
+    directory: Option<Directory<'a, C, R>>,
     sink: S,
     peers: Vec<PeerState, MAX_PEERS>,
     /// Child SAs that stand, as far as they fit; for the status only.
@@ -122,11 +206,32 @@ impl PeerState {
 }
 
 impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
-    /// Does everything that the endpoint wants done; returns when it wants to be called.
+    /// Does everything that the endpoint and the resolver want done; returns when they want to be called.
     async fn drain(&mut self) -> Option<Instant> {
+        loop {
+            let ike = self.drain_endpoint().await;
+            let step = self.directory.as_mut().map_or(Step::Wait(None), Directory::step);
+            match step {
+                Step::Command(command) => self.queues.command(command).await,
+                Step::Answer(ticket, record) => self.answer(ticket, record),
+                Step::Wait(dns) => return [ike, dns].into_iter().flatten().min(),
+            }
+        }
+    }
+
+    async fn drain_endpoint(&mut self) -> Option<Instant> {
         loop {
             let command = match self.endpoint.poll_output() {
                 Output::Timeout(moment) => return moment,
+                Output::Event(output::Event::Addresses { peer, addresses }) => {
+                    self.sink.report(clock::now(), &Event::Located { peer, addresses: addresses.clone() });
+                    for (policy, rule) in self.config.policies_by_name(peer) {
+                        let ranges = addresses.iter().map(|address| AddressRange::single(*address));
+                        let remote = rule.remote_selectors(ranges);
+                        self.queues.command(Command::Policy { policy, remote }).await;
+                    }
+                    None
+                }
                 Output::Transmit { path, datagram } => {
                     let Ok(datagram) = Datagram::from_slice(datagram) else { continue };
                     if let Some(message) = Message::of(path, &datagram) {
@@ -140,6 +245,35 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                 self.queues.command(command).await;
             }
         }
+    }
+
+    /// Has DNS asked where all those are whose addresses policies need.
+    fn locate_all(&mut self) {
+        let now = clock::now();
+        for place in 0..self.peers.len() {
+            let peer = PeerId(u16::try_from(place).unwrap_or(u16::MAX));
+            if self.config.policies_by_name(peer).next().is_some() {
+                let located = self.endpoint.locate(now, peer);
+                self.begun(now, Some(peer), located);
+            }
+        }
+    }
+
+    /// Key management asks DNS for a peer.
+    fn look_up(&mut self, now: Instant, ticket: Ticket, of: &OwnedIdentity) {
+        let answer = match &mut self.directory {
+            Some(directory) => directory.ask(now, ticket, of),
+            None => Some(PeerRecord::silence(now)),
+        };
+        if let Some(record) = answer {
+            self.answer(ticket, record);
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, record: PeerRecord) {
+        let now = clock::now();
+        self.sink.report(now, &Event::Answered { security: record.security, presence: record.presence });
+        self.endpoint.handle_peer_record(now, ticket, record);
     }
 
     /// What an event of the endpoint asks of Network; the board hears of it here.
@@ -183,6 +317,19 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                     self.call_later(now, peer);
                 }
                 Event::Closed { spis, peer, reason }
+            }
+            output::Event::Lookup { ticket, of } => {
+                self.sink.report(now, &Event::Asked(of.clone()));
+                self.look_up(now, ticket, &of);
+                return None;
+            }
+            output::Event::NotBegun { peer, policy, reason } => {
+                let peer = peer.or_else(|| self.peer_of_policy(policy));
+                self.begun(now, peer, Err(reason));
+                if let Some(peer) = peer {
+                    self.call_later(now, peer);
+                }
+                return None;
             }
             #[cfg(feature = "keylog")]
             output::Event::Keys(keys) => Event::IkeKeys(keys),
@@ -232,6 +379,11 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
             Report::Notice(Notice::NotInstalled { spi, reason }) => {
                 self.sink.report(now, &Event::NotInstalled(spi, reason));
                 self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
+            }
+            Report::Dns { socket, news } => {
+                if let Some(directory) = &mut self.directory {
+                    directory.take(now, socket, news);
+                }
             }
             Report::Counted(counters) => {
                 self.sink.report(now, &Event::Counted(counters.clone()));

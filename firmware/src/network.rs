@@ -8,6 +8,7 @@
 pub use counters::{Carried, Counters, PathCounters};
 
 mod counters;
+pub mod dns;
 mod sockets;
 
 use core::cell::{Cell, RefCell};
@@ -17,7 +18,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use embassy_futures::join::join3;
+use embassy_futures::join::{join_array, join4};
 use embassy_futures::select::{Either4, select4};
 use embassy_futures::yield_now;
 use embassy_net::udp::{UdpMetadata, UdpSocket};
@@ -32,6 +33,7 @@ use esp_engine::engine::{Engine, Output, Settings};
 use esp_engine::resources::Resources;
 use esp_engine::time::Instant;
 use heapless::Vec;
+use ike_core::discovery::output::Socket;
 use ike_core::output::Path;
 
 use crate::clock;
@@ -39,6 +41,7 @@ use crate::config::Config;
 use crate::config::policies::MAX_SPD;
 use crate::management::MAX_LISTED;
 use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Queues, Report, Upward};
+use dns::{DNS_SOCKETS, Orders};
 use sockets::{IKE_PORT, NAT_PORT, Sockets};
 
 /// A NAT that saw ESP within so many ms needs no keepalive: the next one comes after 20 s, and no NAT
@@ -49,18 +52,25 @@ const QUIET: u64 = 5_000;
 pub const IKE_SOCKETS: usize = 2;
 
 /// What Network needs in memory, apart from what the role adds: `SAS` pairs of SAs with replay windows
-/// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`] of them its own.
+/// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`] and
+/// [`DNS_SOCKETS`](dns::DNS_SOCKETS) of them its own.
 pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
     pub(crate) engine: Resources<C, MAX_SPD, SAS, WORDS>,
     pub(crate) stack: StackResources<SOCKETS>,
     pub(crate) sockets: Sockets,
+    pub(crate) questions: [dns::Memory; DNS_SOCKETS],
 }
 
 impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Memory<C, SAS, WORDS, SOCKETS> {
     /// Unused; a device that starts again takes another.
     pub const fn new() -> Self {
-        const { assert!(SOCKETS >= IKE_SOCKETS, "IKE takes two sockets") };
-        Self { engine: Resources::new(), stack: StackResources::new(), sockets: Sockets::new() }
+        const { assert!(SOCKETS >= IKE_SOCKETS + DNS_SOCKETS, "IKE takes two sockets, and DNS the others") };
+        Self {
+            engine: Resources::new(),
+            stack: StackResources::new(),
+            sockets: Sockets::new(),
+            questions: [const { dns::Memory::new() }; DNS_SOCKETS],
+        }
     }
 }
 
@@ -144,21 +154,46 @@ pub(crate) struct Half<'a, 'r, C: Cipher, P> {
     path: &'a P,
     queues: &'a Queues<C>,
     up: Upward<'a, C>,
+    orders: Orders,
     unsent: Cell<u32>,
     oversize: Cell<u32>,
 }
 
 impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
     pub(crate) const fn new(engine: &'a RefCell<Engine<'r, C>>, path: &'a P, queues: &'a Queues<C>) -> Self {
-        Self { engine, path, queues, up: Upward::new(queues), unsent: Cell::new(0), oversize: Cell::new(0) }
+        Self {
+            engine,
+            path,
+            queues,
+            up: Upward::new(queues),
+            orders: Orders::new(),
+            unsent: Cell::new(0),
+            oversize: Cell::new(0),
+        }
     }
 
     /// Serves Control for ever.
-    pub(crate) async fn run(&self, stack: Stack<'_>, sockets: &mut Sockets) -> Infallible {
+    pub(crate) async fn run(
+        &self,
+        stack: Stack<'_>,
+        sockets: &mut Sockets,
+        questions: &mut [dns::Memory; DNS_SOCKETS],
+    ) -> Infallible {
         let ike = sockets.ike.open(stack, IKE_PORT);
         let nat = sockets.nat.open(stack, NAT_PORT);
-        let (never, _, _) =
-            join3(self.attend(&ike, &nat), self.receive(&ike, IKE_PORT), self.receive(&nat, NAT_PORT)).await;
+        let mut number = 0;
+        let lanes = questions.each_mut().map(|memory| {
+            let socket = Socket(number);
+            number += 1;
+            dns::serve(socket, &self.orders, stack, memory, self.queues)
+        });
+        let (never, _, _, _) = join4(
+            self.attend(&ike, &nat),
+            self.receive(&ike, IKE_PORT),
+            self.receive(&nat, NAT_PORT),
+            join_array(lanes),
+        )
+        .await;
         never
     }
 
@@ -199,6 +234,9 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
             Command::Retire(spi) => drop(self.engine.borrow_mut().retire(spi)),
             Command::Remove(spi) => drop(self.engine.borrow_mut().remove(spi)),
             Command::Update(update) => drop(self.engine.borrow_mut().update(update)),
+            Command::Policy { policy, remote } => drop(self.engine.borrow_mut().set_remote(policy, remote)),
+            Command::Query { socket, question } => drop(self.orders.give(socket, Some(question))),
+            Command::CloseQuery(socket) => drop(self.orders.give(socket, None)),
             Command::Count => return self.up.offer(Report::Counted(self.count())),
             Command::Transmit { .. } => return,
         }

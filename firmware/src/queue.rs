@@ -6,16 +6,20 @@
 //! sender repeats it) and a [`Notice`] waits in a backlog, merged with its like.
 
 use core::cell::{Cell, RefCell};
+use core::net::SocketAddr;
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use esp_engine::engine::InstallError;
 use esp_engine::sa::{ChildSa, SaReport, SaUpdate, Spi};
 use esp_engine::selector::Selectors;
-use esp_engine::spd::PolicyId;
+use esp_engine::spd::{PolicyId, PolicySelectors};
 use heapless::Vec;
+use ike_core::discovery::output::Socket;
 use ike_core::output::Path;
 use ike_core::resources::MESSAGE;
+
+use crate::network::dns::Question;
 
 /// Octets of the longest UDP payload that passes between the halves: the longest message that key
 /// management keeps, behind a non-ESP marker (RFC 7296 §3.1).
@@ -48,12 +52,42 @@ pub enum Command<C> {
         /// UDP payload.
         datagram: Datagram,
     },
+    /// The far side of this policy is here from now on.
+    Policy {
+        /// Its place.
+        policy: PolicyId,
+        /// Its far side.
+        remote: PolicySelectors,
+    },
+    /// Ask a DNS server; whatever the socket did before is over.
+    Query {
+        /// Which of the sockets for questions.
+        socket: Socket,
+        /// Whom, how and what.
+        question: Question,
+    },
+    /// Nothing that comes on this socket for questions is wanted any more.
+    CloseQuery(Socket),
     /// Report the counters.
     Count,
 }
 
+/// What came on a socket for questions.
+pub enum DnsReport {
+    /// A datagram.
+    Datagram {
+        /// From whom.
+        server: SocketAddr,
+        /// UDP payload.
+        octets: Datagram,
+    },
+    /// Some octets on a connection.
+    Octets(Datagram),
+    /// Nothing can come: the port is taken, the connection refused or over.
+    Failed,
+}
+
 /// What Network tells Control.
-#[expect(clippy::large_enum_variant, reason = "reports lie in a channel whose places fit the largest")]
 pub enum Report {
     /// An IKE datagram; on port 4500 the non-ESP marker is still in front.
     Datagram {
@@ -64,6 +98,13 @@ pub enum Report {
     },
     /// Something about an SA or a flow.
     Notice(Notice),
+    /// Something about a question to a DNS server.
+    Dns {
+        /// Which of the sockets for questions.
+        socket: Socket,
+        /// What.
+        news: DnsReport,
+    },
     /// The answer to [`Command::Count`].
     Counted(crate::network::Counters),
 }
@@ -109,6 +150,11 @@ impl<C> Queues<C> {
     /// Control's end: the next report.
     pub async fn next_report(&self) -> Report {
         self.up.receive().await
+    }
+
+    /// Network's end, for what may wait: nothing else waits with it.
+    pub(crate) async fn report(&self, report: Report) {
+        self.up.send(report).await;
     }
 
     /// Network's end: the next command.
@@ -261,8 +307,6 @@ fn merges(waiting: &Notice, newer: &Notice) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use core::net::SocketAddr;
-
     use esp_engine::crypto::software::SoftwareCipher;
     use esp_engine::selector::Ports;
 

@@ -8,7 +8,7 @@ use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
 use ike_core::error::{AcquireError, CloseReason, Discarded};
 use ike_core::output::{ChildEstablished, Established, Failed, IkeSpis, Path};
-use ike_core::pad::PeerId;
+use ike_core::pad::{Addresses, OwnedIdentity, PeerId, Presence, Security};
 
 use crate::network::Counters;
 
@@ -48,6 +48,22 @@ pub enum Event {
         peer: Option<PeerId>,
         /// Why.
         reason: AcquireError,
+    },
+    /// DNS is asked for this name, or for this address in the reverse tree.
+    Asked(OwnedIdentity),
+    /// What DNS says about a peer came.
+    Answered {
+        /// How far it is to be believed.
+        security: Security,
+        /// Whether there are keys.
+        presence: Presence,
+    },
+    /// A peer that is known by name is at these addresses; policies follow it.
+    Located {
+        /// Its entry.
+        peer: PeerId,
+        /// Where it is.
+        addresses: Addresses,
     },
     /// Both ends of an IKE SA are authenticated.
     Established(Established),

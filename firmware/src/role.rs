@@ -6,6 +6,7 @@ pub mod host;
 
 use embassy_futures::select::{Either, select};
 use ike_core::config::ConfigError;
+use ike_core::discovery::UnixTime;
 
 use core::convert::Infallible;
 use core::pin::Pin;
@@ -26,6 +27,9 @@ pub struct Board<'a, C, R, S> {
     pub sink: S,
     /// Where operators ask.
     pub management: &'a Management,
+    /// The time of day by a clock that is believed, seconds since 1970 in UTC; without it no signature in DNS
+    /// can be judged.
+    pub time_of_day: Option<UnixTime>,
     /// A random number for the stack's ports and sequence numbers.
     pub seed: u64,
     /// Wakers for the parts of Network.

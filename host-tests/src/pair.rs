@@ -323,6 +323,7 @@ pub fn describe(event: &Event) -> String {
         Event::Failed(f) => format!("failed: {}", f.reason.words()),
         Event::Closed { reason, .. } => format!("closed: {}", reason.words()),
         Event::Lookup { of, .. } => format!("asks DNS for {of}"),
+        Event::Addresses { addresses, .. } => format!("knows the peer at {addresses:?}"),
         Event::NotBegun { reason, .. } => format!("does not begin: {reason:?}"),
         _ => "has keys".into(),
     }

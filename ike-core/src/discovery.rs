@@ -15,6 +15,7 @@ pub mod ipseckey;
 mod lookup;
 pub mod outcome;
 pub mod output;
+mod peer_record;
 pub mod proxy;
 mod query;
 pub mod question;

@@ -141,6 +141,24 @@ pub enum AcquireError {
     Name(NameFault),
 }
 
+impl AcquireError {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoPolicy => "no policy protects traffic with this peer",
+            Self::NoPeer => "no such peer",
+            Self::NoAddress => "the peer's address is not known",
+            Self::NoLocalAddress => "no address of our own in the peer's family",
+            Self::NoSlot => "no place for another IKE SA",
+            Self::NoBuffer => "no buffer for a message",
+            Self::NoRandom => "the source of randomness failed",
+            Self::TooSoon => "the last attempt failed a moment ago",
+            Self::ShuttingDown => "shutting down",
+            Self::Name(fault) => fault.words(),
+        }
+    }
+}
+
 /// Why what DNS says about a peer does not do.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum NameFault {

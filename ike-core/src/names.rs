@@ -15,7 +15,7 @@ use esp_engine::time::Instant;
 
 use crate::error::AcquireError;
 use crate::pace::Pace;
-use crate::pad::{Identity, OwnedIdentity, PeerId, PeerRecord};
+use crate::pad::{Addresses, Identity, OwnedIdentity, PeerId, PeerRecord, Security};
 use crate::setback::Setbacks;
 
 /// How long an answer is waited for.
@@ -23,6 +23,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long nobody is asked again who did not answer, or whose answer expires at once.
 const LEAST: Duration = Duration::from_secs(5);
+
+/// After how long somebody who did not answer is asked again, whom the configuration names.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Look-ups that strangers make us begin in a second.
 const FOR_STRANGERS: u16 = 5;
@@ -53,6 +56,10 @@ pub(crate) struct Name {
     pub(crate) was_validated: bool,
     /// Which of its addresses is tried first, and how many were tried in a row.
     address: (u8, u8),
+    /// Where the caller was told that it is.
+    told: Addresses,
+    /// It may be elsewhere now.
+    has_news: bool,
     /// When it is asked again although its record is still good.
     renewal: Option<Instant>,
     used: Instant,
@@ -218,6 +225,8 @@ impl<'r> Names<'r> {
             held: None,
             was_validated: false,
             address: (0, 0),
+            told: Addresses::new(),
+            has_news: false,
             renewal: None,
             used: now,
         });
@@ -280,6 +289,39 @@ impl<'r> Names<'r> {
         self.slots.iter_mut().flatten().find(is_ready)?.held.take()
     }
 
+    /// The peer of this entry may have come to rest on other addresses.
+    pub(crate) fn note_change(&mut self, peer: PeerId) {
+        self.slots
+            .iter_mut()
+            .flatten()
+            .filter(|name| name.peer == peer)
+            .for_each(|name| name.has_news = true);
+    }
+
+    /// A name of the configuration that is elsewhere than it was, with its addresses: those that are still `used`,
+    /// then those of its record if that is secure.
+    pub(crate) fn take_news<I: Iterator<Item = IpAddr>>(
+        &mut self,
+        used: impl Fn(PeerId) -> I,
+    ) -> Option<(PeerId, Addresses)> {
+        self.slots.iter_mut().flatten().find_map(|name| {
+            let record = core::mem::take(&mut name.has_news).then_some(name.record.as_ref()?)?;
+            if !name.is_configured || record.security != Security::Secure {
+                return None;
+            }
+            let mut addresses = Addresses::new();
+            for address in used(name.peer).chain(record.addresses.iter().copied()) {
+                if !addresses.contains(&address) {
+                    // Of more than there is room for the first are used.
+                    let _ = addresses.push(address);
+                }
+            }
+            let is_elsewhere = addresses != name.told;
+            name.told = addresses;
+            is_elsewhere.then(|| (name.peer, name.told.clone()))
+        })
+    }
+
     /// Names whose records should be renewed by now.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(PeerId, OwnedIdentity)> {
         let is_due = |name: &&mut Name| name.renewal.is_some_and(|at| at <= now);
@@ -307,19 +349,19 @@ impl Name {
 
     /// A new record takes the place of the old one, unless it knows less while that is still good.
     fn take(&mut self, record: PeerRecord, now: Instant) {
-        use crate::pad::Security::{Bogus, Indeterminate};
         let old = self.record.as_ref().filter(|old| now < old.expires);
-        let knows_less = matches!(record.security, Bogus | Indeterminate);
+        let knows_less = matches!(record.security, Security::Bogus | Security::Indeterminate);
         if let Some(old) = old
             && knows_less
         {
-            self.renewal = Some(now + LEAST).filter(|at| *at < old.expires);
+            self.renewal = Some(now + RETRY.min(old.expires.since(now) / 2));
             return;
         }
         // At two thirds of its life there is time for another try.
-        let life = record.expires.since(now);
-        self.renewal = (!knows_less).then(|| now + life / 3 * 2);
+        let life = record.expires.since(now) / 3 * 2;
+        self.renewal = Some(now + if knows_less { RETRY } else { life });
         (self.record, self.answered) = (Some(record), now);
+        self.has_news = true;
     }
 
     /// Whether the record has been there for so long that DNS may know more by now.

@@ -11,7 +11,7 @@ use esp_engine::time::Instant;
 use crate::config::Suite;
 use crate::error::{AcquireError, CloseReason, FailReason};
 use crate::ike_sa::{self, IkeSa};
-use crate::pad::{OwnedIdentity, PeerId};
+use crate::pad::{Addresses, OwnedIdentity, PeerId};
 
 pub use crate::ike_sa::keys::{IkeSpis, Role};
 pub use crate::names::Ticket;
@@ -87,6 +87,14 @@ pub enum Event {
         ticket: Ticket,
         /// A name (ID_FQDN) or an address.
         of: OwnedIdentity,
+    },
+    /// The peer of this entry, which is known by name, is at these addresses, and those that its SAs still run to
+    /// are among them. Policies for all traffic with it have to cover them from now on.
+    Addresses {
+        /// Its entry.
+        peer: PeerId,
+        /// Where it is.
+        addresses: Addresses,
     },
     /// A negotiation that waited for DNS did not begin.
     NotBegun {

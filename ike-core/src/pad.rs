@@ -12,7 +12,9 @@ use crate::config::Config;
 use crate::crypto::PublicKey;
 
 pub use identity::{Identity, OwnedIdentity};
-pub use record::{Gateway, MAX_ADDRESSES, MAX_KEYS, PeerRecord, Presence, Published, PublishedKey, Security};
+pub use record::{
+    Addresses, Gateway, MAX_ADDRESSES, MAX_KEYS, PeerRecord, Presence, Published, PublishedKey, Security,
+};
 
 mod identity;
 pub(crate) mod record;
@@ -151,7 +153,7 @@ impl PadEntry<'_> {
     }
 
     /// Whether DNS says where the peer is, and the operator does not say what it speaks for.
-    const fn is_bound_to_its_address(&self) -> bool {
+    pub(crate) const fn is_bound_to_its_address(&self) -> bool {
         matches!((&self.authentication, &self.claim), (Authentication::Dns(_), Claim::OwnAddress))
     }
 

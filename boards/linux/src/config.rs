@@ -7,16 +7,18 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use esp_engine::spd::Level;
 use firmware::config::check::{Entry, Fault as Reason, Refused};
 use firmware::config::{self, Config, PrivateKey, SharedKey};
 use zeroize::Zeroizing;
 
 use crate::key;
 
+mod anchor;
 mod file;
 mod value;
 
-use file::{OneOrMore, PeerTable, PolicyTable, PpkTable, Written};
+use file::{DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, Written};
 use value::Value;
 
 /// Where `status` and `why` find the device unless the file says otherwise.
@@ -117,6 +119,7 @@ fn place(written: &Written, refused: Refused) -> Fault {
         Entry::Route(n) => written.route.get(usize::from(n)).map(|r| r.get_ref().to.span()),
         Entry::Peer(n) => written.peer.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Policy(n) => written.policy.get(usize::from(n)).map(|p| p.get_ref().name.span()),
+        Entry::Resolver => written.dns.as_ref().map(toml::Spanned::span),
         Entry::Suites => written.suites.as_ref().and_then(|suites| suites.first()).map(toml::Spanned::span),
         Entry::Timing => written.timing.as_ref().map(|timing| match refused.fault {
             Reason::Timing(reason) => timing.get_ref().place(reason).unwrap_or(timing.span()),
@@ -144,6 +147,7 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         force_encapsulation: written.force_encapsulation,
         mobike: written.mobike,
         timing: written.timing.as_ref().map(|timing| timing.get_ref().build()).unwrap_or_default(),
+        resolver: written.dns.as_ref().map(|dns| build_resolver(dns.get_ref(), folder)).transpose()?,
     };
     let suites: Vec<_> = match &written.suites {
         Some(suites) => suites.iter().map(|suite| (suite.get_ref().0, suite.span())).collect(),
@@ -170,9 +174,30 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         push(&mut config.peers, build_peer(table.get_ref(), folder)?, table.span())?;
     }
     for table in &written.policy {
-        push(&mut config.policies, build_policy(table.get_ref())?, table.span())?;
+        let table = (table.get_ref(), table.span());
+        let policy = build_policy(table.0, &mut config)?;
+        push(&mut config.policies, policy, table.1)?;
     }
     Ok(config)
+}
+
+fn build_resolver(table: &DnsTable, folder: &Path) -> Result<config::Resolver, Fault> {
+    let mut resolver = config::Resolver {
+        servers: Default::default(),
+        anchors: Default::default(),
+        believe_servers: table.believe_servers,
+    };
+    for server in &table.servers {
+        push(&mut resolver.servers, value::parse(server)?, server.span())?;
+    }
+    if let Some(file) = &table.anchors {
+        let anchors = anchor::read(&folder.join(file.get_ref()))
+            .map_err(|error| (Some(file.span()), format!("{}: {error}", file.get_ref())))?;
+        for anchor in anchors {
+            push(&mut resolver.anchors, anchor, file.span())?;
+        }
+    }
+    Ok(resolver)
 }
 
 fn push<T, const N: usize>(list: &mut heapless::Vec<T, N>, item: T, span: Range<usize>) -> Result<(), Fault> {
@@ -180,7 +205,16 @@ fn push<T, const N: usize>(list: &mut heapless::Vec<T, N>, item: T, span: Range<
 }
 
 fn build_peer(table: &PeerTable, folder: &Path) -> Result<config::Peer, Fault> {
-    let identity = table.identity.as_ref().map(value::parse).transpose()?;
+    let identity = match (&table.identity, &table.dns) {
+        (None, name) => name.as_ref().map(value::parse).transpose()?,
+        (Some(identity), None) => Some(value::parse(identity)?),
+        (Some(identity), Some(_)) => {
+            return Err((
+                Some(identity.span()),
+                "dns already says who the peer is: remove identity".to_owned(),
+            ));
+        }
+    };
     let address = table.address.as_ref().map(value::parse).transpose()?;
     let mut ranges = heapless::Vec::new();
     for range in &table.ranges {
@@ -200,9 +234,19 @@ fn build_peer(table: &PeerTable, folder: &Path) -> Result<config::Peer, Fault> {
 }
 
 fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Authentication, Fault> {
-    let PeerTable { key, fingerprint, shared_key, btns, .. } = table;
-    match (key, fingerprint, shared_key, btns) {
-        (Some(keys), None, None, None) => {
+    let PeerTable { key, fingerprint, shared_key, dns, dns_suffix, dns_network, btns, .. } = table;
+    let whose = build_whose(table)?;
+    let is_in_dns = [dns, dns_suffix, dns_network].into_iter().flatten().count() == 1;
+    match (key, fingerprint, shared_key, whose, btns) {
+        (None, None, None, Some(whose), None) if is_in_dns => {
+            let (from_anywhere, wildcards) = (table.from_anywhere, table.wildcards);
+            Ok(config::Authentication::Dns(config::Dns { whose, from_anywhere, wildcards }))
+        }
+        (_, _, _, None, _) if table.from_anywhere || table.wildcards || table.or_stranger => Err((
+            Some(table.name.span()),
+            "from-anywhere, wildcards and or-stranger belong to keys in DNS: remove them".to_owned(),
+        )),
+        (Some(keys), None, None, None, None) => {
             let mut pinned = heapless::Vec::new();
             for key in OneOrMore::texts(keys) {
                 let spki = read_public(key.get_ref(), folder)
@@ -213,22 +257,35 @@ fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Auth
             }
             Ok(config::Authentication::Pinned(pinned))
         }
-        (None, Some(sums), None, None) => {
+        (None, Some(sums), None, None, None) => {
             let mut fingerprints = heapless::Vec::new();
             for sum in OneOrMore::texts(sums) {
                 push(&mut fingerprints, value::fingerprint(&sum)?, sum.span())?;
             }
             Ok(config::Authentication::Fingerprints(fingerprints))
         }
-        (None, None, Some(file), None) => read_secret(file, folder).map(config::Authentication::Shared),
-        (None, None, None, Some(btns)) if *btns.get_ref() => Ok(config::Authentication::Btns),
+        (None, None, Some(file), None, None) => read_secret(file, folder).map(config::Authentication::Shared),
+        (None, None, None, None, Some(btns)) if *btns.get_ref() => Ok(config::Authentication::Btns),
         _ => Err((
             Some(table.name.span()),
             "say how this peer is known by exactly one of: key = \"peer.pub\", fingerprint = \"…\", \
-             shared-key = \"FILE\", btns = true"
+             shared-key = \"FILE\", dns = \"NAME\", dns-suffix = \".END\", dns-network = \"192.0.2.0/24\", btns = true"
                 .to_owned(),
         )),
     }
+}
+
+/// Whose keys DNS has, if that is how the peer is known.
+fn build_whose(table: &PeerTable) -> Result<Option<config::Whose>, Fault> {
+    let or_stranger = table.or_stranger;
+    Ok(match (&table.dns, &table.dns_suffix, &table.dns_network) {
+        (Some(_), ..) => Some(config::Whose::Name),
+        (_, Some(suffix), _) => Some(config::Whose::Suffix(value::parse(suffix)?)),
+        (_, _, Some(network)) => {
+            Some(config::Whose::Network { network: value::parse(network)?, or_stranger })
+        }
+        (None, None, None) => None,
+    })
 }
 
 /// A secret from a file, without the line's end.
@@ -255,16 +312,88 @@ fn read_public(text: &str, folder: &Path) -> Result<Vec<u8>, key::KeyError> {
     key::parse_public(&fs::read_to_string(folder.join(text))?)
 }
 
-fn build_policy(table: &PolicyTable) -> Result<config::Policy, Fault> {
+/// The far side of a policy, and its peer. A name is that of a peer whose keys are in DNS; where none has it, it
+/// becomes one.
+fn build_remote(
+    table: &PolicyTable,
+    config: &mut Config,
+) -> Result<(config::Remote, Option<config::Name>), Fault> {
+    let peer = table.peer.as_ref().map(value::parse).transpose()?;
+    let Some(remote) = &table.remote else {
+        return match &table.peer {
+            Some(_) => Ok((config::Remote::Peer, peer)),
+            None => Err((
+                Some(table.name.span()),
+                "say where the far side is: remote = \"192.0.2.0/24\"".to_owned(),
+            )),
+        };
+    };
+    if let Some(network) = config::Prefix::from_text(remote.get_ref()) {
+        return Ok((config::Remote::Network(network), peer));
+    }
+    let name: config::Identity = value::parse(remote)?;
+    if !matches!(&name, config::Identity::Fqdn(name) if name.contains('.')) {
+        return Err((
+            Some(remote.span()),
+            "write an address with its prefix length, such as 192.0.2.2/32, or a name whose keys are in DNS"
+                .to_owned(),
+        ));
+    }
+    let found = config.peers.iter().find(|peer| peer.identity.as_ref() == Some(&name));
+    let called = match found {
+        Some(peer) => peer.name.clone(),
+        None => {
+            let called: config::Name = value::parse(remote)?;
+            let peer = by_name(called.clone(), name);
+            // In front of the wildcard, which comes last.
+            let is_last =
+                config.peers.last().is_some_and(|peer| peer.authentication == config::Authentication::Btns);
+            let place = config.peers.len() - usize::from(is_last);
+            config.peers.insert(place, peer).map_err(|_| {
+                (Some(remote.span()), format!("there is room for {} peers: remove one", config::MAX_PEERS))
+            })?;
+            called
+        }
+    };
+    match peer {
+        Some(peer) if peer != called => {
+            let advice = format!("\"{called}\" is the peer with this name: remove peer");
+            Err((Some(remote.span()), advice))
+        }
+        _ => Ok((config::Remote::Peer, Some(called))),
+    }
+}
+
+/// A peer of whom nothing is known but its name.
+fn by_name(called: config::Name, identity: config::Identity) -> config::Peer {
+    let dns = config::Dns { whose: config::Whose::Name, from_anywhere: false, wildcards: false };
+    config::Peer {
+        name: called,
+        identity: Some(identity),
+        address: None,
+        port: config::check::IKE_PORT,
+        authentication: config::Authentication::Dns(dns),
+        ranges: Default::default(),
+        start: config::Start::OnTraffic,
+        childless: false,
+        ppk: None,
+    }
+}
+
+fn build_policy(table: &PolicyTable, config: &mut Config) -> Result<config::Policy, Fault> {
     let ports = |ports: &Option<toml::Spanned<file::PortsText>>| match ports {
         None => Ok(config::Ports::ANY),
         Some(text) => value::ports(text),
     };
+    let (remote, peer) = build_remote(table, config)?;
+    let best = peer.as_ref().and_then(|name| config.peers.iter().find(|peer| peer.name == *name));
+    let is_in_dns = best.is_some_and(|peer| matches!(peer.authentication, config::Authentication::Dns(_)));
+    let usual = if is_in_dns { Level::Validated } else { Level::Pinned };
     let action = match table.action.get_ref() {
         file::ActionWord::Protect => config::Action::Protect {
             mode: table.mode.map_or(esp_engine::sa::Mode::Transport, |mode| mode.0),
-            minimum: table.minimum.map_or(esp_engine::spd::Level::Pinned, |minimum| minimum.0),
-            peer: table.peer.as_ref().map(value::parse).transpose()?,
+            minimum: table.minimum.map_or(usual, |minimum| minimum.0),
+            peer,
             pfs: table.pfs.unwrap_or(false),
         },
         word if table.mode.is_some()
@@ -286,7 +415,7 @@ fn build_policy(table: &PolicyTable) -> Result<config::Policy, Fault> {
     Ok(config::Policy {
         name: value::parse(&table.name)?,
         local: value::parse(&table.local)?,
-        remote: value::parse(&table.remote)?,
+        remote,
         protocol: table.protocol.as_ref().map_or(Ok(config::EVERY_PROTOCOL), value::protocol)?,
         local_ports: ports(&table.local_ports)?,
         remote_ports: ports(&table.remote_ports)?,

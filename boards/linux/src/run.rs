@@ -9,13 +9,16 @@ use embassy_net::Stack;
 use embassy_time::{Duration, Timer};
 use esp_engine::crypto::software::SoftwareCipher;
 use firmware::config::Role;
+use firmware::control;
 use firmware::management::{Management, Request, Response};
+use firmware::network::IKE_SOCKETS;
+use firmware::network::dns::DNS_SOCKETS;
 use firmware::report::Event;
 use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::Wakers;
 use getrandom::SysRng;
 use ike_core::crypto::software::Software;
-use ike_core::resources::Resources;
+use ike_core::discovery::UnixTime;
 use rand_core::TryRng;
 
 use crate::config::{Device, PortName};
@@ -28,8 +31,8 @@ use crate::{executor, manage, time};
 const SAS: usize = 64;
 /// Words of 32 packets in a replay window.
 const WORDS: usize = 8;
-/// Sockets of the stack: the two of IKE, and two to spare.
-const SOCKETS: usize = 4;
+/// Sockets of the stack: the two of IKE, those for DNS, and two to spare.
+const SOCKETS: usize = IKE_SOCKETS + DNS_SOCKETS + 2;
 const IKE_SAS: usize = 32;
 const HANDSHAKES: usize = 8;
 const BUFFERS: usize = 32;
@@ -89,13 +92,14 @@ pub fn run(
     let ports = device.ports.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(Stopped::Port)?;
     let listener = listen(&device.socket).map_err(|error| Stopped::Socket(device.socket.clone(), error))?;
     let management = Management::new();
-    let mut key_management = Box::new(Resources::<Software, IKE_SAS, HANDSHAKES, SAS, BUFFERS>::new());
+    let mut key_management = Box::new(control::Memory::<Software, IKE_SAS, HANDSHAKES, SAS, BUFFERS>::new());
     let board = Board {
         config: &device.config,
         crypto: Software,
         rng: SysRng,
         sink: |_now, event: &Event| hear(event),
         management: &management,
+        time_of_day: time_of_day(),
         seed: SysRng.try_next_u64().map_err(|_| Stopped::Random)?,
         wakers: Box::leak(Box::new(Wakers::new())),
     };
@@ -128,6 +132,12 @@ pub fn run(
         Ok(Either::Second(())) => Ok(()),
         Err(executor::Stalled) => Err(Stopped::NoPort),
     }
+}
+
+/// By this machine's clock.
+fn time_of_day() -> Option<UnixTime> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(UnixTime(since.as_secs()))
 }
 
 /// Has every SA deleted, and waits until the peers have confirmed it or had their time.

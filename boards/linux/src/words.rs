@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::SaReport;
 use firmware::config::policies::FixedBypass;
-use firmware::config::{Action, Config, Policy, Ports, Prefix};
+use firmware::config::{Action, Config, Policy, Ports, Prefix, Remote};
 use firmware::control::reason;
 use firmware::management::Shown;
 use firmware::report::Event;
@@ -13,6 +13,7 @@ use ike_core::config::Suite;
 use ike_core::crypto::{Group, Prf};
 use ike_core::error::FailReason;
 use ike_core::output::{ChildEstablished, Established, Failed, Method, Role};
+use ike_core::pad::{Presence, Security};
 use ike_core::wire::notify::NotifyType;
 
 use crate::key::hex;
@@ -31,7 +32,13 @@ pub fn of(event: &Event) -> Vec<String> {
         Event::Acquire { packet, .. } => {
             vec![format!("a packet to {} waits: its policy wants an SA", packet.destination)]
         }
-        Event::NotStarted { reason, .. } => vec![format!("no negotiation begins: {reason:?}")],
+        Event::NotStarted { reason, .. } => vec![format!("no negotiation begins: {}", reason.words())],
+        Event::Asked(of) => vec![format!("asks DNS for {of}")],
+        Event::Answered { security, presence } => vec![of_answer(*security, *presence).into()],
+        Event::Located { addresses, .. } => {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            vec![format!("its policies cover {}", addresses.join(" and "))]
+        }
         Event::Established(established) => of_established(established),
         Event::Rekeyed { new, .. } => {
             vec![format!("IKE SA replaced by {:016x} {:016x}", new.spis.initiator, new.spis.responder)]
@@ -46,6 +53,17 @@ pub fn of(event: &Event) -> Vec<String> {
         }
         Event::NotInstalled(spi, reason) => vec![format!("SPI {:08x} not installed: {reason:?}", spi.get())],
         _ => Vec::new(),
+    }
+}
+
+fn of_answer(security: Security, presence: Presence) -> &'static str {
+    match (security, presence) {
+        (Security::Secure, Presence::Present) => "DNS has keys for it, and proves them",
+        (Security::Secure, Presence::OnlyUnusable) => "DNS has only keys for it that cannot be used",
+        (Security::Secure, Presence::Absent) => "DNS proves that it has no key for it",
+        (Security::Insecure, _) => "what DNS says of it is not signed",
+        (Security::Bogus, _) => "what DNS says of it is forged or signed wrongly",
+        (Security::Indeterminate, _) => "DNS did not answer, or the time of day is not known",
     }
 }
 
@@ -146,6 +164,7 @@ pub fn of_policies(config: &Config) -> String {
             FixedBypass::Ike => "IKE, UDP port 500",
             FixedBypass::IkeNat => "IKE and ESP in UDP, port 4500",
             FixedBypass::NeighbourDiscovery => "IPv6 neighbour discovery",
+            FixedBypass::Dns => "DNS",
         };
         let own: Vec<_> = policy.local.iter().map(|ts| ts.addresses).filter(|a| a.is_single()).collect();
         let own: String = own.iter().map(|address| format!(" of {}", address.first())).collect();
@@ -158,7 +177,14 @@ pub fn of_policies(config: &Config) -> String {
             (first, last) if first == last => format!("{}/{} port {first}", prefix.address, prefix.length),
             (first, last) => format!("{}/{} ports {first}-{last}", prefix.address, prefix.length),
         };
-        let (local, remote) = (side(local, local_ports), side(remote, remote_ports));
+        let remote = match remote {
+            Remote::Network(network) => side(network, remote_ports),
+            Remote::Peer if *remote_ports == Ports::ANY => "wherever its peer is".into(),
+            Remote::Peer => {
+                format!("wherever its peer is, ports {}-{}", remote_ports.first, remote_ports.last)
+            }
+        };
+        let local = side(local, local_ports);
         let protocol = match protocol {
             0 => String::new(),
             number => format!(", protocol {number}"),
@@ -193,7 +219,7 @@ mod tests {
         let policy = |name: &str, action| Policy {
             name: name.try_into().unwrap(),
             local: prefix("192.0.2.0"),
-            remote: prefix("198.51.100.0"),
+            remote: prefix("198.51.100.0").into(),
             protocol: 6,
             local_ports: Ports::ANY,
             remote_ports: Ports::single(179),
@@ -219,6 +245,7 @@ mod tests {
             force_encapsulation: false,
             mobike: false,
             timing: config::Timing::default(),
+            resolver: None,
         };
         assert_eq!(
             of_policies(&config),

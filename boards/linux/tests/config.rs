@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use buttons::config::{self, PortName};
 use buttons::key;
 use esp_engine::crypto::Algorithm;
-use firmware::config::{Authentication, Identity, PrivateKey, Suite};
+use esp_engine::spd::Level;
+use firmware::config::{Action, Authentication, Identity, PrivateKey, Remote, Suite, Whose};
 use ike_core::crypto::{Group, Prf};
 
 const GOOD: &str = r#"role = "gateway"
@@ -42,7 +43,7 @@ peer = "b"
 "#;
 
 /// Each: what a hurried operator wrote, instead of what.
-const MISTAKES: [(&str, &str); 25] = [
+const MISTAKES: [(&str, &str); 31] = [
     (r#"role = "gateway""#, r#"role = "router""#),
     (r#"role = "gateway""#, r#"role = "host""#),
     (r#"role = "gateway""#, r#"rolle = "gateway""#),
@@ -88,6 +89,24 @@ ppk = { id = "ours", secret = "own.pem" }"#,
 action = "protect""#,
     ),
     (r#"peer = "b""#, r#"peer = "c""#),
+    (r#"key = "PUBLIC""#, r#"dns = "b.example""#),
+    (
+        r#"key = "PUBLIC""#,
+        r#"key = "PUBLIC"
+or-stranger = true"#,
+    ),
+    (r#"remote = "10.2.0.0/16""#, r#"remote = "b""#),
+    (r#"remote = "10.2.0.0/16""#, r#"remote = "vpn.example.com""#),
+    (
+        r#"role = "gateway""#,
+        r#"dns = { servers = ["ns.example"] }
+role = "gateway""#,
+    ),
+    (
+        r#"role = "gateway""#,
+        r#"dns = { servers = ["192.0.2.53"], anchors = "own.pem" }
+role = "gateway""#,
+    ),
 ];
 
 struct Folder(PathBuf);
@@ -119,6 +138,34 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// A policy for a name, and peers whose names end alike; both need a server.
+#[test]
+fn names_in_place_of_addresses() {
+    let folder = Folder::new("names");
+    let peers = GOOD.replace(
+        "identity = \"b.example\"\naddress = \"192.0.2.2\"\nkey = \"PUBLIC\"",
+        "dns-suffix = \".b.example\"",
+    );
+    let peers = peers.replace("start = \"at-once\"\n", "").replace("\"pinned\"", "\"validated\"");
+    let policy = "[[policy]]\nname = \"vpn\"\nlocal = \"192.0.2.1/32\"\nremote = \"vpn.example.com\"\naction = \"protect\"\n";
+    let refused = folder.read(&format!("{peers}{policy}")).unwrap_err();
+    assert!(refused.advice.contains("add [dns]"), "{refused}");
+    let server = "[dns]\nservers = [\"192.0.2.53\", \"[2001:db8::53]:5353\"]\n";
+    let config = folder.read(&format!("{peers}{policy}{server}")).unwrap().config;
+    let whose = |n: usize| match &config.peers[n].authentication {
+        Authentication::Dns(dns) => dns.whose.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(whose(0), Whose::Suffix(".b.example".try_into().unwrap()));
+    assert_eq!(whose(1), Whose::Name);
+    assert_eq!(config.peers[1].identity, Some(Identity::Fqdn("vpn.example.com".try_into().unwrap())));
+    assert_eq!(config.policies[1].remote, Remote::Peer);
+    let Action::Protect { minimum, peer, .. } = &config.policies[1].action else { panic!() };
+    assert_eq!((*minimum, peer.as_deref()), (Level::Validated, Some("vpn.example.com")));
+    let servers: Vec<_> = config.resolver.unwrap().servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.53:53", "[2001:db8::53]:5353"]);
 }
 
 #[test]

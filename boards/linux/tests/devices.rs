@@ -21,12 +21,12 @@ use firmware::config::{
     Action, Authentication, Config, Identity, Interface, Peer, Policy, Ports, Prefix, PrivateKey, Role,
     SharedKey, Start, Suite, Timing,
 };
+use firmware::control;
 use firmware::management::{Management, Request, Response, Status};
 use firmware::report::Event;
 use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::{self, Wakers};
 use ike_core::crypto::software::Software;
-use ike_core::resources::Resources;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -70,7 +70,7 @@ fn protect(local: &str, remote: &str, mode: Mode, minimum: Level, peer: &str) ->
     Policy {
         name: "traffic".try_into().unwrap(),
         local: prefix(local),
-        remote: prefix(remote),
+        remote: prefix(remote).into(),
         protocol: firmware::config::EVERY_PROTOCOL,
         local_ports: Ports::ANY,
         remote_ports: Ports::ANY,
@@ -93,6 +93,7 @@ fn device(role: Role, name: &str, key: PrivateKey, interfaces: &[&[&str]]) -> Co
         force_encapsulation: false,
         mobike: false,
         timing: Timing::default(),
+        resolver: None,
     }
 }
 
@@ -157,6 +158,7 @@ impl Surroundings {
             },
             management: &self.management,
             seed,
+            time_of_day: None,
             wakers: Box::leak(Box::new(Wakers::new())),
         }
     }
@@ -185,15 +187,15 @@ async fn run_host(
     port: End,
     app: impl AsyncFnOnce(Stack<'_>),
 ) {
-    let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 4>::new());
-    let mut ike = Box::new(Resources::<Software, 4, 4, 8, 8>::new());
+    let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 10>::new());
+    let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 8>::new());
     let result = host::run(board, port, &mut memory, &mut ike, app).await;
     panic!("a device ended: {result:?}");
 }
 
 async fn run_gateway(board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event)>, ports: [End; 2]) {
-    let mut memory = Box::new(gateway::Memory::<SoftwareCipher, 8, 2, 4>::new());
-    let mut ike = Box::new(Resources::<Software, 4, 4, 8, 24>::new());
+    let mut memory = Box::new(gateway::Memory::<SoftwareCipher, 8, 2, 10>::new());
+    let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 24>::new());
     let result = gateway::run(board, ports, &mut memory, &mut ike, async |_| {}).await;
     panic!("a device ended: {result:?}");
 }

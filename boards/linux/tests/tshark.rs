@@ -90,7 +90,11 @@ fn engine<'r>(
     let mut engine = Engine::new(Settings::default(), resources);
     let child = pair(algorithm, local);
     let action = Action::Protect { mode: Mode::Transport, minimum: Level::Pinned };
-    let policy = Policy { local: child.local_ts.clone(), remote: child.remote_ts.clone(), action };
+    let policy = Policy {
+        local: child.local_ts.iter().copied().collect(),
+        remote: child.remote_ts.iter().copied().collect(),
+        action,
+    };
     engine.add_policy(policy).unwrap();
     engine.install(Instant::ZERO, child).unwrap();
     RefCell::new(engine)

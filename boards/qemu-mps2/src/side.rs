@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use esp_engine::crypto::software::SoftwareCipher;
 use esp_engine::engine::{Engine, Settings};
 use esp_engine::sa::Mode;
-use esp_engine::selector::{AddressRange, Selectors, TrafficSelector, TrafficSelectors};
+use esp_engine::selector::{AddressRange, Selectors, TrafficSelector};
 use esp_engine::spd::{Action, Level, Policy, PolicyId};
 use esp_engine::time::Instant;
 use ike_core::config::Config;
@@ -103,7 +103,7 @@ pub fn reversed(path: Path) -> Path {
 }
 
 /// A list of one selector.
-pub fn only(ts: TrafficSelector) -> TrafficSelectors {
+pub fn only<L: FromIterator<TrafficSelector>>(ts: TrafficSelector) -> L {
     [ts].into_iter().collect()
 }
 

@@ -8,7 +8,7 @@ use esp_engine::crypto::{Algorithm, MAX_KEY, RawKey};
 use esp_engine::engine::{Engine, Outbound, Settings};
 use esp_engine::resources::Resources;
 use esp_engine::sa::{ChildSa, KeyPair, Lifetime, Mode, PeerKey, Spi};
-use esp_engine::selector::{AddressRange, TrafficSelector, TrafficSelectors};
+use esp_engine::selector::{AddressRange, TrafficSelector};
 use esp_engine::spd::{Action, Level, Policy, PolicyId};
 use esp_engine::time::Instant;
 
@@ -19,7 +19,7 @@ pub fn peer(n: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0b00_0000 + n))
 }
 
-fn only(range: AddressRange) -> TrafficSelectors {
+fn only<const N: usize>(range: AddressRange) -> heapless::Vec<TrafficSelector, N, u8> {
     [TrafficSelector::all(range)].into_iter().collect()
 }
 

@@ -8,7 +8,7 @@ use esp_engine::crypto::{Algorithm, Associated, Cipher, RawKey};
 use esp_engine::engine::{Engine, Inbound, Outbound, Settings};
 use esp_engine::resources::Resources;
 use esp_engine::sa::{ChildSa, Encapsulation, KeyPair, Lifetime, Mode, PeerKey, Spi};
-use esp_engine::selector::{AddressRange, TrafficSelector, TrafficSelectors};
+use esp_engine::selector::{AddressRange, TrafficSelector};
 use esp_engine::spd::{Action, Level, Policy, PolicyId};
 use esp_engine::time::Instant;
 
@@ -179,7 +179,7 @@ pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-pub fn all(address: IpAddr) -> TrafficSelectors {
+pub fn all<const N: usize>(address: IpAddr) -> heapless::Vec<TrafficSelector, N, u8> {
     [TrafficSelector::all(AddressRange::single(address))].into_iter().collect()
 }
 

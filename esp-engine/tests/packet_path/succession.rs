@@ -1,5 +1,6 @@
 //! Which SA a flow takes, and when an SA ends (RFC 4301 §4.4.2, RFC 7296 §2.8).
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use esp_engine::engine::{Engine, Inbound, InstallError, Outbound, Output, Settings};
@@ -270,4 +271,24 @@ fn ports_narrow_an_sa() {
     seal(&mut engine, NOW, &tcp(a, b, 1024, 179, 0x18, &[], b"x"));
     let other = tcp(a, b, 179, 1024, 0x18, &[], b"x");
     assert!(matches!(engine.outbound(NOW, &other), Outbound::Hold { .. }));
+}
+
+/// RFC 4301 §4.4.1: a policy for a peer that is elsewhere now covers that address, and the one before is for the
+/// policies behind it.
+#[test]
+fn policy_follows_its_peer() {
+    let mut memory = Memory::new();
+    let mut engine = Engine::new(Settings::default(), &mut memory);
+    let [us, here, there] = [1, 2, 3].map(|last| IpAddr::from([192, 0, 2, last]));
+    let action = Action::Protect { mode: Mode::Transport, minimum: Level::Any };
+    let policy = engine.add_policy(Policy { local: all(us), remote: all(here), action }).unwrap();
+    let decides = |engine: &TestEngine<'_>, to: IpAddr| {
+        let ports = Ports::Known { source: 1, destination: 2 };
+        let packet = Selectors { source: us, destination: to, protocol: 17, ports };
+        engine.policies().iter().any(|policy| policy.matches_outbound(&packet))
+    };
+    assert!(decides(&engine, here) && !decides(&engine, there));
+    assert!(engine.set_remote(policy, all(there)));
+    assert!(!decides(&engine, here) && decides(&engine, there));
+    assert!(!engine.set_remote(PolicyId(1), all(here)));
 }

@@ -1,16 +1,17 @@
 //! Refuses a configuration that cannot work or that would mean less protection than it says
 //! (RFC 4301 §4.4, RFC 5386 §2): which entry, what is wrong with it, what to write instead.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
+use ike_core::discovery::dnssec::Ds;
 use ike_core::wire::spki;
 
 pub use super::fault::{Entry, Fault, Refused};
 use super::{
-    Action, Authentication, Config, EVERY_PROTOCOL, Identity, Peer, Policy, Ports, Prefix, PrivateKey, Role,
-    Start, Suite,
+    Action, Authentication, Config, EVERY_PROTOCOL, Identity, Peer, Policy, Ports, Prefix, PrivateKey,
+    Remote, Role, Start, Suite, Whose,
 };
 
 /// Fewer octets of a shared key can be guessed off-line by whoever sees one exchange.
@@ -45,6 +46,7 @@ impl Config {
         self.check_key()?;
         each(&self.peers, Entry::Peer, |n, peer| self.check_peer(n, peer))?;
         each(&self.policies, Entry::Policy, |n, policy| self.check_policy(n, policy))?;
+        self.check_resolver()?;
         let is_private = |suite: &Suite| suite.translate().ike.is_confidential();
         require(!self.suites.is_empty(), Fault::NoSuite)
             .and_then(|()| require(self.suites.iter().all(is_private), Fault::ReadableIke))
@@ -103,6 +105,23 @@ impl Config {
         .map_err(|fault| Refused { entry: Entry::Key, fault })
     }
 
+    fn check_resolver(&self) -> Result<(), Refused> {
+        let asks = |peer: &Peer| matches!(peer.authentication, Authentication::Dns(_));
+        let Some(resolver) = &self.resolver else {
+            return match self.peers.iter().zip(0..).find(|(peer, _)| asks(peer)) {
+                Some((_, place)) => Err(Refused { entry: Entry::Peer(place), fault: Fault::NoResolver }),
+                None => Ok(()),
+            };
+        };
+        let server = |server: &SocketAddr| self.check_remote(server.ip());
+        require(!resolver.servers.is_empty(), Fault::NoServer)
+            .and_then(|()| resolver.servers.iter().try_for_each(server))
+            .and_then(|()| {
+                require(resolver.anchors.iter().all(|anchor| Ds::read(anchor).is_ok()), Fault::BadAnchor)
+            })
+            .map_err(|fault| Refused { entry: Entry::Resolver, fault })
+    }
+
     fn check_peer(&self, n: usize, peer: &Peer) -> Result<(), Fault> {
         require(!peer.name.is_empty(), Fault::NoName)?;
         let mut earlier = self.peers.iter().take(n);
@@ -112,7 +131,7 @@ impl Config {
         if let Some(address) = peer.address {
             self.check_remote(address)?;
         }
-        require(peer.start != Start::AtOnce || peer.address.is_some(), Fault::NoWay)?;
+        require(peer.start != Start::AtOnce || peer.address.is_some() || peer.is_by_name(), Fault::NoWay)?;
         for range in &peer.ranges {
             network(*range)?;
         }
@@ -127,7 +146,13 @@ impl Config {
                 let is_wide = peer.address.is_none() && peer.ranges.is_empty() && peer.ppk.is_none();
                 require(is_wide, Fault::NarrowWildcard)
             }
-            None => Err(Fault::NoIdentity),
+            None => match &peer.authentication {
+                Authentication::Dns(dns) => check_whose(&dns.whose, peer),
+                _ => Err(Fault::NoIdentity),
+            },
+            Some(id) if matches!(&peer.authentication, Authentication::Dns(dns) if dns.whose != Whose::Name || !matches!(id, Identity::Fqdn(_))) => {
+                Err(Fault::NotByName)
+            }
             Some(_) if peer.authentication == Authentication::Btns => Err(Fault::NarrowWildcard),
             Some(id) => {
                 identity(id)?;
@@ -147,8 +172,10 @@ impl Config {
     fn check_policy(&self, n: usize, policy: &Policy) -> Result<(), Fault> {
         require(!policy.name.is_empty(), Fault::NoName)?;
         network(policy.local)?;
-        network(policy.remote)?;
-        same_family(policy.local.address, policy.remote.address)?;
+        if let Remote::Network(remote) = policy.remote {
+            network(remote)?;
+            same_family(policy.local.address, remote.address)?;
+        }
         for ports in [policy.local_ports, policy.remote_ports] {
             ports.range().ok_or(Fault::PortOrder)?;
             require(ports == Ports::ANY || has_ports(policy.protocol), Fault::NoPorts)?;
@@ -156,7 +183,7 @@ impl Config {
         let mut earlier = self.policies.iter().take(n);
         require(!earlier.any(|other| other.covers(policy)), Fault::Shadowed)?;
         match &policy.action {
-            Action::Bypass | Action::Discard => Ok(()),
+            Action::Bypass | Action::Discard => require(policy.remote != Remote::Peer, Fault::RemoteOfNobody),
             Action::Protect { mode, minimum, peer, .. } => {
                 self.check_mode(*mode, policy)?;
                 require(*minimum != Level::Clear, Fault::ClearMinimum)?;
@@ -165,6 +192,7 @@ impl Config {
                         let peer = self.peers.iter().find(|p| p.name == *name).ok_or(Fault::UnknownPeer)?;
                         self.check_pairing(policy, *minimum, peer)
                     }
+                    None if policy.remote == Remote::Peer => Err(Fault::RemoteOfNobody),
                     None => {
                         let strong = |p: &Peer| p.best_level() >= *minimum && p.may_claim(policy);
                         require(self.peers.iter().any(strong), Fault::NoPeer)
@@ -190,6 +218,7 @@ impl Config {
         require(peer.best_level() >= minimum, Fault::MinimumTooHigh)?;
         let named = peer.authentication != Authentication::Btns;
         require(!named || minimum >= Level::Shared, Fault::MinimumTooLow)?;
+        require(policy.remote != Remote::Peer || peer.is_by_name(), Fault::RemoteOfNobody)?;
         require(peer.may_claim(policy), Fault::OutsideRanges)
     }
 }
@@ -200,14 +229,21 @@ impl Peer {
         match self.authentication {
             Authentication::Pinned(_) | Authentication::Fingerprints(_) => Level::Pinned,
             Authentication::Shared(_) => Level::Shared,
+            Authentication::Dns(_) => Level::Validated,
             Authentication::Btns => Level::Any,
         }
+    }
+
+    /// Whether DNS says where it is.
+    pub fn is_by_name(&self) -> bool {
+        matches!(&self.authentication, Authentication::Dns(dns) if dns.whose == Whose::Name)
     }
 
     /// Whether the PAD would let this peer have an SA for some of the policy's far side
     /// (RFC 4301 §4.4.3.3). A peer whose address is not known yet may turn out to be anywhere.
     fn may_claim(&self, policy: &Policy) -> bool {
-        let Some(remote) = policy.remote.range() else { return false };
+        let Remote::Network(remote) = policy.remote else { return true };
+        let Some(remote) = remote.range() else { return false };
         if self.ranges.is_empty() {
             return self.address.is_none_or(|address| remote.contains(address));
         }
@@ -222,7 +258,11 @@ impl Policy {
         let ports = |a: Ports, b: Ports| a.first <= b.first && b.last <= a.last;
         (self.protocol == EVERY_PROTOCOL || self.protocol == other.protocol)
             && covers(self.local, other.local)
-            && covers(self.remote, other.remote)
+            && match (self.remote, other.remote) {
+                (Remote::Network(a), Remote::Network(b)) => covers(a, b),
+                // Where a peer is, is not known yet.
+                (Remote::Network(_) | Remote::Peer, _) => false,
+            }
             && ports(self.local_ports, other.local_ports)
             && ports(self.remote_ports, other.remote_ports)
     }
@@ -285,7 +325,20 @@ fn credential(authentication: &Authentication) -> Result<(), Fault> {
         }
         Authentication::Fingerprints(sums) => require(!sums.is_empty(), Fault::NoCredential),
         Authentication::Shared(key) => require(key.octets().len() >= MIN_SHARED_KEY, Fault::ShortSharedKey),
-        Authentication::Btns => Ok(()),
+        Authentication::Dns(_) | Authentication::Btns => Ok(()),
+    }
+}
+
+/// Peers that DNS tells apart, of whom the configuration names none.
+fn check_whose(whose: &Whose, peer: &Peer) -> Result<(), Fault> {
+    require(peer.address.is_none() && peer.ppk.is_none(), Fault::NotByName)?;
+    match whose {
+        Whose::Name => Err(Fault::NoIdentity),
+        Whose::Suffix(suffix) => {
+            let name = suffix.strip_prefix('.').ok_or(Fault::BadSuffix)?;
+            require(is_host_name(name), Fault::BadSuffix)
+        }
+        Whose::Network { network: addresses, .. } => network(*addresses),
     }
 }
 

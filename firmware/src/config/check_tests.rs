@@ -1,7 +1,7 @@
 use heapless::{String, Vec};
 
 use super::*;
-use crate::config::{Interface, MAX_PUBLIC_KEY, Ppk, Route, SharedKey, Suite, Timing};
+use crate::config::{Dns, Interface, MAX_PUBLIC_KEY, Ppk, Resolver, Route, SharedKey, Suite, Timing};
 
 pub(crate) fn prefix(text: &str) -> Prefix {
     let (address, length) = text.split_once('/').unwrap();
@@ -48,7 +48,7 @@ fn protect(local: &str, remote: &str, mode: Mode, minimum: Level, by: Option<&st
     Policy {
         name: name("traffic"),
         local: prefix(local),
-        remote: prefix(remote),
+        remote: prefix(remote).into(),
         protocol: EVERY_PROTOCOL,
         local_ports: Ports::ANY,
         remote_ports: Ports::ANY,
@@ -87,6 +87,7 @@ pub(crate) fn gateway() -> Config {
         force_encapsulation: false,
         mobike: false,
         timing: Timing::default(),
+        resolver: None,
     }
 }
 
@@ -247,8 +248,8 @@ fn policies_have_sound_selectors() {
     let first = Entry::Policy(0);
     refused(first, Fault::NoName, host(), |c| c.policies[0].name.clear());
     refused(first, Fault::HostBits, gateway(), |c| c.policies[0].local = prefix("10.1.0.1/16"));
-    refused(first, Fault::PrefixLength, gateway(), |c| c.policies[0].remote = prefix("10.2.0.0/33"));
-    refused(first, Fault::MixedFamilies, gateway(), |c| c.policies[0].remote = prefix("fd00:b::/64"));
+    refused(first, Fault::PrefixLength, gateway(), |c| c.policies[0].remote = prefix("10.2.0.0/33").into());
+    refused(first, Fault::MixedFamilies, gateway(), |c| c.policies[0].remote = prefix("fd00:b::/64").into());
     refused(first, Fault::NoPorts, gateway(), |c| c.policies[0].local_ports = Ports::single(179));
     refused(first, Fault::PortOrder, gateway(), |c| {
         c.policies[0].protocol = 6;
@@ -301,10 +302,10 @@ fn policies_use_a_mode_that_their_role_has() {
 #[test]
 fn policies_stay_within_their_peers_ranges() {
     refused(Entry::Policy(0), Fault::OutsideRanges, gateway(), |c| {
-        c.policies[0].remote = prefix("10.3.0.0/16")
+        c.policies[0].remote = prefix("10.3.0.0/16").into()
     });
     refused(Entry::Policy(0), Fault::OutsideRanges, host(), |c| {
-        c.policies[0].remote = prefix("192.0.2.3/32")
+        c.policies[0].remote = prefix("192.0.2.3/32").into()
     });
 }
 
@@ -354,4 +355,46 @@ fn secrets_do_not_show() {
     core::fmt::write(&mut text, format_args!("{config:?}")).unwrap();
     assert!(text.contains("Ed25519(..)") && text.contains("Shared(..)"));
     assert!(!text.contains("171") && !text.contains("[1, 1, 1"));
+}
+
+/// A device that knows its peer by name, and where to ask.
+fn by_name() -> Config {
+    let mut config = host();
+    let dns = Dns { whose: Whose::Name, from_anywhere: false, wildcards: false };
+    config.peers[0].authentication = Authentication::Dns(dns);
+    config.peers[0].address = None;
+    let Action::Protect { minimum, .. } = &mut config.policies[0].action else { panic!() };
+    *minimum = Level::Validated;
+    config.policies[0].remote = Remote::Peer;
+    let servers = ["192.0.2.53:53".parse().unwrap()].into_iter().collect();
+    config.resolver = Some(Resolver { servers, anchors: Vec::new(), believe_servers: false });
+    config
+}
+
+#[test]
+fn names_need_a_server_and_a_way_to_be_told_apart() {
+    assert_eq!(by_name().check(), Ok(()));
+    let (peer, policy) = (Entry::Peer(0), Entry::Policy(0));
+    refused(peer, Fault::NoResolver, by_name(), |c| c.resolver = None);
+    let with = |whose: Whose| {
+        move |c: &mut Config| {
+            let dns = Dns { whose: whose.clone(), from_anywhere: false, wildcards: false };
+            c.peers[0].authentication = Authentication::Dns(dns);
+        }
+    };
+    refused(peer, Fault::NotByName, by_name(), with(Whose::Suffix(".example".try_into().unwrap())));
+    refused(peer, Fault::NoIdentity, by_name(), |c| c.peers[0].identity = None);
+    refused(peer, Fault::BadSuffix, by_name(), |c| {
+        c.peers[0].identity = None;
+        with(Whose::Suffix("example".try_into().unwrap()))(c);
+    });
+    refused(policy, Fault::RemoteOfNobody, by_name(), |c| {
+        c.peers[0].identity = None;
+        with(Whose::Suffix(".example".try_into().unwrap()))(c);
+    });
+    refused(policy, Fault::RemoteOfNobody, by_name(), |c| c.policies[0].action = Action::Bypass);
+    refused(Entry::Resolver, Fault::NoServer, by_name(), |c| c.resolver.as_mut().unwrap().servers.clear());
+    refused(Entry::Resolver, Fault::BadAnchor, by_name(), |c| {
+        c.resolver.as_mut().unwrap().anchors.push(Vec::from_slice(&[0; 24]).unwrap()).unwrap();
+    });
 }

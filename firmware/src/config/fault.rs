@@ -34,6 +34,8 @@ pub enum Entry {
     Suites,
     /// The durations.
     Timing,
+    /// How names are looked up.
+    Resolver,
 }
 
 /// What is wrong with an entry.
@@ -101,6 +103,18 @@ pub enum Fault {
     BehindWildcard,
     /// A peer to call at once, without an address.
     NoWay,
+    /// DNS is asked for names only, or for the addresses of a network.
+    NotByName,
+    /// The end of names does not begin with a dot, or what follows is none.
+    BadSuffix,
+    /// A peer whose key is in DNS, and no server that could be asked.
+    NoResolver,
+    /// A resolver without server.
+    NoServer,
+    /// A trust anchor that is no DS record with a supported digest.
+    BadAnchor,
+    /// A far side that is wherever its peer is, and no peer that is known by name.
+    RemoteOfNobody,
     /// A range of ports that ends before it begins.
     PortOrder,
     /// Ports of a protocol without ports.
@@ -186,6 +200,20 @@ impl Fault {
             }
             Self::BehindWildcard => "the BTNS wildcard comes last and there is only one: move it to the end",
             Self::NoWay => "a peer to call at once needs an address, or start \"on-traffic\" or \"never\"",
+            Self::NotByName => {
+                "keys come from DNS for a host name, for names with an end, or for a network: write one of these, \
+                 without address and ppk where it is no single name"
+            }
+            Self::BadSuffix => "write the end of the peers' names with its dot, such as .customers.example",
+            Self::NoResolver => "its key is in DNS: add [dns] with servers = [\"192.0.2.53\"]",
+            Self::NoServer => "name the servers to ask: servers = [\"192.0.2.53\"]",
+            Self::BadAnchor => {
+                "a trust anchor is a DS record with a SHA-256 or SHA-384 digest, as the root zone's"
+            }
+            Self::RemoteOfNobody => {
+                "only a policy with action \"protect\" and a peer that is known by name has its far side there: write an \
+                 address with its prefix length"
+            }
             Self::PortOrder => "the last port lies before the first: swap them",
             Self::NoPorts => {
                 "only TCP (6), UDP (17), DCCP (33), SCTP (132) and UDP-Lite (136) have ports: name one"
@@ -259,6 +287,7 @@ impl fmt::Display for Refused {
             Entry::Policy(n) => write!(f, "policy {}", u16::from(n) + 1),
             Entry::Suites => f.write_str("suites"),
             Entry::Timing => f.write_str("timing"),
+            Entry::Resolver => f.write_str("dns"),
         }?;
         write!(f, ": {}", self.fault.advice())
     }

@@ -19,8 +19,8 @@ use ike_core::wire::spki;
 
 use super::policies::MAX_SPD;
 use super::{
-    Action, Authentication, Config, Identity, MAX_INTERFACES, MAX_KEYS, MAX_PEERS, MAX_RANGES, MAX_SUITES,
-    Peer, Prefix, PrivateKey, Start, Suite, Timing,
+    Action, Authentication, Config, Dns, Identity, MAX_INTERFACES, MAX_KEYS, MAX_PEERS, MAX_RANGES,
+    MAX_SUITES, Peer, Prefix, PrivateKey, Start, Suite, Timing, Whose,
 };
 
 /// The lists that key management's configuration points into.
@@ -127,10 +127,11 @@ fn entry<'t>(peer: &'t Peer, keys: &'t [PublicKey], ranges: &'t [AddressRange]) 
         Authentication::Pinned(_) => (pad::Authentication::Pinned(keys), true),
         Authentication::Fingerprints(sums) => (pad::Authentication::Fingerprints(sums), false),
         Authentication::Shared(key) => (pad::Authentication::SharedKey(key.octets()), true),
+        Authentication::Dns(dns) => (pad::Authentication::Dns(dns.translate()), false),
         Authentication::Btns => (pad::Authentication::Btns, false),
     };
     PadEntry {
-        matcher: peer.identity.as_ref().map_or(Matcher::Any, |id| Matcher::Exact(id.translate())),
+        matcher: matcher(peer),
         authentication,
         claim: if ranges.is_empty() { Claim::OwnAddress } else { Claim::Ranges(ranges) },
         // Key management never calls whom it has no address for.
@@ -143,6 +144,27 @@ fn entry<'t>(peer: &'t Peer, keys: &'t [PublicKey], ranges: &'t [AddressRange]) 
             secret: ppk.secret.octets(),
             mandatory: ppk.mandatory,
         }),
+    }
+}
+
+fn matcher(peer: &Peer) -> Matcher<'_> {
+    match (&peer.identity, &peer.authentication) {
+        (Some(identity), _) => Matcher::Exact(identity.translate()),
+        (None, Authentication::Dns(Dns { whose: Whose::Suffix(suffix), .. })) => Matcher::Suffix(suffix),
+        (None, Authentication::Dns(Dns { whose: Whose::Network { network, .. }, .. })) => {
+            network.range().map_or(Matcher::Any, Matcher::Addresses)
+        }
+        (None, _) => Matcher::Any,
+    }
+}
+
+impl Dns {
+    fn translate(&self) -> pad::Published {
+        pad::Published {
+            from_anywhere: self.from_anywhere,
+            wildcards: self.wildcards,
+            or_stranger: matches!(self.whose, Whose::Network { or_stranger: true, .. }),
+        }
     }
 }
 

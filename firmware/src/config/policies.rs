@@ -5,16 +5,19 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use esp_engine::selector::{AddressRange, PortRange, TrafficSelector, TrafficSelectors};
-use esp_engine::spd::{self, PolicyId};
+use esp_engine::selector::{AddressRange, PortRange, TrafficSelector};
+use esp_engine::spd::{self, PolicyId, PolicySelectors};
 use heapless::Vec;
 
-use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, Policy, Role};
+use ike_core::pad::PeerId;
+
+use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, MAX_SERVERS, Policy, Prefix, Remote, Role};
 
 /// Entries of the SPD: the fixed ones, then the operator's.
 pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES;
-const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1;
+const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * MAX_SERVERS;
 
+const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 
@@ -27,6 +30,8 @@ pub enum FixedBypass {
     IkeNat,
     /// ICMPv6 types 133 to 137. A gateway answers these itself and never forwards them.
     NeighbourDiscovery,
+    /// Questions to the configured DNS servers, from our own addresses.
+    Dns,
 }
 
 impl Config {
@@ -51,7 +56,34 @@ impl Config {
                 everywhere(ICMPV6, PortRange::new(133 << 8, (137 << 8) | 0xFF).unwrap_or(PortRange::ANY));
             let _ = fixed.push((FixedBypass::NeighbourDiscovery, bypass(both.clone(), both)));
         }
+        for server in self.resolver.iter().flat_map(|resolver| &resolver.servers) {
+            for protocol in [UDP, TCP] {
+                let addresses =
+                    self.interfaces.first().map(|port| port.addresses.as_slice()).unwrap_or_default();
+                let own = |prefix: &Prefix| TrafficSelector {
+                    protocol,
+                    ports: PortRange::ANY,
+                    addresses: AddressRange::single(prefix.address),
+                };
+                let ports = PortRange::single(server.port());
+                let theirs =
+                    TrafficSelector { protocol, ports, addresses: AddressRange::single(server.ip()) };
+                let policy = bypass(addresses.iter().map(own).collect(), [theirs].into_iter().collect());
+                let _ = fixed.push((FixedBypass::Dns, policy));
+            }
+        }
         fixed
+    }
+
+    /// Policies whose far side is wherever this peer is.
+    pub fn policies_by_name(&self, peer: PeerId) -> impl Iterator<Item = (PolicyId, &Policy)> {
+        let is_its = move |policy: &Policy| match &policy.action {
+            Action::Protect { peer: Some(name), .. } => {
+                policy.remote == Remote::Peer && self.peer_id(name) == Some(peer)
+            }
+            _ => false,
+        };
+        self.policies.iter().enumerate().filter(move |(_, p)| is_its(p)).map(|(n, p)| (self.policy_id(n), p))
     }
 
     /// The whole SPD in order.
@@ -74,17 +106,18 @@ impl Config {
 impl Policy {
     /// `None` when a prefix or a range of ports makes no sense, which [`Config::check`] refuses.
     fn translate(&self) -> Option<spd::Policy> {
-        let side = |prefix: super::Prefix, ports: super::Ports| {
-            let selector = TrafficSelector {
-                protocol: self.protocol,
-                ports: ports.range()?,
-                addresses: prefix.range()?,
-            };
-            Some([selector].into_iter().collect())
+        let local = TrafficSelector {
+            protocol: self.protocol,
+            ports: self.local_ports.range()?,
+            addresses: self.local.range()?,
+        };
+        let addresses: Vec<AddressRange, 2> = match self.remote {
+            Remote::Network(network) => [network.range()?].into_iter().collect(),
+            Remote::Peer => families().collect(),
         };
         Some(spd::Policy {
-            local: side(self.local, self.local_ports)?,
-            remote: side(self.remote, self.remote_ports)?,
+            local: [local].into_iter().collect(),
+            remote: self.remote_selectors(addresses),
             action: match self.action {
                 Action::Protect { mode, minimum, .. } => spd::Action::Protect { mode, minimum },
                 Action::Bypass => spd::Action::Bypass,
@@ -94,14 +127,27 @@ impl Policy {
     }
 }
 
-fn bypass(local: TrafficSelectors, remote: TrafficSelectors) -> spd::Policy {
+impl Policy {
+    /// The far side's selectors, where its addresses are these.
+    pub fn remote_selectors(&self, addresses: impl IntoIterator<Item = AddressRange>) -> PolicySelectors {
+        let (protocol, ports) = (self.protocol, self.remote_ports.range().unwrap_or(PortRange::ANY));
+        let selectors = addresses.into_iter().map(|addresses| TrafficSelector { protocol, ports, addresses });
+        selectors.take(spd::MAX_POLICY_SELECTORS).collect()
+    }
+}
+
+fn bypass(local: PolicySelectors, remote: PolicySelectors) -> spd::Policy {
     spd::Policy { local, remote, action: spd::Action::Bypass }
 }
 
-fn everywhere(protocol: u8, ports: PortRange) -> TrafficSelectors {
+/// Every address, by family.
+fn families() -> impl Iterator<Item = AddressRange> {
     let families = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    let ranges = families.into_iter().filter_map(|any| AddressRange::prefix(any, 0));
-    ranges.map(|addresses| TrafficSelector { protocol, ports, addresses }).collect()
+    families.into_iter().filter_map(|any| AddressRange::prefix(any, 0))
+}
+
+fn everywhere(protocol: u8, ports: PortRange) -> PolicySelectors {
+    families().map(|addresses| TrafficSelector { protocol, ports, addresses }).collect()
 }
 
 #[cfg(test)]

@@ -42,18 +42,7 @@ pub(super) fn closed(reason: CloseReason) -> Words {
 
 /// Why no negotiation could begin.
 pub(super) fn not_begun(reason: AcquireError) -> Words {
-    let text = match reason {
-        AcquireError::NoPolicy => "no policy protects traffic with this peer",
-        AcquireError::NoPeer => "no such peer",
-        AcquireError::NoAddress => "the peer's address is not known",
-        AcquireError::NoLocalAddress => "no address of our own in the peer's family",
-        AcquireError::NoSlot => "no place for another IKE SA",
-        AcquireError::NoBuffer => "no buffer for a message",
-        AcquireError::NoRandom => "the source of randomness failed",
-        AcquireError::TooSoon => "the last attempt failed a moment ago",
-        AcquireError::ShuttingDown => "shutting down",
-        AcquireError::Name(fault) => fault.words(),
-    };
+    let text = reason.words();
     Words::try_from(text).unwrap_or_default()
 }
 

@@ -32,7 +32,6 @@ use esp_engine::crypto::Cipher;
 use esp_engine::reassembly::Reassembly;
 use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
-use ike_core::resources::Resources;
 use rand_core::TryCryptoRng;
 
 use self::forward::{Forwarding, INSIDE, OUTSIDE, Port, Tables, Wire};
@@ -96,7 +95,7 @@ where
     A: AsyncFnOnce(Stack<'_>),
 {
     let Memory { shared, desk, local, tables, reassembly } = memory;
-    let network::Memory { engine, stack, sockets } = shared;
+    let network::Memory { engine, stack, sockets, questions } = shared;
     let (desk, local) = (&*desk, &*local);
     let [outside, inside] = &drivers;
     let ports = [port(outside, config, OUTSIDE), port(inside, config, INSIDE)];
@@ -106,7 +105,7 @@ where
     let (stack, mut runner) = embassy_net::new(below, network::stack_config(config), stack, seed);
     let half = Half::new(&engine, desk, queues);
     let path = pin!(pass(drivers, forwarding, desk, local, reassembly));
-    let ike = pin!(half.run(stack, sockets));
+    let ike = pin!(half.run(stack, sockets, questions));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));
     side_by_side::run(wakers, [ike, runner, path, app]).await
@@ -132,12 +131,12 @@ pub async fn run<
     board: Board<'_, C, R, S>,
     drivers: [D; 2],
     memory: &mut Memory<C::Cipher, SAS, WORDS, SOCKETS>,
-    key_management: &mut Resources<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
+    key_management: &mut control::Memory<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
     app: A,
 ) -> Result<Infallible, ConfigError>
 where
     D: Driver,
-    C: Crypto,
+    C: Crypto + Copy,
     R: TryCryptoRng,
     S: Sink,
     A: AsyncFnOnce(Stack<'_>),

@@ -11,7 +11,6 @@ use esp_engine::crypto::Cipher;
 use esp_engine::driver::SecureDriver;
 use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
-use ike_core::resources::Resources;
 use rand_core::TryCryptoRng;
 
 use super::Board;
@@ -62,14 +61,14 @@ where
     C: Cipher,
     A: AsyncFnOnce(Stack<'_>),
 {
-    let network::Memory { engine, stack, sockets } = &mut memory.shared;
+    let network::Memory { engine, stack, sockets, questions } = &mut memory.shared;
     let mtu = driver.capabilities().max_transmission_unit.saturating_sub(LINK_HEADER);
     let engine = RefCell::new(network::engine(config, engine, mtu));
     let port = Port::new();
     let driver = SecureDriver::new(driver, &engine, &port, &mut memory.buffers, clock::now);
     let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config), stack, seed);
     let half = Half::new(&engine, &port, queues);
-    let ike = pin!(half.run(stack, sockets));
+    let ike = pin!(half.run(stack, sockets, questions));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));
     side_by_side::run(wakers, [ike, runner, pin!(core::future::pending()), app]).await
@@ -95,12 +94,12 @@ pub async fn run<
     board: Board<'_, C, R, S>,
     driver: D,
     memory: &mut Memory<C::Cipher, SAS, WORDS, SOCKETS>,
-    key_management: &mut Resources<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
+    key_management: &mut control::Memory<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
     app: A,
 ) -> Result<Infallible, ConfigError>
 where
     D: Driver,
-    C: Crypto,
+    C: Crypto + Copy,
     R: TryCryptoRng,
     S: Sink,
     A: AsyncFnOnce(Stack<'_>),

@@ -17,7 +17,7 @@ use esp_engine::engine::{Engine, Settings};
 use esp_engine::resources::Resources;
 use esp_engine::sa::{ChildSa, Encapsulation, KeyPair, Lifetime, Mode, PeerKey, SaUpdate, Spi};
 use esp_engine::selector::{AddressRange, PortRange, TrafficSelector, TrafficSelectors};
-use esp_engine::spd::{Action, Level, Policy, PolicyId};
+use esp_engine::spd::{Action, Level, Policy, PolicyId, PolicySelectors};
 use esp_engine::time::Instant;
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities};
@@ -221,7 +221,7 @@ impl Host {
 }
 
 fn add(engine: &mut Engine<'_, SoftwareCipher>, selectors: &[TrafficSelector], action: Action) -> PolicyId {
-    let list = TrafficSelectors::from_slice(selectors).unwrap();
+    let list = PolicySelectors::from_slice(selectors).unwrap();
     engine.add_policy(Policy { local: list.clone(), remote: list, action }).unwrap()
 }
 

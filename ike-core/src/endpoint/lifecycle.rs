@@ -127,7 +127,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         while let Some(slot) = self.sas.first_ended() {
             let mut sa = self.sas.take(slot)?;
             let event = match core::mem::replace(&mut sa.state, State::Concluded) {
-                State::Ended(Some(peer), reason) => Some(Event::Closed { spis: sa.spis, peer, reason }),
+                State::Ended(Some(peer), reason) => {
+                    self.names.note_change(peer);
+                    Some(Event::Closed { spis: sa.spis, peer, reason })
+                }
                 _ => None,
             };
             if sa.timers.next().is_some() {

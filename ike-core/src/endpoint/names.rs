@@ -64,10 +64,29 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         self.go_on(now);
     }
 
+    /// Asks DNS where the peer of this entry is, if it is known by name, without beginning anything: the answer
+    /// becomes [`Event::Addresses`], and is renewed from then on.
+    ///
+    /// # Errors
+    /// [`AcquireError::NoPeer`].
+    pub fn locate(&mut self, now: Instant, peer: PeerId) -> Result<(), AcquireError> {
+        let entry = self.config.entry(peer).ok_or(AcquireError::NoPeer)?;
+        match entry.name(None) {
+            Some(of) if self.names.fresh(peer, &of.view(), now).is_none() => {
+                self.look_up(now, peer, &of).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Goes on with those whose answer is there, as far as there is room for what that causes.
     fn go_on(&mut self, now: Instant) {
         while self.outbox.has_room() {
-            if let Some(Waiting { policy, peer, packet, .. }) = self.desk.lookups.take_ready(&self.names) {
+            if let Some(event) = self.next_addresses() {
+                self.outbox.event(event);
+            } else if let Some(Waiting { policy, peer, packet, .. }) =
+                self.desk.lookups.take_ready(&self.names)
+            {
                 if let Err(reason) = self.begin(now, policy, peer, packet) {
                     self.outbox.event(Event::NotBegun { peer, policy, reason });
                 }
@@ -80,14 +99,24 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
-    /// Whether an IKE SA stands that rests on this record.
+    /// A peer that is elsewhere than it was.
+    pub(super) fn next_addresses(&mut self) -> Option<Event> {
+        let sas = &self.sas;
+        let used = |peer| sas.of_entry(peer).map(|(_, sa)| sa.path.remote.ip());
+        let (peer, addresses) = self.names.take_news(used)?;
+        Some(Event::Addresses { peer, addresses })
+    }
+
+    /// Whether the configuration names it, or an IKE SA stands that rests on its record.
     fn is_in_use(&self, peer: PeerId, of: &OwnedIdentity) -> bool {
+        let is_configured = self.config.entry(peer).is_some_and(|entry| entry.name(None).is_some());
         let mut current =
             self.sas.of_entry(peer).filter_map(|(_, sa)| Some((sa.current()?, sa.path.remote.ip())));
-        current.any(|(established, remote)| {
-            ike_auth::peer::question(&established.identity.view(), remote)
-                .is_some_and(|question| question.is_same(&of.view()))
-        })
+        is_configured
+            || current.any(|(established, remote)| {
+                ike_auth::peer::question(&established.identity.view(), remote)
+                    .is_some_and(|question| question.is_same(&of.view()))
+            })
     }
 
     /// Has DNS asked, unless it is being asked.
@@ -136,6 +165,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let wanted = question.packet.map(|packet| packet.destination);
         if let Some(wanted) = wanted.filter(|wanted| record.addresses.contains(wanted)) {
             return Ok(Consulted::At(wanted));
+        }
+        if wanted.is_some() && entry.is_bound_to_its_address() {
+            return Err(AcquireError::Name(NameFault::OtherAddress));
         }
         let name = self.names.find(peer, &of.view());
         let address = name.and_then(|name| name.address(|address| self.config.has_local(address)));

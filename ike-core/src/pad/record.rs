@@ -23,7 +23,10 @@ use crate::error::NameFault;
 pub const MAX_KEYS: usize = 4;
 
 /// Addresses of one peer that are looked at.
-pub const MAX_ADDRESSES: usize = 8;
+pub const MAX_ADDRESSES: usize = 4;
+
+/// Addresses of one peer.
+pub type Addresses = heapless::Vec<IpAddr, MAX_ADDRESSES>;
 
 /// What DNS says about one name, or about one address in the reverse tree.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -35,7 +38,7 @@ pub struct PeerRecord {
     /// The usable ones, by precedence.
     pub keys: heapless::Vec<PublishedKey, MAX_KEYS>,
     /// The name's addresses (A and AAAA); none for an address, which is its own.
-    pub addresses: heapless::Vec<IpAddr, MAX_ADDRESSES>,
+    pub addresses: Addresses,
     /// The records come from a wildcard of the zone (RFC 4592), so they prove nothing about one name.
     pub is_wildcard: bool,
     /// When it has to be asked for again.

@@ -36,6 +36,16 @@ pub struct Written {
     #[serde(default)]
     pub policy: Vec<Spanned<PolicyTable>>,
     pub timing: Option<Spanned<TimingTable>>,
+    pub dns: Option<Spanned<DnsTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DnsTable {
+    pub servers: Vec<Text>,
+    pub anchors: Option<Text>,
+    #[serde(default)]
+    pub believe_servers: bool,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +72,15 @@ pub struct PeerTable {
     pub key: Option<Spanned<OneOrMore>>,
     pub fingerprint: Option<Spanned<OneOrMore>>,
     pub shared_key: Option<Text>,
+    pub dns: Option<Text>,
+    pub dns_suffix: Option<Text>,
+    pub dns_network: Option<Text>,
+    #[serde(default)]
+    pub from_anywhere: bool,
+    #[serde(default)]
+    pub wildcards: bool,
+    #[serde(default)]
+    pub or_stranger: bool,
     pub btns: Option<Spanned<bool>>,
     #[serde(default)]
     pub ranges: Vec<Text>,
@@ -85,7 +104,7 @@ pub struct PpkTable {
 pub struct PolicyTable {
     pub name: Text,
     pub local: Text,
-    pub remote: Text,
+    pub remote: Option<Text>,
     pub protocol: Option<Spanned<ProtocolText>>,
     pub local_ports: Option<Spanned<PortsText>>,
     pub remote_ports: Option<Spanned<PortsText>>,

@@ -1,6 +1,6 @@
 //! Single values: text made into addresses, prefixes, names, ports.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use firmware::config::{Identity, Ports, Prefix};
 use toml::Spanned;
@@ -26,6 +26,14 @@ impl Value for IpAddr {
 
     fn from_text(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+impl Value for SocketAddr {
+    const WHAT: &'static str = "a server: write an address such as 192.0.2.53, or 192.0.2.53:5353";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().or_else(|| Some(Self::new(text.parse().ok()?, 53)))
     }
 }
 
@@ -97,7 +105,7 @@ pub fn protocol(text: &Spanned<ProtocolText>) -> Result<u8, Fault> {
     }
 }
 
-fn octets(digits: &str) -> Option<Vec<u8>> {
+pub fn octets(digits: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = digits.bytes().filter(|c| !matches!(c, b':' | b' ')).collect();
     let (pairs, []) = digits.as_chunks::<2>() else { return None };
     pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()

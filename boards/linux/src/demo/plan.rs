@@ -97,7 +97,7 @@ impl Plan {
         let policy = Policy {
             name: text("bgp"),
             local: Prefix { address: address(self.number).into(), length: 32 },
-            remote: Prefix { address: address(far).into(), length: 32 },
+            remote: Prefix { address: address(far).into(), length: 32 }.into(),
             protocol: TCP,
             local_ports,
             remote_ports,
@@ -119,6 +119,7 @@ impl Plan {
             force_encapsulation: false,
             mobike: false,
             timing: Timing { liveness_s: 10, ..Timing::default() },
+            resolver: None,
         }
     }
 }

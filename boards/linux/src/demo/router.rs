@@ -12,13 +12,13 @@ use embassy_time::{Duration, Timer};
 use esp_engine::counters::DropReason;
 use esp_engine::crypto::software::SoftwareCipher;
 use firmware::config::PrivateKey;
+use firmware::control;
 use firmware::management::{Management, Request};
 use firmware::network::Counters;
 use firmware::report::Event;
 use firmware::role::{Board, host};
 use firmware::side_by_side::Wakers;
 use ike_core::crypto::software::Software;
-use ike_core::resources::Resources;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -129,14 +129,15 @@ impl Router {
                 self.story.say(self.name(), &format!("refuses its configuration: {refused}"));
                 return;
             }
-            let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 4>::new());
-            let mut key_management = Box::new(Resources::<Software, 4, 2, 8, 8>::new());
+            let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 10>::new());
+            let mut key_management = Box::new(control::Memory::<Software, 4, 2, 8, 8>::new());
             let board = Board {
                 config: &config,
                 crypto: Software,
                 rng: ChaCha20Rng::seed_from_u64(self.seed),
                 sink: |_now, event: &Event| self.hear(event),
                 management: &self.management,
+                time_of_day: None,
                 seed: self.seed,
                 wakers: Box::leak(Box::new(Wakers::new())),
             };

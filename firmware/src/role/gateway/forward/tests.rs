@@ -15,6 +15,7 @@ use super::super::link::Own;
 use super::*;
 use crate::config::check::tests::{gateway, prefix};
 use crate::config::policies::MAX_SPD;
+use crate::config::{Policy, Prefix, Remote};
 use crate::network::{self, DataPath};
 
 mod neighbours;
@@ -142,7 +143,7 @@ impl Bench<'_, '_> {
             encapsulation: None,
             extended_sequence: false,
             local_ts: all(&policy.local),
-            remote_ts: all(&policy.remote),
+            remote_ts: all(&network(policy)),
             lifetime: Lifetime::default(),
             level: Level::Pinned,
             peer: PeerKey([7; 32]),
@@ -168,6 +169,13 @@ fn from_inside(v4: bool, hop_limit: u8) -> List<u8> {
     packet(from, to, UDP, hop_limit, &datagram())
 }
 
+fn network(policy: &Policy) -> Prefix {
+    match policy.remote {
+        Remote::Network(network) => network,
+        Remote::Peer => panic!("no peer by name here"),
+    }
+}
+
 /// The peer with both its SAs.
 fn far_end(config: &Config, test: impl FnOnce(&mut Bench<'_, '_>)) {
     let mut far = config.clone();
@@ -179,7 +187,8 @@ fn far_end(config: &Config, test: impl FnOnce(&mut Bench<'_, '_>)) {
     far.peers[0].address = "192.0.2.1".parse().ok();
     far.peers[0].ranges = config.policies.iter().map(|policy| policy.local).collect();
     for policy in &mut far.policies {
-        core::mem::swap(&mut policy.local, &mut policy.remote);
+        let remote = network(policy);
+        policy.remote = core::mem::replace(&mut policy.local, remote).into();
     }
     with_device(&far, [PEER, HOST], |mut bench| {
         for n in 0..2 {

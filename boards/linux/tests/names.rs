@@ -1,0 +1,302 @@
+//! Devices that know each other by name, on a simulated cable in virtual time, with a DNS server beside them: a
+//! policy for a name is all that one end has, and the end of names all that the other has. Their configurations
+//! are read as operators write them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use buttons::cable::Cable;
+use buttons::{config, executor, key, time};
+use embassy_net::udp::{PacketMetadata, UdpSocket};
+use embassy_net::{IpEndpoint, Stack};
+use embassy_time::{Duration, Timer, with_timeout};
+use esp_engine::crypto::software::SoftwareCipher;
+use esp_engine::spd::Level;
+use esp_engine::time::Instant;
+use firmware::config::{Config, PrivateKey};
+use firmware::control;
+use firmware::management::{Management, Request, Response, Status};
+use firmware::report::Event;
+use firmware::role::{Board, host};
+use firmware::side_by_side::Wakers;
+use ike_core::crypto::software::Software;
+use ike_core::discovery::ipseckey;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+const MARKER: &[u8] = b"text that only the clear side carries";
+const PORT: u16 = 7000;
+const NEAR: PrivateKey = PrivateKey::Ed25519([1; 32]);
+const FAR: PrivateKey = PrivateKey::P256([2; 32]);
+
+const OF_NEAR: &str = r#"role = "host"
+identity = "near.example"
+key = "near.pem"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.1/24"]
+
+[[policy]]
+name = "to far"
+local = "192.0.2.1/32"
+remote = "far.example"
+action = "protect"
+
+[[policy]]
+name = "rest"
+local = "192.0.2.1/32"
+remote = "0.0.0.0/0"
+action = "bypass"
+
+[dns]
+servers = ["192.0.2.53"]
+believe-servers = true
+"#;
+
+const OF_FAR: &str = r#"role = "host"
+identity = "far.example"
+key = "far.pem"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.2/24"]
+
+[[peer]]
+name = "customers"
+dns-suffix = ".example"
+
+[[policy]]
+name = "customers"
+local = "192.0.2.2/32"
+remote = "192.0.2.0/24"
+action = "protect"
+minimum = "validated"
+
+[dns]
+servers = ["192.0.2.53"]
+believe-servers = true
+"#;
+
+const OF_SERVER: &str = r#"role = "host"
+identity = "ns.example"
+key = "near.pem"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.53/24"]
+
+[[policy]]
+name = "all"
+local = "192.0.2.53/32"
+remote = "0.0.0.0/0"
+action = "bypass"
+"#;
+
+fn read(name: &str, text: &str) -> Config {
+    // Tests run beside each other.
+    static FOLDERS: AtomicU32 = AtomicU32::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("names-{name}-{number}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    key::write_private(&folder.join("near.pem"), &NEAR).unwrap();
+    key::write_private(&folder.join("far.pem"), &FAR).unwrap();
+    let file = folder.join("device.toml");
+    fs::write(&file, text).unwrap();
+    config::read(&file).unwrap_or_else(|bad| panic!("{bad}")).config
+}
+
+/// What the server has: addresses and IPSECKEY records by name.
+type Zone = Rc<RefCell<BTreeMap<&'static str, (Ipv4Addr, Vec<u8>)>>>;
+
+fn zone() -> Zone {
+    let record = |key: &PrivateKey| {
+        let public = key::parse_spki(&key::public(key).unwrap()).unwrap();
+        ipseckey::encode(10, &ipseckey::Gateway::None, &public).to_vec()
+    };
+    let entries = [
+        ("near.example", (Ipv4Addr::new(192, 0, 2, 1), record(&NEAR))),
+        ("far.example", (Ipv4Addr::new(192, 0, 2, 2), record(&FAR))),
+    ];
+    Rc::new(RefCell::new(entries.into_iter().collect()))
+}
+
+/// The answer to a question, marked as validated (RFC 1035 §4, RFC 4035 §3.2.3).
+fn answer(zone: &Zone, question: &[u8]) -> Option<Vec<u8>> {
+    let (mut name, mut at) = (String::new(), 12);
+    while question[at] != 0 {
+        let length = usize::from(question[at]);
+        name += &String::from_utf8_lossy(&question[at + 1..=at + length]);
+        name.push('.');
+        at += 1 + length;
+    }
+    let kind = u16::from_be_bytes([question[at + 1], question[at + 2]]);
+    let end = at + 5;
+    let zone = zone.borrow();
+    let found = zone.get(name.trim_end_matches('.').to_lowercase().as_str());
+    let data = match (found, kind) {
+        (Some((address, _)), 1) => Some(address.octets().to_vec()),
+        (Some((_, ipseckey)), 45) => Some(ipseckey.clone()),
+        _ => None,
+    };
+    let count = u8::from(data.is_some());
+    // QR, RD; RA, AD; one question, so many answers.
+    let mut message =
+        [&question[..2], &[0x81, 0xA0, 0, 1, 0, count, 0, 0, 0, 0], &question[12..end]].concat();
+    if let Some(data) = data {
+        message.extend([0xC0, 12]);
+        message.extend(kind.to_be_bytes());
+        message.extend([0, 1, 0, 0, 0x0E, 0x10]);
+        message.extend((data.len() as u16).to_be_bytes());
+        message.extend(data);
+    }
+    Some(message)
+}
+
+async fn serve_dns(stack: Stack<'_>, zone: Zone) {
+    let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY; 8]);
+    let (mut rx, mut tx) = (vec![0; 8192], vec![0; 8192]);
+    let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
+    socket.bind(53).unwrap();
+    let mut octets = vec![0; 1500];
+    loop {
+        let (length, from) = socket.recv_from(&mut octets).await.unwrap();
+        if let Some(answer) = answer(&zone, &octets[..length]) {
+            socket.send_to(&answer, from.endpoint).await.unwrap();
+        }
+    }
+}
+
+/// Sends the marker until it comes back.
+async fn call(stack: Stack<'_>, to: IpAddr, came_back: &RefCell<bool>) {
+    let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 4], [PacketMetadata::EMPTY; 4]);
+    let (mut rx, mut tx) = (vec![0; 4096], vec![0; 4096]);
+    let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
+    socket.bind(PORT).unwrap();
+    let mut octets = vec![0; 1500];
+    loop {
+        socket.send_to(MARKER, IpEndpoint::new(to.into(), PORT)).await.unwrap();
+        if with_timeout(Duration::from_millis(500), socket.recv_from(&mut octets)).await.is_ok() {
+            came_back.replace(true);
+        }
+        Timer::after(Duration::from_millis(100)).await;
+    }
+}
+
+async fn echo(stack: Stack<'_>) {
+    let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 4], [PacketMetadata::EMPTY; 4]);
+    let (mut rx, mut tx) = (vec![0; 4096], vec![0; 4096]);
+    let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
+    socket.bind(PORT).unwrap();
+    let mut octets = vec![0; 1500];
+    loop {
+        let (length, from) = socket.recv_from(&mut octets).await.unwrap();
+        let _ = socket.send_to(&octets[..length], from.endpoint).await;
+    }
+}
+
+/// A device and what it said.
+struct Station {
+    config: Config,
+    management: Management,
+    log: RefCell<Vec<String>>,
+}
+
+impl Station {
+    fn new(name: &str, text: &str) -> Self {
+        Self { config: read(name, text), management: Management::new(), log: RefCell::default() }
+    }
+
+    async fn run(&self, cable: &Cable, number: u8, app: impl AsyncFnOnce(Stack<'_>)) {
+        let board = Board {
+            config: &self.config,
+            crypto: Software,
+            rng: ChaCha20Rng::seed_from_u64(number.into()),
+            sink: |now: Instant, event: &Event| {
+                self.log.borrow_mut().push(format!("{} {event:?}", now.as_millis()));
+            },
+            management: &self.management,
+            time_of_day: None,
+            seed: number.into(),
+            wakers: Box::leak(Box::new(Wakers::new())),
+        };
+        let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 10>::new());
+        let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 10>::new());
+        let result = host::run(board, cable.plug([2, 0, 0, 0, 0, number]), &mut memory, &mut ike, app).await;
+        panic!("a device ended: {result:?}");
+    }
+
+    async fn status(&self) -> Status {
+        match self.management.ask(Request::Status).await {
+            Response::Status(status) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn why(&self, peer: &str) -> Option<String> {
+        match self.management.ask(Request::Why(peer.try_into().unwrap())).await {
+            Response::Why(reason) => reason.map(|reason| reason.words.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Runs all three until `main` is done. Near sends to far, in clear or not, from the first moment on.
+fn with_stations<T>(zone: &Zone, main: impl AsyncFnOnce(&Cable, [&Station; 2], &RefCell<bool>) -> T) -> T {
+    time::make_virtual();
+    let cable = Cable::new(1);
+    let [near, far, server] = [("near", OF_NEAR), ("far", OF_FAR), ("server", OF_SERVER)]
+        .map(|(name, text)| Station::new(name, text));
+    let came_back = RefCell::new(false);
+    let tasks: Vec<executor::Task<'_>> = vec![
+        Box::pin(near.run(&cable, 1, async |stack| {
+            call(stack, Ipv4Addr::new(192, 0, 2, 2).into(), &came_back).await;
+        })),
+        Box::pin(far.run(&cable, 2, echo)),
+        Box::pin(server.run(&cable, 53, async |stack| serve_dns(stack, zone.clone()).await)),
+    ];
+    executor::run(main(&cable, [&near, &far], &came_back), tasks).unwrap()
+}
+
+fn is_on_the_cable(cable: &Cable) -> bool {
+    cable.seen().iter().any(|seen| seen.octets.windows(MARKER.len()).any(|window| window == MARKER))
+}
+
+/// "Protect everything to far.example" is enough; the other end takes whoever has a name under `.example`. Not one
+/// packet leaves in clear, not even before DNS has said where far.example is.
+#[test]
+fn policy_for_a_name_is_enough() {
+    with_stations(&zone(), async |cable, [near, far], came_back| {
+        for _ in 0..100 {
+            Timer::after(Duration::from_millis(100)).await;
+        }
+        assert!(*came_back.borrow(), "{:#?}\n{:#?}", near.log.borrow(), far.log.borrow());
+        assert!(!is_on_the_cable(cable));
+        for (station, peer, identity) in
+            [(near, "far.example", "far.example"), (far, "customers", "near.example")]
+        {
+            let status = station.status().await;
+            assert_eq!(status.ike_sas[0].level.unwrap().0, Level::Validated);
+            assert_eq!(status.ike_sas[0].peer.as_deref(), Some(peer));
+            assert_eq!(status.ike_sas[0].identity, identity);
+        }
+    });
+}
+
+/// A name that DNS does not have is not reached, in clear as little as otherwise, and `why` says so.
+#[test]
+fn name_that_is_not_there_is_not_reached() {
+    let zone = zone();
+    zone.borrow_mut().remove("far.example");
+    with_stations(&zone, async |cable, [near, _], came_back| {
+        Timer::after(Duration::from_secs(20)).await;
+        assert!(!*came_back.borrow() && !is_on_the_cable(cable));
+        assert_eq!(near.why("far.example").await.as_deref(), Some("DNS has no key for the peer"));
+    });
+}

@@ -1,0 +1,151 @@
+//! Peers by name: the resolver between key management, which asks, and Network, which carries.
+
+use esp_engine::time::Instant;
+use heapless::Vec;
+use ike_core::crypto::Crypto;
+use ike_core::discovery::UnixTime;
+use ike_core::discovery::clock::Clock;
+use ike_core::discovery::output::{Output, Socket, Transport};
+use ike_core::discovery::question::{Question, Ticket};
+use ike_core::discovery::resolver::{Config, ConfigError, Resolver, Resources};
+use ike_core::discovery::stream::Stream;
+use ike_core::output;
+use ike_core::pad::{OwnedIdentity, PeerRecord};
+use rand_core::TryCryptoRng;
+
+use super::{ANSWERS, LOOKUPS, ZONES};
+use crate::network::dns;
+use crate::queue::{Command, DnsReport};
+
+/// Questions of key management that are open at most.
+const ASKED: usize = 2 * LOOKUPS;
+
+/// Answers that come on connections at once.
+const STREAMS: usize = 2;
+
+/// No clock of ours is behind this: the first second of the year in which this was written.
+const NOT_BEFORE: UnixTime = UnixTime(1_767_225_600);
+
+/// The resolver and what it is asked.
+pub(super) struct Directory<'r, C, R> {
+    resolver: Resolver<'r, C, R>,
+    asked: Vec<(Ticket, Question), ASKED>,
+    streams: Vec<(Socket, Stream), STREAMS>,
+}
+
+/// What is to be done next.
+#[expect(clippy::large_enum_variant, reason = "steps are moved once, straight into what they are for")]
+pub(super) enum Step<C> {
+    /// Tell Network.
+    Command(Command<C>),
+    /// Tell key management.
+    Answer(output::Ticket, PeerRecord),
+    /// Nothing until this moment.
+    Wait(Option<Instant>),
+}
+
+impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
+    /// # Errors
+    /// [`ConfigError`].
+    pub(super) fn new(
+        config: Config<'r>,
+        time: Option<(Instant, UnixTime)>,
+        resources: &'r mut Resources<LOOKUPS, ANSWERS, ZONES>,
+        crypto: C,
+        rng: R,
+    ) -> Result<Self, ConfigError> {
+        let mut clock = Clock::new(NOT_BEFORE);
+        if let Some((now, time)) = time {
+            // A clock that is behind is none: everything stays undecided then.
+            let _ = clock.set(now, time);
+        }
+        let resolver = Resolver::new(config, clock, resources, crypto, rng)?;
+        Ok(Self { resolver, asked: Vec::new(), streams: Vec::new() })
+    }
+
+    /// Key management asks; the answer at once, if it cannot be asked.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        ticket: output::Ticket,
+        of: &OwnedIdentity,
+    ) -> Option<PeerRecord> {
+        let unable = || Some(PeerRecord::silence(now));
+        let Some(question) = Question::about(&of.view()) else { return unable() };
+        let ticket = Ticket(ticket.0);
+        if self.asked.is_full() || self.resolver.lookup(now, ticket, question.clone()).is_err() {
+            return unable();
+        }
+        let _ = self.asked.push((ticket, question));
+        None
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.resolver.handle_timeout(now);
+    }
+
+    /// Something came on a socket.
+    pub(super) fn take(&mut self, now: Instant, socket: Socket, news: DnsReport) {
+        match news {
+            DnsReport::Datagram { server, octets } => {
+                // What does not fit was counted.
+                let _ = self.resolver.handle_datagram(now, socket, server, &octets);
+            }
+            DnsReport::Octets(octets) => self.gather(now, socket, &octets),
+            DnsReport::Failed => self.resolver.handle_failure(now, socket),
+        }
+    }
+
+    fn gather(&mut self, now: Instant, socket: Socket, octets: &[u8]) {
+        let place = self.streams.iter().position(|(of, _)| *of == socket);
+        let place = place.or_else(|| {
+            self.streams.push((socket, Stream::new())).ok()?;
+            Some(self.streams.len() - 1)
+        });
+        let Some((_, stream)) = place.and_then(|place| self.streams.get_mut(place)) else {
+            return self.resolver.handle_failure(now, socket);
+        };
+        match stream.push(octets) {
+            Ok(None) => return,
+            Ok(Some(message)) => drop(self.resolver.handle_stream(now, socket, message)),
+            Err(_) => self.resolver.handle_failure(now, socket),
+        }
+        self.forget_stream(socket);
+    }
+
+    fn forget_stream(&mut self, socket: Socket) {
+        self.streams.retain(|(of, _)| *of != socket);
+    }
+
+    /// What the resolver wants done.
+    pub(super) fn step<K>(&mut self) -> Step<K> {
+        loop {
+            return match self.resolver.poll_output() {
+                Output::Answer { ticket, outcome } => {
+                    let Some(place) = self.asked.iter().position(|(asked, _)| *asked == ticket) else {
+                        continue;
+                    };
+                    let (_, question) = self.asked.swap_remove(place);
+                    Step::Answer(output::Ticket(ticket.0), outcome.peer_record(&question))
+                }
+                Output::Query { socket, server, transport, octets } => {
+                    let octets = Vec::from_slice(octets).unwrap_or_default();
+                    if matches!(transport, Transport::Tcp) {
+                        self.forget_stream(socket);
+                    }
+                    Step::Command(Command::Query {
+                        socket,
+                        question: dns::Question { server, transport, octets },
+                    })
+                }
+                Output::Close { socket } => {
+                    self.forget_stream(socket);
+                    Step::Command(Command::CloseQuery(socket))
+                }
+                // Nobody here keeps the time across a restart.
+                Output::Time(_) => continue,
+                Output::Timeout(moment) => Step::Wait(moment),
+            };
+        }
+    }
+}
