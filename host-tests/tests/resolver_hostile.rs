@@ -547,7 +547,7 @@ fn aliases_without_end() {
     for name in ["loop.peer.test.", "c0.peer.test.", &too_long] {
         let mut world = world(vec![honest(&tree)]);
         let outcome = world.peer(name);
-        assert_eq!(outcome.security, Security::Indeterminate(Indeterminate::TooFar), "{name}");
+        assert_eq!(outcome.security, Security::Bogus(Bogus::TooMuchWork), "{name}");
         assert!(world.asked.len() <= 40, "{}", world.asked.len());
     }
     let mut world = world(vec![honest(&tree)]);
@@ -575,6 +575,29 @@ fn servers_that_refuse() {
     assert_eq!(outcome.security, Security::Indeterminate(Indeterminate::Refused(5)));
 }
 
+/// What was wrong with the last answer is still said when no connection brings a better one: who forges
+/// datagrams and blocks connections does not turn bogus into unknown.
+#[test]
+fn the_reason_outlives_a_blocked_connection() {
+    let blocked = |mut server: Server| -> Server {
+        Box::new(move |asked| match asked.is_datagram() {
+            true => server(asked),
+            false => vec![Arrival { after: 1, from: asked.server, octets: None }],
+        })
+    };
+    let refusing = changed(|_, _| Reply::empty(Rcode::REFUSED));
+    let outcome = world(vec![blocked(refusing)]).peer("vpn.peer.test.");
+    assert_eq!(outcome.security, Security::Indeterminate(Indeterminate::Refused(5)));
+    let lying = changed(|asked, mut reply| {
+        if asked.rtype() == Rtype::IPSECKEY {
+            reply.answer[0] = record(&format!("vpn.peer.test. IPSECKEY 1 0 4 . {KEY}"));
+        }
+        reply
+    });
+    let outcome = world(vec![blocked(lying)]).peer("vpn.peer.test.");
+    assert_eq!(outcome.security, Security::Bogus(Bogus::BadSignature));
+}
+
 /// A server that takes DS records from the child, which has none, is not believed that the child is unsigned.
 #[test]
 fn ds_from_the_wrong_side() {
@@ -599,33 +622,41 @@ fn ds_from_the_wrong_side() {
 /// Who signs in the name of a zone that does not exist is not searched for without end.
 #[test]
 fn signers_that_do_not_exist() {
-    let mut world = world(vec![changed(|asked, mut reply| {
-        let name = asked.name();
-        for record in &mut reply.answer {
-            if let ZoneRecordData::Rrsig(rrsig) = record.data() {
-                use domain::rdata::Rrsig;
-                let signer =
-                    if asked.rtype() == Rtype::IPSECKEY { name.clone() } else { rrsig.signer_name().clone() };
-                let forged = Rrsig::new(
-                    rrsig.type_covered(),
-                    rrsig.algorithm(),
-                    rrsig.labels(),
-                    rrsig.original_ttl(),
-                    rrsig.expiration(),
-                    rrsig.inception(),
-                    rrsig.key_tag(),
-                    signer,
-                    rrsig.signature().clone(),
-                );
-                let forged = ZoneRecordData::Rrsig(forged.unwrap());
-                *record = Record::new(record.owner().clone(), record.class(), Ttl::HOUR, forged);
+    let liar = || {
+        changed(|asked, mut reply| {
+            let name = asked.name();
+            for record in &mut reply.answer {
+                if let ZoneRecordData::Rrsig(rrsig) = record.data() {
+                    use domain::rdata::Rrsig;
+                    let signer = if asked.rtype() == Rtype::IPSECKEY {
+                        name.clone()
+                    } else {
+                        rrsig.signer_name().clone()
+                    };
+                    let forged = Rrsig::new(
+                        rrsig.type_covered(),
+                        rrsig.algorithm(),
+                        rrsig.labels(),
+                        rrsig.original_ttl(),
+                        rrsig.expiration(),
+                        rrsig.inception(),
+                        rrsig.key_tag(),
+                        signer,
+                        rrsig.signature().clone(),
+                    );
+                    let forged = ZoneRecordData::Rrsig(forged.unwrap());
+                    *record = Record::new(record.owner().clone(), record.class(), Ttl::HOUR, forged);
+                }
             }
-        }
-        reply
-    })]);
+            reply
+        })
+    };
+    let mut world = world(vec![liar()]);
     let outcome = world.peer("vpn.peer.test.");
     assert_eq!(outcome.security, Security::Bogus(Bogus::NoKey));
     assert!(world.asked.len() <= 12, "{:?}", world.questions());
+    let tree = tree();
+    assert!(is_secure(&mut self::world(vec![liar(), honest(&tree)])));
 }
 
 /// Whatever becomes of answers on their way, nothing false is ever secure, and it all ends in five seconds:
@@ -633,6 +664,7 @@ fn signers_that_do_not_exist() {
 #[test]
 fn spoilt_answers_prove_nothing_false() {
     let (tree, mut secure, mut others) = (tree(), 0, 0);
+    let anchors = tree.anchors();
     for seed in 0..300_u64 {
         let (tree, mut state) = (Rc::clone(&tree), seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let mut draw = move |below: usize| {
@@ -641,7 +673,7 @@ fn spoilt_answers_prove_nothing_false() {
             state ^= state << 17;
             (state % below.max(1) as u64) as usize
         };
-        let mut world = world(vec![Box::new(move |asked| {
+        let server: Server = Box::new(move |asked| {
             let mut octets = asked.reply(&tree.answer(&asked.name(), asked.rtype()));
             // Behind the question: what is in front is matched, and not more interesting.
             let front = 12 + asked.name().len() + 4;
@@ -658,7 +690,8 @@ fn spoilt_answers_prove_nothing_false() {
                 }
             }
             asked.answered(octets)
-        })]);
+        });
+        let mut world = World::new(vec![server], anchors.clone());
         let outcome = world.peer("vpn.peer.test.");
         assert!(world.now.as_millis() <= 5_000);
         if outcome.security == Security::Secure {

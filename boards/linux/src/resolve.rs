@@ -55,10 +55,10 @@ Exit status:
 pub struct Arguments {
     /// A name; or an address, for the keys of its reverse name.
     pub name: String,
-    /// Whom to ask, up to four [default: those of /etc/resolv.conf].
+    /// Whom to ask [default: those of /etc/resolv.conf].
     #[arg(long = "server", value_name = "ADDRESS", value_parser = parse_server)]
     pub servers: Vec<SocketAddr>,
-    /// Trust anchors, DS or DNSKEY records [default: the Internet's].
+    /// DS or DNSKEY records of the root [default: IANA's].
     #[arg(long, value_name = "FILE")]
     pub anchor: Option<PathBuf>,
     /// Ask for records of this type only.

@@ -118,12 +118,63 @@ fn a_demo_that_cannot_do_all_it_says_fails() {
     assert!(folder.0.join("folder/demo.pcapng").exists());
 }
 
+/// A server on this machine that refuses every query.
+fn refusing_server() -> std::net::SocketAddr {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((_, from)) = socket.recv_from(&mut buffer) {
+            let name = buffer[12..].iter().position(|octet| *octet == 0).unwrap();
+            // An answer, REFUSED, with the question and nothing else.
+            buffer[2] |= 0x80;
+            buffer[3] = 5;
+            buffer[10..12].fill(0);
+            socket.send_to(&buffer[..12 + name + 1 + 4], from).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved_has_its_exit_status_and_a_reason() {
+    let folder = Folder::new("resolve");
+    let server = refusing_server().to_string();
+    let asked = buttons(&folder.0, &["resolve", "b.example", "--server", &server]);
+    assert_eq!(asked.status.code(), Some(6), "{}", said(&asked));
+    let text = said(&asked);
+    assert!(text.starts_with("b.example.: indeterminate, the servers refuse to answer us"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let json = buttons(&folder.0, &["resolve", "192.0.2.1", "--server", &server, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["name"], "1.2.0.192.in-addr.arpa.");
+    assert_eq!(json["security"], "indeterminate");
+    for (words, status, what) in [
+        (["b.example", "--server", "nowhere"], 2, "write an address"),
+        (["b.example", "--type", "nothing"], 2, "write a type"),
+        (["b.example", "--at", "tomorrow"], 2, "write 2026-11-26"),
+        (["b.example", "--anchor", "none.key"], 1, "none.key: No such file"),
+        (["b..example", "--server", "127.0.0.1"], 1, "neither a name nor an address"),
+    ] {
+        let refused = buttons(&folder.0, &[&["resolve"], &words[..]].concat());
+        assert_eq!(refused.status.code(), Some(status), "{}", said(&refused));
+        assert!(said(&refused).contains(what), "{}", said(&refused));
+    }
+}
+
 #[test]
 fn help_fits_on_80_columns() {
     let folder = Folder::new("help");
-    for command in
-        [&[][..], &["key"], &["key", "new"], &["key", "export"], &["key", "dns"], &["publish"], &["config"]]
-    {
+    for command in [
+        &[][..],
+        &["key"],
+        &["key", "new"],
+        &["key", "export"],
+        &["key", "dns"],
+        &["publish"],
+        &["resolve"],
+        &["config"],
+    ] {
         let words = [command, &["--help"]].concat();
         let help = buttons(&folder.0, &words);
         assert!(help.status.success());

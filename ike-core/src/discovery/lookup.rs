@@ -60,8 +60,8 @@ pub(crate) enum Trust {
 struct Goal {
     /// Labels of its name.
     depth: u8,
-    /// A signature says that there is one; otherwise it is looked whether there is.
-    claimed: bool,
+    /// A signature in an answer of this server says that there is one; otherwise it is looked whether there is.
+    claim: Option<u8>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -97,6 +97,8 @@ pub(crate) struct Lookup {
     /// The deepest zone known around the name, when it was last decided what to ask.
     known: Option<Deepest>,
     goals: heapless::Vec<Goal, ZONES>,
+    /// Servers that claimed what turned out wrong, as a set.
+    distrusted: u8,
     /// Below the deepest known zone no other begins down to this depth.
     examined: u8,
     /// The name is no alias: something was answered for itself.
@@ -149,6 +151,7 @@ impl Lookup {
             trust,
             known: None,
             goals: heapless::Vec::new(),
+            distrusted: 0,
             examined: 0,
             is_at_end: false,
             settled: [None; ASKS],
@@ -213,3 +216,6 @@ impl Lookup {
 
 /// What signatures that were not there, or say something else, come to.
 const UNSIGNED: Security = Security::Bogus(Bogus::NoSignature);
+
+/// What it comes to when an answer wants more than anybody may make us do (RFC 4035 §5.4).
+const TOO_FAR: Security = Security::Bogus(Bogus::TooMuchWork);

@@ -55,8 +55,6 @@ pub enum Indeterminate {
     ClockNotSet,
     /// There is no trust anchor, or none that names a key of the root.
     NoAnchor,
-    /// It would take more queries, links or zones than we spend on one question.
-    TooFar,
     /// It took too long.
     OutOfTime,
     /// The source of randomness failed: nothing can be asked.
@@ -208,7 +206,6 @@ impl Indeterminate {
             Self::Unfit => "the servers leave out what belongs to DNSSEC",
             Self::ClockNotSet => "the time of day is not known, so signatures cannot be judged",
             Self::NoAnchor => "no trust anchor fits the keys of the root",
-            Self::TooFar => "it would take too many queries",
             Self::OutOfTime => "it took too long",
             Self::NoRandom => "the source of randomness failed",
         }

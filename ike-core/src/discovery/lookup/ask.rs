@@ -6,7 +6,7 @@ use core::time::Duration;
 use domain::base::Rtype;
 use esp_engine::time::Instant;
 
-use super::super::outcome::Indeterminate;
+use super::super::outcome::{Indeterminate, Security};
 use super::super::upstream::Upstreams;
 
 /// Queries of one lookup that can be out at once.
@@ -41,6 +41,8 @@ pub(crate) struct Ask {
     pub(crate) lost: bool,
     /// The answer was too long for a datagram.
     too_long: bool,
+    /// Why the last answer was of no use, if there was one.
+    useless: Option<Security>,
     cookie_renewed: bool,
     strays: u8,
     misspelt: u8,
@@ -57,15 +59,16 @@ pub(crate) struct Sent {
 }
 
 impl Ask {
-    pub(crate) const fn new(depth: u8, rtype: Rtype) -> Self {
+    pub(crate) const fn new(depth: u8, rtype: Rtype, refused: u8) -> Self {
         Self {
             depth,
             rtype,
             server: 0,
-            refused: 0,
+            refused,
             tries: 0,
             lost: false,
             too_long: false,
+            useless: None,
             cookie_renewed: false,
             strays: 0,
             misspelt: 0,
@@ -118,14 +121,11 @@ impl Ask {
         Self { too_long: true, ..self.over_tcp() }
     }
 
-    /// Whether some try was not answered.
-    pub(crate) const fn is_silent(&self) -> bool {
-        self.lost || self.tries > DATAGRAMS
-    }
-
-    /// What it means that nobody answers.
-    pub(crate) const fn silence(&self) -> Indeterminate {
-        if self.too_long { Indeterminate::NoConnection } else { Indeterminate::NoAnswer }
+    /// What it comes to if nothing better comes any more; `None` while every try was answered.
+    pub(crate) fn reason(&self) -> Option<Security> {
+        let silence = if self.too_long { Indeterminate::NoConnection } else { Indeterminate::NoAnswer };
+        let is_silent = self.lost || self.tries > DATAGRAMS;
+        self.useless.or(is_silent.then_some(Security::Indeterminate(silence)))
     }
 
     /// The same server with the cookie that it just gave (RFC 7873 §5.3).
@@ -133,8 +133,9 @@ impl Ask {
         if self.cookie_renewed { self.over_tcp() } else { Self { cookie_renewed: true, sent: None, ..self } }
     }
 
-    /// Another server, or the same on a connection.
-    pub(crate) fn elsewhere(mut self, servers: &Upstreams, now: Instant) -> Option<Self> {
+    /// Another server, or the same on a connection, since this answer is of no use for that reason.
+    pub(crate) fn elsewhere(mut self, reason: Security, servers: &Upstreams, now: Instant) -> Option<Self> {
+        self.useless = Some(reason);
         self.refused |= 1_u8.checked_shl(self.server.into()).unwrap_or(0);
         match servers.choose(now, self.server, self.refused) {
             Some(server) => Some(Self { server, tries: 0, sent: None, ..self }),

@@ -11,7 +11,7 @@ use super::super::outcome::{Found, Indeterminate, Security};
 use super::super::query::Received;
 use super::super::upstream::Unfit;
 use super::super::{UnixTime, ancestor, depth};
-use super::{Ask, Goal, Lookup, Means, State, Trust, UNSIGNED};
+use super::{Ask, Goal, Lookup, Means, State, TOO_FAR, Trust, UNSIGNED};
 use crate::crypto::Crypto;
 
 impl Lookup {
@@ -61,7 +61,9 @@ impl Lookup {
                 self.elsewhere(0, ask, UNSIGNED, means);
             }
             Some(signer) if signer == known => self.judge_delegation(ask, goal, known, answer, means),
-            Some(signer) if signer > known => self.seek(Goal { depth: signer, claimed: true }, means),
+            Some(signer) if signer > known => {
+                self.seek(Goal { depth: signer, claim: Some(ask.server) }, means);
+            }
             None if self.next_label(known) < goal.depth => self.look_below(known, means),
             _ => self.elsewhere(0, ask, UNSIGNED, means),
         }
@@ -100,15 +102,31 @@ impl Lookup {
                 self.trust = Trust::Nothing(Security::Insecure);
                 self.proceed(means);
             }
-            // Somebody signed in the name of a zone that does not exist, or left out a signature.
-            Delegation::NoCut if goal.claimed => self.end(Security::Bogus(Bogus::NoKey)),
-            Delegation::NxDomain => self.end(UNSIGNED),
+            Delegation::NoCut | Delegation::NxDomain if goal.claim.is_some() => {
+                self.distrust(goal.claim, means);
+            }
+            // Nothing exists further down either (RFC 8020).
+            Delegation::NxDomain => {
+                self.examined = u8::MAX;
+                self.look_below(known, means);
+            }
             Delegation::NoCut => {
                 self.link(goal.depth, Found::NoCut);
                 self.examined = self.examined.max(goal.depth);
                 self.goals.pop();
                 self.look_below(known, means);
             }
+        }
+    }
+
+    /// Signatures were made in the name of a zone that does not exist, or so a server said: the others are
+    /// asked once more for what it answered.
+    fn distrust<C>(&mut self, server: Option<u8>, means: &Means<'_, '_, C>) {
+        self.distrusted |= server.and_then(|server| 1_u8.checked_shl(server.into())).unwrap_or(0);
+        self.goals.clear();
+        match means.servers.choose(means.now, 0, self.distrusted) {
+            Some(_) => self.proceed(means),
+            None => self.end(Security::Bogus(Bogus::NoKey)),
         }
     }
 
@@ -150,10 +168,10 @@ impl Lookup {
         self.forget_asks();
         match self.zones_left.checked_sub(1) {
             Some(left) if self.goals.push(goal).is_ok() => {
-                self.zones_left = if goal.claimed { left } else { self.zones_left };
+                self.zones_left = if goal.claim.is_some() { left } else { self.zones_left };
                 self.proceed(means);
             }
-            _ => self.end(Security::Indeterminate(Indeterminate::TooFar)),
+            _ => self.end(TOO_FAR),
         }
     }
 
@@ -161,11 +179,13 @@ impl Lookup {
     pub(super) fn look_below<C>(&mut self, known: u8, means: &Means<'_, '_, C>) {
         let next = self.next_label(known);
         if next > depth(&self.name) {
-            return self.end(UNSIGNED);
+            // There is none: now another server has to have the signature.
+            self.goals.clear();
+            return self.proceed(means);
         }
         match self.goals.last() {
             Some(goal) if goal.depth <= next => self.proceed(means),
-            _ => self.seek(Goal { depth: next, claimed: false }, means),
+            _ => self.seek(Goal { depth: next, claim: None }, means),
         }
     }
 

@@ -4,8 +4,8 @@ use domain::base::Rtype;
 
 use super::super::cache::Deepest;
 use super::super::depth;
-use super::super::outcome::{Found, Indeterminate, Security};
-use super::{ASKS, Ask, Lookup, Means, State, Trust};
+use super::super::outcome::{Found, Security};
+use super::{ASKS, Ask, Lookup, Means, State, TOO_FAR, Trust};
 
 /// Labels above a name among which its zone is usually found.
 const NEAR: u8 = 2;
@@ -65,14 +65,14 @@ impl Lookup {
     }
 
     pub(super) fn ask(&mut self, place: usize, depth: u8, rtype: Rtype) {
-        self.put(place, Ask::new(depth, rtype));
+        self.put(place, Ask::new(depth, rtype, self.distrusted));
     }
 
     /// A query leaves, be it a repetition; `false` when it was one too many, which ends the lookup.
     pub(crate) fn spend_query(&mut self) -> bool {
         match self.queries_left.checked_sub(1) {
             Some(left) => self.queries_left = left,
-            None => self.end(Security::Indeterminate(Indeterminate::TooFar)),
+            None => self.end(TOO_FAR),
         }
         !self.is_done()
     }
@@ -117,7 +117,7 @@ impl Lookup {
         reason: Security,
         means: &Means<'_, '_, C>,
     ) {
-        match ask.elsewhere(means.servers, means.now) {
+        match ask.elsewhere(reason, means.servers, means.now) {
             Some(next) => self.put(place, next),
             None => self.fail(place, reason, means),
         }

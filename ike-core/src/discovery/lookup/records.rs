@@ -5,10 +5,10 @@ use domain::base::Rtype;
 use super::super::answer::{self, Said};
 use super::super::cache::Deepest;
 use super::super::dnssec::{Bogus, Denial, Origin, Proved, Validation, Zone};
-use super::super::outcome::{Found, Indeterminate, Security};
+use super::super::outcome::{Found, Security};
 use super::super::query::Received;
 use super::super::{Name, UnixTime, ancestor, depth};
-use super::{ALIASES, Ask, Goal, Lookup, Means, Trust, UNSIGNED};
+use super::{ALIASES, Ask, Goal, Lookup, Means, TOO_FAR, Trust, UNSIGNED};
 use crate::crypto::Crypto;
 
 /// What is known of an answer before it is taken.
@@ -69,7 +69,7 @@ impl Lookup {
         };
         let Some(zone) = means.zones.signed(&self.name, signer, means.time) else {
             return match signer > known {
-                true => self.seek(Goal { depth: signer, claimed: true }, means),
+                true => self.seek(Goal { depth: signer, claim: Some(ask.server) }, means),
                 false => self.elsewhere(place, ask, Security::Bogus(Bogus::NoKey), means),
             };
         };
@@ -138,12 +138,11 @@ impl Lookup {
         let what = Found::Records { rtype: by, zone: judged.zone, wildcard: judged.wildcard };
         self.link(depth(&self.name), what);
         self.outcome.security = self.outcome.security.and(judged.security);
-        let too_far = Security::Indeterminate(Indeterminate::TooFar);
         let Some(target) = target.filter(|_| self.alias < ALIASES) else {
-            return self.end(too_far);
+            return self.end(TOO_FAR);
         };
         if !self.outcome.records.push(Rtype::CNAME, target.as_slice()) {
-            return self.end(too_far);
+            return self.end(TOO_FAR);
         }
         self.forget_asks();
         self.alias += 1;

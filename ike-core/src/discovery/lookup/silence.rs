@@ -27,17 +27,16 @@ impl Lookup {
         }
         means.servers.unanswered(ask.server, means.now);
         if !ask.try_again() {
-            let reason = ask.silence();
-            self.fail(place, Security::Indeterminate(reason), means);
+            let reason = ask.reason().unwrap_or(Security::Indeterminate(Indeterminate::NoAnswer));
+            self.fail(place, reason, means);
         }
     }
 
     /// Time has passed.
     pub(crate) fn handle_timeout<C>(&mut self, means: &mut Means<'_, '_, C>) {
         if means.now >= self.deadline {
-            let silent = self.asks.iter().flatten().find(|ask| ask.is_silent());
-            let reason = silent.map_or(Indeterminate::OutOfTime, Ask::silence);
-            return self.end(Security::Indeterminate(reason));
+            let reason = self.asks.iter().flatten().find_map(Ask::reason);
+            return self.end(reason.unwrap_or(Security::Indeterminate(Indeterminate::OutOfTime)));
         }
         for place in 0..ASKS {
             let over = |ask: &Ask| ask.sent.as_ref().is_some_and(|sent| sent.until <= means.now);
