@@ -21,6 +21,10 @@ use vectors_support::hex;
 /// RFC 7427 Appendix A.4.3, in front of it its length.
 const PSS_SHA256: &str = "48 3046 06092a864886f70d01010a 3039 a00f300d06096086480165030402010500
     a11c301a06092a864886f70d010108300d06096086480165030402010500 a203020120 a303020101";
+/// The same without the trailer's default value, as DER wants it (X.690 §11.5), and libreswan and strongSwan
+/// write it.
+const PSS_SHA256_DER: &str = "43 3041 06092a864886f70d01010a 3034 a00f300d06096086480165030402010500
+    a11c301a06092a864886f70d010108300d06096086480165030402010500 a203020120";
 /// RFC 7427 Appendix A.1.2.
 const PKCS1_SHA256: &str = "0f 300d06092a864886f70d01010b0500";
 
@@ -65,8 +69,10 @@ fn rsa_proves_by_pss_or_by_method_1() {
         let (signer, public) = signer(pem);
         let auth = proof(&signer, NEGOTIATED);
         assert_eq!(auth.method, AuthMethod::DIGITAL_SIGNATURE);
-        assert!(auth.data.starts_with(&hex(PSS_SHA256)));
+        let signature = auth.data.strip_prefix(&*hex(PSS_SHA256_DER)).expect("PSS in DER");
         assert_eq!(judge(&public, NEGOTIATED, auth.view()), Ok(()));
+        let spelt_out = [&hex(PSS_SHA256)[..], signature].concat();
+        assert_eq!(judge_data(&public, NEGOTIATED, 14, &spelt_out), Ok(()));
         let auth = proof(&signer, SILENT);
         assert_eq!(auth.method, AuthMethod::RSA_DIGITAL_SIGNATURE);
         assert_eq!(judge(&public, SILENT, auth.view()), Ok(()));
@@ -131,13 +137,15 @@ fn pkcs1_signatures_by_method_1_and_14() {
 fn other_parameters_of_pss_are_refused() {
     let (signer, public) = signer(RSA_2048_A);
     let auth = proof(&signer, NEGOTIATED);
-    let (right, signature) = auth.data.split_at(73);
+    let (right, signature) = auth.data.split_at(68);
     let judge = |identifier: &[u8]| judge_data(&public, NEGOTIATED, 14, &[identifier, signature].concat());
-    assert_eq!(judge(right), Ok(()));
-    for at in 1..right.len() {
-        let mut wrong = right.to_vec();
-        wrong[at] ^= 1;
-        assert_eq!(judge(&wrong), Err(AuthError::UnknownAlgorithm), "octet {at}");
+    for right in [right, &hex(PSS_SHA256)] {
+        assert_eq!(judge(right), Ok(()));
+        for at in 1..right.len() {
+            let mut wrong = right.to_vec();
+            wrong[at] ^= 1;
+            assert_eq!(judge(&wrong), Err(AuthError::UnknownAlgorithm), "octet {at}");
+        }
     }
     for identifier in [
         "0d 300b06092a864886f70d01010a",
@@ -152,7 +160,7 @@ fn other_parameters_of_pss_are_refused() {
         assert_eq!(judge(&hex(identifier)), Err(AuthError::UnknownAlgorithm), "{identifier}");
     }
     // A length that cuts the identifier, and one that swallows the signature.
-    for length in [0, 1, 71, 73, 255] {
+    for length in [0, 1, 66, 68, 255] {
         let mut wrong = right.to_vec();
         wrong[0] = length;
         assert!(judge(&wrong).is_err(), "{length}");

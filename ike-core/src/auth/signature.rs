@@ -8,8 +8,9 @@ use crate::wire::auth::AuthView;
 use super::hash_algorithms::HashAlgorithms;
 use super::{AuthData, AuthError, AuthMethod, ecdsa_sig_value};
 
-/// AlgorithmIdentifiers with what they stand for (RFC 7427 Appendix A, RFC 8420 Appendix A).
-const IDENTIFIERS: [(&[u8], SignatureAlgorithm); 10] = [
+/// AlgorithmIdentifiers with what they stand for (RFC 7427 Appendix A, RFC 8420 Appendix A). Of two for one
+/// algorithm we write the first.
+const IDENTIFIERS: [(&[u8], SignatureAlgorithm); 13] = [
     (&[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70], SignatureAlgorithm::Ed25519),
     (&ecdsa(2), SignatureAlgorithm::Ecdsa(Sha2::Sha256)),
     (&ecdsa(3), SignatureAlgorithm::Ecdsa(Sha2::Sha384)),
@@ -17,6 +18,9 @@ const IDENTIFIERS: [(&[u8], SignatureAlgorithm); 10] = [
     (&rsa_pss(1, 32), SignatureAlgorithm::RsaPss(Sha2::Sha256)),
     (&rsa_pss(2, 48), SignatureAlgorithm::RsaPss(Sha2::Sha384)),
     (&rsa_pss(3, 64), SignatureAlgorithm::RsaPss(Sha2::Sha512)),
+    (&rsa_pss_with_trailer(1, 32), SignatureAlgorithm::RsaPss(Sha2::Sha256)),
+    (&rsa_pss_with_trailer(2, 48), SignatureAlgorithm::RsaPss(Sha2::Sha384)),
+    (&rsa_pss_with_trailer(3, 64), SignatureAlgorithm::RsaPss(Sha2::Sha512)),
     (&rsa_pkcs1(11), SignatureAlgorithm::RsaPkcs1(Sha2::Sha256)),
     (&rsa_pkcs1(12), SignatureAlgorithm::RsaPkcs1(Sha2::Sha384)),
     (&rsa_pkcs1(13), SignatureAlgorithm::RsaPkcs1(Sha2::Sha512)),
@@ -36,16 +40,30 @@ const fn rsa_pkcs1(hash: u8) -> [u8; 15] {
 }
 
 /// id-RSASSA-PSS with a hash function, MGF1 over the same, and the length of the salt (RFC 8017 Appendix
-/// A.2.3). Without parameters it would mean SHA-1 (RFC 8247 §3.2).
+/// A.2.3). Without parameters it would mean SHA-1 (RFC 8247 §3.2). The trailer is the usual one, which DER
+/// leaves out (X.690 §11.5); libreswan knows no other form.
 #[rustfmt::skip]
-const fn rsa_pss(hash: u8, salt: u8) -> [u8; MAX_IDENTIFIER] {
+const fn rsa_pss(hash: u8, salt: u8) -> [u8; 67] {
     [
-        0x30, 0x46, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x39,
+        0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x34,
         0xa0, 0x0f, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, hash, 0x05, 0x00,
         0xa1, 0x1c, 0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08,
         0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, hash, 0x05, 0x00,
-        0xa2, 0x03, 0x02, 0x01, salt, 0xa3, 0x03, 0x02, 0x01, 0x01,
+        0xa2, 0x03, 0x02, 0x01, salt,
     ]
+}
+
+/// The same with the trailer spelt out, as the example of RFC 7427 Appendix A.4.3 has it.
+const fn rsa_pss_with_trailer(hash: u8, salt: u8) -> [u8; MAX_IDENTIFIER] {
+    const TRAILER: [u8; 5] = [0xa3, 0x03, 0x02, 0x01, 0x01];
+    let mut identifier = [0; MAX_IDENTIFIER];
+    let (front, back) = identifier.split_at_mut(MAX_IDENTIFIER - TRAILER.len());
+    front.copy_from_slice(&rsa_pss(hash, salt));
+    back.copy_from_slice(&TRAILER);
+    // Both sequences are longer by the trailer.
+    identifier[1] += TRAILER.len() as u8;
+    identifier[14] += TRAILER.len() as u8;
+    identifier
 }
 
 /// What both ends said in SIGNATURE_HASH_ALGORITHMS.
@@ -217,7 +235,8 @@ mod tests {
         for (identifier, algorithm) in IDENTIFIERS {
             assert_eq!(usize::from(identifier[1]) + 2, identifier.len());
             assert!(identifier.len() <= MAX_IDENTIFIER);
-            assert_eq!(Scheme::digital(algorithm).unwrap().identifier, identifier);
+            let written = Scheme::digital(algorithm).unwrap().identifier;
+            assert!(written == identifier || identifier.starts_with(&[0x30, 0x46]), "{identifier:?}");
         }
     }
 }
