@@ -142,9 +142,11 @@ pub struct Case {
     pub datagrams: (u16, u16),
     /// Whether strongSwan may move.
     pub mobike: bool,
-    /// Post-quantum preshared keys: ours, strongSwan's.
-    pub ppks: (Option<Ppk>, Option<Ppk>),
+    pub ppks: Ppks,
 }
+
+/// Post-quantum preshared keys: ours, strongSwan's.
+pub type Ppks = (Option<Ppk>, Option<Ppk>);
 
 /// A post-quantum preshared key at one end (RFC 8784).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -206,7 +208,7 @@ impl Case {
             Proof::Pinned(_) => Authentication::PinnedKeys { own: other.private_pem, peer: own_pem },
             Proof::SharedKey => Authentication::SharedKey(SECRET.into()),
             Proof::Btns(_) => Authentication::Certificate {
-                certificate: other.certificate(&folder)?,
+                certificate: other.certificate(&folder, PEER)?,
                 own: other.private_pem,
                 peer: own_pem,
             },

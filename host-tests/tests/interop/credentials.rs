@@ -34,14 +34,14 @@ impl KeyPair {
         Ok(Self { private, private_pem, public_pem })
     }
 
-    /// A self-signed certificate for strongSwan's name.
-    pub fn certificate(&self, folder: &Path) -> Result<String, Fault> {
+    /// A self-signed certificate for the peer's name, with this common name.
+    pub fn certificate(&self, folder: &Path, common_name: &str) -> Result<String, Fault> {
         let key = folder.join("certified.pem");
         key::write_private(&key, &self.private)?;
         let certificate = peer::output(
             Command::new("openssl")
                 .args(["req", "-x509", "-new", "-days", "2", "-subj"])
-                .arg(format!("/CN={PEER}"))
+                .arg(format!("/CN={common_name}"))
                 .args(["-addext", &format!("subjectAltName=DNS:{PEER}"), "-key"])
                 .arg(&key),
         )?;

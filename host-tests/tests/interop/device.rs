@@ -108,6 +108,11 @@ impl Device {
         self.order(&Request::Start(peer.try_into().map_err(|_| "long name")?))
     }
 
+    /// Has it delete what stands with `peer`.
+    pub fn close(&self, peer: &str) -> Result<(), Fault> {
+        self.order(&Request::Close(peer.try_into().map_err(|_| "long name")?))
+    }
+
     /// Has it begin a successor of the IKE SA with `peer`, or of the Child SA.
     pub fn rekey(&self, peer: &str, what: Sa) -> Result<(), Fault> {
         let name = peer.try_into().map_err(|_| "long name")?;

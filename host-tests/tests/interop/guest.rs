@@ -1,183 +1,220 @@
-//! Our host and the Linux kernel's ESP, in a small virtual machine that runs strongSwan: transport
-//! mode, and 64-bit sequence numbers, which strongSwan's user-space ESP has neither of.
+//! Our device and the Linux kernel's ESP, in a small virtual machine that runs strongSwan or libreswan: both modes,
+//! both families, and 64-bit sequence numbers, most of which user-space ESP has not.
 //!
 //! The machine comes from a folder of scripts that lies beside the project, or not. It is emulated,
 //! so an exchange may take its time.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+mod case;
+mod daemon;
+mod libreswan;
+mod machine;
+mod strongswan;
 
-use buttons::peer::{self, Cable, Namespace, wait_until};
+use std::time::{Duration, Instant};
+
+use buttons::key::Kind;
+use esp_engine::sa::Mode;
 use libtest_mimic::Trial;
 
-use crate::device::{Device, ECHO};
-use crate::ground::{Folder, expect, expect_soon, nothing_in_clear};
-use crate::sniffer::{MARKER, Sniffer};
-use crate::{Absent, Fault, needing};
+use self::case::{Case, EXCHANGE};
+use self::daemon::Daemon;
+use self::machine::Machine;
+pub use self::machine::stop;
+use crate::case::{First, Proof};
+use crate::device::{Device, Sa};
+use crate::ground::{expect, expect_soon};
+use crate::{Fault, needing, traffic};
 
-/// Each of three exchanges may take this long under emulation.
-const EXCHANGE: Duration = Duration::from_secs(20);
-const NAME: &str = "guest";
-/// Octets that are echoed over TCP.
-const ECHOED: usize = 1_000_000;
+const ED25519: Proof = Proof::Pinned(Kind::Ed25519);
+const P256: Proof = Proof::Pinned(Kind::P256);
+const RSA: Proof = Proof::Pinned(Kind::Rsa2048);
 
-/// The one case: a machine takes long to start.
+/// Replacements of each kind by each end.
+const REKEYS: u32 = 10;
+/// In every run.
+const FEW_REKEYS: u32 = 3;
+
+/// All of them, daemon by daemon. What takes minutes is left to `--ignored`.
 pub fn trials() -> Vec<Trial> {
-    vec![needing("guest::transport_mode_and_esn_with_the_kernel", check, transport_mode_and_esn)]
+    let daemons: [(&'static dyn Daemon, &[Proof]); 2] = [
+        (&strongswan::StrongSwan, &[ED25519, P256, RSA, Proof::SharedKey]),
+        (&libreswan::Libreswan, &[P256, RSA, Proof::SharedKey]),
+    ];
+    daemons.into_iter().flat_map(|(daemon, proofs)| trials_with(daemon, proofs)).collect()
 }
 
-fn lab() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/lab")
-}
-
-fn check() -> Result<(), Absent> {
-    peer::check_tools()?;
-    let absent = |what: String| Absent { reason: what, required_by: Some("BUTTONS_REQUIRE_VM") };
-    let run = lab().join("vm/run");
-    if !run.exists() {
-        return Err(absent(format!("no virtual machine: {} is not here", run.display())));
-    }
-    let image = std::env::var_os("LAB_VM")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/lab-vm")));
-    let built = image.is_some_and(|image| image.join("root.squashfs").exists());
-    if !built {
-        return Err(absent(format!("no image: run {}", lab().join("vm/build").display())));
-    }
-    Ok(())
-}
-
-/// A running machine; it stops when this is dropped.
-struct Guest {
-    process: Child,
-    state: PathBuf,
-}
-
-impl Guest {
-    /// Boots one at the far end of `cable`; it sees `shared` as /host.
-    fn boot(far: &Namespace, state: PathBuf, shared: &Path) -> Result<Self, Fault> {
-        let process = Command::new(lab().join("vm/run"))
-            .args(["-a", "192.0.2.2/24", NAME, far.name()])
-            .arg(shared)
-            .env("LAB_STATE", &state)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(state.join("run.log"))?)
-            .spawn()?;
-        let guest = Self { process, state };
-        let ready = guest.state.join("vm").join(NAME).join("ready");
-        expect_soon(Duration::from_secs(120), || ready.exists(), || "the machine does not start".into())?;
-        Ok(guest)
-    }
-
-    /// Runs a line of shell inside.
-    fn shell(&self, line: &str) -> Result<String, Fault> {
-        let mut command = Command::new(lab().join("vm/ctl"));
-        Ok(peer::output(command.args(["-t", "60", NAME, "sh", line]).env("LAB_STATE", &self.state))?)
-    }
-
-    fn swanctl(&self, arguments: &str) -> Result<String, Fault> {
-        self.shell(&format!("/lab/strongswan/ctl - {arguments}"))
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        if let Ok(process) = libc::pid_t::try_from(self.process.id()) {
-            // SAFETY: signals a child that has not been waited for, so the number is still its own.
-            unsafe { libc::kill(process, libc::SIGTERM) };
-        }
-        if !wait_until(Duration::from_secs(10), || matches!(self.process.try_wait(), Ok(Some(_)))) {
-            let _ = self.process.kill();
-            let _ = self.process.wait();
-        }
-    }
-}
-
-fn transport_mode_and_esn() -> Result<(), Fault> {
-    let (folder, cable) = (Folder::new()?, Cable::new()?);
-    let wire = Sniffer::start(&cable.device, "wan0", MARKER)?;
-    // Configurations with fresh keys: `a` is ours, `b` the guest's.
-    let ends = folder.inside("ends")?;
-    peer::output(
-        Command::new(lab().join("strongswan/conf"))
-            .args(["-t", "-e", "aes128gcm16-esn", "ed25519"])
-            .arg(&ends),
-    )?;
-    let guest = Guest::boot(&cable.far, folder.inside("lab")?, &ends.join("b"))?;
-    guest.shell("/lab/vm/start-strongswan")?;
-    let own = ends.join("a");
-    std::fs::set_permissions(own.join("private/own.pem"), std::fs::Permissions::from_mode(0o600))?;
-    let mut text = std::fs::File::create(ends.join("b/text"))?;
-    for number in 0..ECHOED / 32 {
-        writeln!(text, "{}{number:015}", String::from_utf8_lossy(MARKER))?;
-    }
-
-    let device = Device::start(&cable.device, &own, CONFIGURATION)?;
-    let logs = |device: &Device| {
-        let theirs = guest.shell("cat /tmp/lab/strongswan/charon.log; ip -s xfrm state").unwrap_or_default();
-        format!("--- device\n{}--- guest\n{theirs}", device.log())
+fn trials_with(daemon: &'static dyn Daemon, proofs: &[Proof]) -> Vec<Trial> {
+    let plain = Case {
+        daemon,
+        proof: P256,
+        mode: Mode::Tunnel,
+        six: false,
+        pfs: false,
+        first: First::Device,
+        retransmit: 4_000,
+        datagrams: (1_280, 1_280),
+        is_null: false,
     };
-    let ran = (|| -> Result<(), Fault> {
-        guest.swanctl("--initiate --child net --timeout 20")?;
-        protects(&device, &guest)?;
-        guest.swanctl("--terminate --ike peer --timeout 20")?;
-        let gone = || device.status().is_ok_and(|s| s.ike_sas.is_empty() && s.child_sas.is_empty());
-        expect_soon(EXCHANGE, gone, || "Delete was not understood".into())?;
-
-        device.begin("guest")?;
-        let up = || guest.swanctl("--list-sas").is_ok_and(|sas| sas.contains("INSTALLED"));
-        expect_soon(3 * EXCHANGE, up, || "no SA".into())?;
-        protects(&device, &guest)
-    })();
-    ran.map_err(|fault| format!("{fault}\n{}", logs(&device)))?;
-    let log = device.stop()?;
-    let gone = || guest.swanctl("--list-sas").is_ok_and(|sas| sas.is_empty());
-    expect_soon(EXCHANGE, gone, || format!("the guest keeps its SA; the device:\n{log}"))?;
-    drop(guest);
-    let heard = nothing_in_clear(wire.finish()?)?;
-    expect(heard.esp > 2 * ECHOED as u64 / 1_500, || format!("too little ESP: {heard:?}"))
+    let name = |what: &str| format!("guest::{}::{what}", daemon.name());
+    let mut trials = Vec::new();
+    for (row, &proof) in proofs.iter().enumerate() {
+        let ways =
+            [(Mode::Transport, false), (Mode::Tunnel, false), (Mode::Transport, true), (Mode::Tunnel, true)];
+        for (column, (mode, six)) in ways.into_iter().enumerate() {
+            // Each proof with and without PFS, in each mode, and each begun by either end.
+            let (pfs, first) = (
+                (row + column / 2) % 2 == 0,
+                if (row + column) % 2 == 0 { First::Device } else { First::Peer },
+            );
+            let each = Case { proof, mode, six, pfs, first, ..plain };
+            let what = format!(
+                "{}::{}_ipv{}{}::{}",
+                word(proof),
+                if mode == Mode::Tunnel { "tunnel" } else { "transport" },
+                if six { 6 } else { 4 },
+                if pfs { "_pfs" } else { "" },
+                if first == First::Device { "we_begin" } else { "they_begin" },
+            );
+            let is_long = column != row % ways.len();
+            trials.push(trial(name(&what), is_long, move |machine, name| meets(each, machine, name)));
+        }
+    }
+    let quick = move |machine: &mut Machine, name: &str| replaced(plain, machine, name, FEW_REKEYS);
+    trials.push(trial(name("sas_are_replaced_without_loss"), false, quick));
+    let long =
+        move |machine: &mut Machine, name: &str| replaced(Case { pfs: true, ..plain }, machine, name, REKEYS);
+    trials.push(trial(name("sas_are_replaced_ten_times_without_loss"), true, long));
+    for (what, first) in [("fragments::we_begin", First::Device), ("fragments::they_begin", First::Peer)] {
+        let each = Case { proof: Proof::Pinned(Kind::Rsa4096), datagrams: (256, 576), first, ..plain };
+        trials.push(trial(name(what), first == First::Device, move |machine, name| {
+            in_fragments(each, machine, name)
+        }));
+    }
+    let ordinary = Case { retransmit: 1_000, ..plain };
+    trials.push(trial(name("a_killed_daemon_is_found_again"), false, move |machine, name| {
+        killed(ordinary, machine, name)
+    }));
+    if daemon.name() == "libreswan" {
+        let null = Case { is_null: true, first: First::Peer, ..plain };
+        trials.push(trial(name("null_is_refused"), false, move |machine, name| {
+            refuses_null(null, machine, name)
+        }));
+    }
+    trials
 }
 
-/// Transport mode and ESN at both ends; pings and TCP.
-fn protects(device: &Device, guest: &Guest) -> Result<(), Fault> {
-    let sas = guest.swanctl("--list-sas")?;
-    expect(sas.contains("TRANSPORT, ESP:AES_GCM_16-128/ESN"), || sas.clone())?;
-    let pattern: String = MARKER.iter().map(|octet| format!("{octet:02x}")).collect();
-    let said = guest.shell(&format!("ping -q -c 100 -i 0.05 -W 5 -s 120 -p {pattern} 192.0.2.1"))?;
-    expect(said.contains("100 received, 0% packet loss"), || said.clone())?;
-    let said = guest.shell(&format!("nc -N 192.0.2.1 {ECHO} <text | cmp - text && echo same"))?;
-    expect(said == "same\n", || format!("TCP: {said}"))?;
-    let status = device.status()?;
-    let [child] = &*status.child_sas else { return Err(format!("not one Child SA: {status:?}").into()) };
-    expect(child.packets.0 > 100 && child.packets.1 > 100, || format!("{child:?}"))
+/// A case on the machine; a long one runs only when asked for.
+fn trial(
+    name: String,
+    is_long: bool,
+    run: impl FnOnce(&mut Machine, &str) -> Result<(), Fault> + Send + 'static,
+) -> Trial {
+    let called = name.clone();
+    needing(name, machine::check, move || machine::with(|machine| run(machine, &called)))
+        .with_ignored_flag(is_long)
 }
 
-const CONFIGURATION: &str = r#"role = "host"
-identity = "a.lab"
-key = "private/own.pem"
-suites = ["aes128gcm16-curve25519"]
-socket = "device.sock"
+const fn word(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Pinned(Kind::Ed25519) => "ed25519",
+        Proof::Pinned(Kind::P256) => "p256",
+        Proof::Pinned(_) | Proof::Btns(_) => "rsa2048",
+        Proof::SharedKey => "shared_key",
+    }
+}
 
-[[interface]]
-device = "wan0"
-addresses = ["192.0.2.1/24"]
+/// An SA, traffic, a successor of the Child SA, traffic, Delete.
+fn meets(case: Case, machine: &mut Machine, name: &str) -> Result<(), Fault> {
+    let heard = case.with(machine, name, |machine, device| {
+        case.begin(machine, device)?;
+        case.carries(machine, device)?;
+        if case.proof == ED25519 && case.mode == Mode::Transport {
+            case.echoes(machine)?;
+        }
+        device.is_replaced(Sa::Child, 1, EXCHANGE, || rekey(case, machine, device, case.first, Sa::Child))?;
+        let has_pfs = case.daemon.tells_of_pfs(&case.daemon.log(machine));
+        expect(has_pfs == case.pfs, || format!("a key exchange for the successor: {has_pfs}"))?;
+        case.carries(machine, device)?;
+        case.part(machine, device)
+    })?;
+    expect(heard.esp >= 400, || format!("too little ESP: {heard:?}"))
+}
 
-[[peer]]
-name = "guest"
-identity = "b.lab"
-address = "192.0.2.2"
-key = "pubkey/peer.pem"
+fn rekey(case: Case, machine: &Machine, device: &Device, by: First, what: Sa) -> Result<(), Fault> {
+    match by {
+        First::Device => device.rekey("guest", what),
+        First::Peer => case.daemon.rekey(machine, what),
+    }
+}
 
-[[policy]]
-name = "all"
-local = "192.0.2.1/32"
-remote = "192.0.2.2/32"
-action = "protect"
-mode = "transport"
-minimum = "pinned"
-peer = "guest"
-"#;
+/// Each kind of SA is replaced so many times by each end, under pings of which none is lost, but for those that
+/// the daemon answers too early.
+fn replaced(case: Case, machine: &mut Machine, name: &str, times: u32) -> Result<(), Fault> {
+    case.with(machine, name, |machine, device| {
+        case.begin(machine, device)?;
+        case.carries(machine, device)?;
+        let work = || {
+            for by in [First::Device, First::Peer] {
+                for what in [Sa::Child, Sa::Ike] {
+                    device
+                        .is_replaced(what, times, EXCHANGE, || rekey(case, machine, device, by, what))
+                        .map_err(|fault| format!("{by:?}: {fault}"))?;
+                }
+            }
+            Ok(())
+        };
+        let before = device.status()?.packets.dropped;
+        let pings = traffic::ping_while(machine.host(), case.far(), "0.01", work)?;
+        println!("{name}: {} replacements, {pings:?}", 4 * times);
+        // Each answer on a pair that we cannot know yet shows as a packet that we dropped, in some 10 ms a time.
+        let early = device.status()?.packets.dropped - before;
+        let excused = if case.daemon.sends_early() { early.min(u64::from(3 * times)) } else { 0 };
+        expect(u64::from(pings.lost) <= excused, || format!("{pings:?}, {early} of them on an unknown SPI"))?;
+        case.carries(machine, device)
+    })
+    .map(drop)
+}
+
+/// Neither end's IKE_AUTH fits a datagram.
+fn in_fragments(case: Case, machine: &mut Machine, name: &str) -> Result<(), Fault> {
+    let heard = case.with(machine, name, |machine, device| {
+        case.begin(machine, device)?;
+        case.carries(machine, device)
+    })?;
+    expect(heard.fragments.iter().all(|count| *count > 1), || format!("no fragments: {heard:?}"))
+}
+
+/// The daemon dies and comes back without memory. Traffic is back within ten seconds.
+fn killed(case: Case, machine: &mut Machine, name: &str) -> Result<(), Fault> {
+    case.with(machine, name, |machine, device| {
+        case.begin(machine, device)?;
+        case.carries(machine, device)?;
+        let answers =
+            |seconds| traffic::ping_once(machine.host(), case.far(), Duration::from_secs(seconds)).is_ok();
+        machine.kill(case.daemon)?;
+        expect(!answers(1), || "somebody still answers".into())?;
+        case.daemon.start(machine)?;
+        let back = Instant::now();
+        expect_soon(Duration::from_secs(10), || answers(1), || "no traffic 10 s after the start".into())?;
+        println!("{name}: traffic {:.1} s after the start", back.elapsed().as_secs_f64());
+        // The old IKE SA stays until its last question has been asked.
+        traffic::ping(machine.host(), case.far(), 100, "0.01", Duration::from_secs(5))
+    })
+    .map(drop)
+}
+
+/// RFC 7619: whoever proves nothing is nobody that we know.
+fn refuses_null(case: Case, machine: &mut Machine, name: &str) -> Result<(), Fault> {
+    let heard = case.with(machine, name, |machine, device| {
+        let _refused = case.daemon.initiate(machine);
+        let status = device.status()?;
+        let log = device.log();
+        expect(status.child_sas.is_empty() && !status.ike_sas.iter().any(|sa| sa.established), || {
+            format!("{status:?}")
+        })?;
+        expect(log.contains("negotiation failed: unknown peer"), || "no reason".into())?;
+        let told = case.daemon.log(machine);
+        expect(told.contains("AUTHENTICATION_FAILED"), || "the daemon was not told".into())
+    })?;
+    expect(heard.esp == 0, || format!("ESP without an SA: {heard:?}"))
+}

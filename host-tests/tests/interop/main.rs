@@ -16,7 +16,7 @@
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `verdicts` | unbound and our resolver judge some 240 signed and damaged zones alike; needs no root |
 //! | `dns` | our resolver through Unbound and BIND: every class of outcome, and bad networks |
-//! | `guest` | our host and the kernel's ESP: transport mode and 64-bit sequence numbers |
+//! | `guest` | the kernel's ESP under strongSwan and libreswan: both modes and families, 64-bit sequence numbers |
 
 mod bgp;
 mod case;
@@ -51,9 +51,12 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Throughput and timing are measured, and both cores are used by one case.
     arguments.test_threads = Some(1);
-    libtest_mimic::run(&arguments, trials()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials());
+    guest::stop();
+    conclusion.exit_code()
 }
 
+/// All of them; the guest last, for it keeps its namespaces from its first case to its last.
 fn trials() -> Vec<Trial> {
     [
         reference::trials(),
@@ -63,9 +66,9 @@ fn trials() -> Vec<Trial> {
         extensions::trials(),
         post_quantum::trials(),
         bgp::trials(),
-        guest::trials(),
         verdicts::trials(),
         dns::trials(),
+        guest::trials(),
     ]
     .into_iter()
     .flatten()

@@ -76,8 +76,7 @@ fn replaced(by: First, what: Sa) -> Result<(), Fault> {
     with(case, |ground, device, peer| {
         let order = || match (by, what) {
             (First::Device, _) => device.rekey("strongswan", what),
-            (First::Peer, Sa::Ike) => Ok(drop(peer.control(&["--rekey", "--ike", "device"])?)),
-            (First::Peer, Sa::Child) => Ok(drop(peer.control(&["--rekey", "--child", "net"])?)),
+            (First::Peer, _) => strongswan_rekeys(peer, what),
         };
         std::thread::scope(|scope| {
             // A ping waits for no answer, so they go on while the SAs are replaced and end some time after.
@@ -88,4 +87,11 @@ fn replaced(by: First, what: Sa) -> Result<(), Fault> {
             pings.join().map_err(|_| "the pinger panicked")?
         })
     })
+}
+
+/// Has strongSwan begin a successor.
+pub fn strongswan_rekeys(peer: &StrongSwan, what: Sa) -> Result<(), Fault> {
+    let [kind, name] = if what == Sa::Ike { ["--ike", "device"] } else { ["--child", "net"] };
+    peer.control(&["--rekey", kind, name])?;
+    Ok(())
 }

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use crate::case::{Case, First, ORDINARY, Suite, newer_strongswan};
 use crate::device::Sa;
 use crate::ground::{Ground, expect, expect_soon};
-use crate::negotiation::with;
+use crate::negotiation::{strongswan_rekeys, with};
 use crate::{Absent, Fault, case, needing, strongswan, traffic};
 
 /// All of them.
@@ -52,10 +52,8 @@ fn both(plain: Case, word: &str) -> Result<(), Fault> {
             device.is_replaced(what, 1, Duration::from_secs(10), || device.rekey("strongswan", what))?;
             ping()?;
         }
-        for (what, order) in [(Sa::Ike, ["--ike", "device"]), (Sa::Child, ["--child", "net"])] {
-            device.is_replaced(what, 1, Duration::from_secs(10), || {
-                Ok(drop(peer.control(&["--rekey", order[0], order[1]])?))
-            })?;
+        for what in [Sa::Ike, Sa::Child] {
+            device.is_replaced(what, 1, Duration::from_secs(10), || strongswan_rekeys(peer, what))?;
             ping()?;
         }
         Ok(())

@@ -31,6 +31,8 @@ pub struct Heard {
     pub esp: u64,
     /// Frames that carry IKE.
     pub ike: u64,
+    /// Of these, encrypted fragments (RFC 7383 §2.5): of requests, of responses.
+    pub fragments: [u64; 2],
     /// Other frames that have to do with neither address resolution nor multicast membership, by kind.
     pub stray: BTreeMap<String, u64>,
     /// Frames that were not heard.
@@ -150,7 +152,8 @@ fn missed(socket: &OwnedFd) -> io::Result<u32> {
 /// What a frame is.
 #[derive(PartialEq, Eq, Debug)]
 enum Kind {
-    Ike,
+    /// If it is a fragment: whether it is one of a response.
+    Ike(Option<bool>),
     Esp,
     Neighbours,
     Stray(String),
@@ -162,7 +165,12 @@ impl Heard {
             self.marked += 1;
         }
         match kind(frame) {
-            Kind::Ike => self.ike += 1,
+            Kind::Ike(fragment) => {
+                self.ike += 1;
+                if let Some(is_response) = fragment {
+                    self.fragments[usize::from(is_response)] += 1;
+                }
+            }
             Kind::Esp => self.esp += 1,
             Kind::Neighbours => {}
             Kind::Stray(what) => *self.stray.entry(what).or_default() += 1,
@@ -203,10 +211,11 @@ fn transport(version: u8, protocol: u8, payload: &[u8]) -> Kind {
         // Multicast membership of the kernel's own (IGMP).
         (2, ..) => Kind::Neighbours,
         // A NAT gives its end another port.
-        (17, Some(500), _) | (17, _, Some(500)) => Kind::Ike,
+        (17, Some(500), _) | (17, _, Some(500)) => Kind::Ike(fragment(payload.get(8..).unwrap_or_default())),
         // RFC 3948 §2.2: four octets of zero stand where ESP has its SPI; §2.3: one octet keeps alive.
         (17, Some(4500), _) | (17, _, Some(4500)) => match payload.get(8..) {
-            Some([0, 0, 0, 0, ..] | [0xFF]) => Kind::Ike,
+            Some([0, 0, 0, 0, message @ ..]) => Kind::Ike(fragment(message)),
+            Some([0xFF]) => Kind::Ike(None),
             _ => Kind::Esp,
         },
         (17 | 6, Some(from), Some(to)) => {
@@ -214,4 +223,11 @@ fn transport(version: u8, protocol: u8, payload: &[u8]) -> Kind {
         }
         _ => Kind::Stray(format!("IPv{version} protocol {protocol} type {:?}", payload.first())),
     }
+}
+
+/// Whether the response flag is set, if the message begins with an encrypted fragment (RFC 7296 §3.1).
+fn fragment(message: &[u8]) -> Option<bool> {
+    const ENCRYPTED_FRAGMENT: u8 = 53;
+    const RESPONSE: u8 = 0x20;
+    (*message.get(16)? == ENCRYPTED_FRAGMENT).then_some(message.get(19)? & RESPONSE != 0)
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use buttons::peer::Namespace;
@@ -13,6 +14,9 @@ use crate::sniffer::MARKER;
 pub const TRANSFER: usize = 20_000_000;
 /// Pings of a run, none of which may be lost.
 pub const PINGS: u32 = 1_000;
+
+/// Pings of one round.
+const ROUND: u32 = 100;
 
 const PORT: u16 = 5001;
 /// A transfer that stands still for this long has failed.
@@ -28,17 +32,67 @@ pub fn ping_many(from: &Namespace, to: IpAddr) -> Result<(), Fault> {
     ping(from, to, PINGS, "0.002", Duration::from_secs(3))
 }
 
-/// So many pings, `interval` seconds apart; `limit` is for the last answer.
+/// So many pings, `interval` seconds apart, of which none may be lost; `limit` is for the last answer.
 pub fn ping(from: &Namespace, to: IpAddr, count: u32, interval: &str, limit: Duration) -> Result<(), Fault> {
+    match lost_pings(from, to, count, interval, limit)? {
+        (0, _) => Ok(()),
+        (_, said) => Err(format!("pings to {to} were lost: {said}").into()),
+    }
+}
+
+/// How many of so many pings were lost, and what `ping` said.
+fn lost_pings(
+    from: &Namespace,
+    to: IpAddr,
+    count: u32,
+    interval: &str,
+    limit: Duration,
+) -> Result<(u32, String), Fault> {
     let pattern: String = MARKER.iter().map(|octet| format!("{octet:02x}")).collect();
     let said = from
         .command("ping")
         .args(["-q", "-n", "-s", "120", "-c", &count.to_string(), "-i", interval, "-p", &pattern])
         .args(["-W", &limit.as_secs().to_string(), &to.to_string()])
         .output()?;
-    let said = String::from_utf8_lossy(&said.stdout);
-    let every = format!("{count} packets transmitted, {count} received, 0% packet loss");
-    if said.contains(&every) { Ok(()) } else { Err(format!("pings to {to} were lost: {said}").into()) }
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let before = |words: &str| said.split(words).next()?.rsplit([' ', '\n']).next()?.parse::<u32>().ok();
+    let sent = before(" packets transmitted").ok_or_else(|| format!("ping to {to}: {said}"))?;
+    let received = before(" received").ok_or_else(|| format!("ping to {to}: {said}"))?;
+    // A ping that the system would not send, and an answer that came twice, are losses too.
+    Ok((count.abs_diff(received).max(count.abs_diff(sent)), said))
+}
+
+/// Pings that were sent, and how many of them were lost.
+#[derive(Copy, Clone, Default, Debug)]
+pub struct Pings {
+    pub sent: u32,
+    pub lost: u32,
+}
+
+/// Pings while `work` is done, in rounds.
+pub fn ping_while(
+    from: &Namespace,
+    to: IpAddr,
+    interval: &str,
+    work: impl FnOnce() -> Result<(), Fault>,
+) -> Result<Pings, Fault> {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let pings = scope.spawn(|| -> Result<Pings, String> {
+            let mut pings = Pings::default();
+            while !done.load(Ordering::Relaxed) {
+                let (lost, _) = lost_pings(from, to, ROUND, interval, Duration::from_secs(5))
+                    .map_err(|fault| fault.to_string())?;
+                pings = Pings { sent: pings.sent + ROUND, lost: pings.lost + lost };
+            }
+            Ok(pings)
+        });
+        let worked = work();
+        done.store(true, Ordering::Relaxed);
+        let pings = pings.join().map_err(|_| "the pinger panicked")?;
+        worked?;
+        Ok(pings?)
+    })
 }
 
 /// Carries so many octets over one TCP connection, checks them, and says how many were carried a
