@@ -2,6 +2,7 @@
 //! fuzzer, the replay of its corpora in the ordinary tests, and property tests. Nothing here keeps anything
 //! from one call to the next. The fuzzers themselves are in `host-tests/fuzz`, `.ci/fuzz` runs them.
 
+pub mod dnssec;
 pub mod endpoint;
 pub mod proxy;
 pub mod reassembly;
@@ -14,9 +15,10 @@ pub use script::Script;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("wire", wire::run),
     ("endpoint", endpoint::run),
     ("reassembly", reassembly::run),
     ("proxy", proxy::run),
+    ("dnssec", dnssec::run),
 ];

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host_tests::fuzz::TARGETS;
+use host_tests::fuzz::{TARGETS, dnssec};
 use host_tests::pair::Pair;
 
 fn corpus(target: &str) -> PathBuf {
@@ -27,6 +27,15 @@ fn corpora_are_replayed() {
             }
         }
     }
+}
+
+/// A fuzzer of the validator begins with what is valid.
+#[test]
+fn seeds_of_the_validator_prove_something() {
+    for (name, script) in DNSSEC_SEEDS {
+        assert!(dnssec::proves(script), "{name}");
+    }
+    assert!(dnssec::proves(&[&[0, 8, 0][..], &dnssec::keys()].concat()));
 }
 
 /// Writes the inputs that a fuzzer begins with: the datagrams of true exchanges, and scripts that play them.
@@ -54,6 +63,10 @@ fn write_seeds() {
     for (name, pieces) in REASSEMBLY_SEEDS {
         write("reassembly", &format!("seed-{name}"), &pieces.concat());
     }
+    for (name, script) in DNSSEC_SEEDS {
+        write("dnssec", &format!("seed-{name}"), script);
+    }
+    write("dnssec", "seed-keys", &[&[0, 8, 0][..], &dnssec::keys()].concat());
     for (name, pieces) in PROXY_SEEDS {
         write("proxy", &format!("seed-{name}"), &pieces.concat());
     }
@@ -138,4 +151,32 @@ const PROXY_SEEDS: [(&str, &[&[u8]]); 11] = [
         "stream",
         &[&[1, 0, 0], &[2, 0, 1, 1, 0, 0, 1, 1, 16], ADDRESS, &[7, 0], &[1, 12, 0, 0, 1, 2, 3, 4, 5, 6]],
     ),
+];
+
+/// A name and a type that are judged, and records: 0 and 1 as they are (owner, type, length, data), 2 and 3 a
+/// signature (owner, type, labels), 4 and 5 NSEC (owner, next, types), 6 and 7 NSEC3 (owner, next, offsets,
+/// flags, iterations, types); odd ones in the authority section.
+const DNSSEC_SEEDS: [(&str, &[u8]); 13] = [
+    ("answer", &[1, 0, 1, 0, 1, 0, 4, 192, 0, 2, 1, 2, 1, 0, 2]),
+    ("wildcard", &[2, 0, 1, 0, 2, 0, 4, 1, 2, 3, 4, 2, 2, 0, 2, 5, 1, 6, 1, 64, 0, 0]),
+    ("no-data", &[1, 6, 1, 5, 1, 6, 1, 64, 0, 3]),
+    ("no-name", &[3, 0, 1, 5, 1, 6, 1, 64, 0, 3]),
+    ("non-terminal", &[2, 0, 1, 5, 1, 3, 1, 64, 0, 3]),
+    ("insecure", &[1, 7, 1, 5, 1, 6, 1, 32, 0, 3]),
+    (
+        "secure",
+        &[
+            1, 7, 1, 0, 1, 7, 36, 0, 1, 8, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17,
+            18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 2, 1, 7, 2,
+        ],
+    ),
+    ("nsec3-no-data", &[1, 0, 1, 7, 1, 6, 0, 0, 0, 1, 64, 0, 0]),
+    (
+        "nsec3-no-name",
+        &[1, 0, 1, 7, 0, 6, 0, 0, 0, 1, 34, 0, 0, 7, 1, 1, 20, 0, 0, 1, 64, 0, 0, 7, 4, 4, 20, 0, 0, 0],
+    ),
+    ("nsec3-opt-out", &[1, 7, 1, 7, 0, 6, 0, 128, 5, 1, 34, 0, 0, 7, 1, 1, 20, 128, 5, 1, 64, 0, 0]),
+    ("alias", &[1, 0, 1, 0, 1, 3, 3, 1, 98, 0, 2, 1, 3, 2]),
+    ("redirection", &[2, 7, 1, 0, 1, 4, 3, 1, 98, 0, 2, 1, 4, 2]),
+    ("exchanges", &[1, 5, 1, 0, 1, 5, 5, 0, 10, 1, 98, 0, 0, 1, 5, 5, 0, 5, 1, 65, 0, 2, 1, 5, 2]),
 ];
