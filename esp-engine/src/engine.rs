@@ -142,8 +142,8 @@ impl<'r, C: Cipher> Engine<'r, C> {
         settings: Settings,
         resources: &'r mut Resources<C, POLICIES, SAS, WORDS>,
     ) -> Self {
-        let Resources { policies, slots, windows, ledger, desk } = resources;
-        let sad = Sad::new(slots, windows.as_flattened_mut(), WORDS, settings.silence, ledger);
+        let Resources { policies, sas, windows, ledger, desk } = resources;
+        let sad = Sad::new(sas, windows.as_flattened_mut(), WORDS, settings.silence, ledger);
         Self { settings, policies: policies.as_mut_view(), sad, desk }
     }
 
@@ -222,15 +222,7 @@ impl<'r, C: Cipher> Engine<'r, C> {
     /// Moves a pair of SAs to other outer addresses; `false` when there is no such pair, or the
     /// addresses are of different families.
     pub fn update(&mut self, update: SaUpdate) -> bool {
-        let SaUpdate { inbound, local, remote, encapsulation } = update;
-        let same_family = local.is_ipv4() == remote.is_ipv4();
-        match self.sad.get_mut(inbound).filter(|_| same_family) {
-            Some(sa) => {
-                sa.relocate(local, remote, encapsulation);
-                true
-            }
-            None => false,
-        }
+        update.local.is_ipv4() == update.remote.is_ipv4() && self.sad.relocate(update)
     }
 
     /// Lets lifetimes pass. Early calls are harmless.
@@ -265,9 +257,9 @@ impl<'r, C: Cipher> Engine<'r, C> {
     /// Whether ESP in UDP went to this address and port since then: a NAT between us needs no other
     /// reminder (RFC 3948 §4).
     pub fn has_sent_since(&self, since: Instant, remote: SocketAddr) -> bool {
-        self.sad.iter().any(|sa| {
+        self.sad.towards(remote.ip()).any(|sa| {
             let port = sa.encapsulation.map(|ports| ports.remote_port);
-            sa.remote == remote.ip() && port == Some(remote.port()) && sa.has_sent_since(since)
+            port == Some(remote.port()) && sa.has_sent_since(since)
         })
     }
 

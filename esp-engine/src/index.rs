@@ -9,10 +9,12 @@ use core::num::NonZeroU16;
 
 pub use chains::{Chains, Member};
 pub use heap::{Heap, Node};
+pub use moment::Moment;
 pub use vacancies::Vacancies;
 
 mod chains;
 mod heap;
+mod moment;
 mod vacancies;
 
 /// Another slot, or none.

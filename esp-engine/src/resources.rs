@@ -3,7 +3,7 @@
 use crate::acquire::Acquires;
 use crate::counters::Counters;
 use crate::sa::SaReport;
-use crate::sad::{Ledger, Slot};
+use crate::sad::{Association, Ledger};
 use crate::spd::Policy;
 use crate::time::Instant;
 
@@ -15,9 +15,9 @@ pub(crate) const NOTICES: usize = 4;
 #[derive(Clone, Hash, Debug)]
 pub struct Resources<C, const POLICIES: usize, const SAS: usize, const WORDS: usize> {
     pub(crate) policies: heapless::Vec<Policy, POLICIES>,
-    pub(crate) slots: [Slot<C>; SAS],
+    pub(crate) sas: [Option<Association<C>>; SAS],
     pub(crate) windows: [[u32; WORDS]; SAS],
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Ledger<SAS>,
     pub(crate) desk: Desk,
 }
 
@@ -31,7 +31,7 @@ impl<C, const POLICIES: usize, const SAS: usize, const WORDS: usize> Resources<C
         }
         Self {
             policies: heapless::Vec::new(),
-            slots: [const { Slot::EMPTY }; SAS],
+            sas: [const { None }; SAS],
             windows: [[0; WORDS]; SAS],
             ledger: Ledger::new(),
             desk: Desk::new(),

@@ -113,9 +113,7 @@ impl<C: Cipher> Engine<'_, C> {
             length,
             segment_size: wrapping.segment_size(path, packet.upper),
         };
-        if sa.await_answer(now) {
-            self.sad.await_answer(now);
-        }
+        self.sad.await_answer(now, spi);
         self.sad.note(spi);
         Some(Outbound::Seal(seal))
     }

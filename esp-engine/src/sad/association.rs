@@ -4,7 +4,6 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::chain::Link;
 use super::limits::{Bounds, Stage};
 use crate::counters::Traffic;
 use crate::crypto::Cipher;
@@ -49,8 +48,6 @@ pub(crate) struct Association<C> {
     pub(crate) remote_ts: TrafficSelectors,
     pub(crate) encapsulation: Option<Encapsulation>,
     pub(crate) policy: PolicyId,
-    pub(super) older: Link,
-    pub(super) next_report: Link,
     pub(crate) peer: PeerKey,
     pub(crate) local: IpAddr,
     pub(crate) remote: IpAddr,
@@ -62,7 +59,8 @@ pub(crate) struct Association<C> {
     confirmed: bool,
     /// It has a successor and only receives.
     pub(super) retired: bool,
-    pub(super) queued: bool,
+    /// The table looks at it before the present silence lasts for too long.
+    watched: bool,
     untold: Untold,
 }
 
@@ -97,8 +95,6 @@ impl<C> Association<C> {
             remote_ts: child.remote_ts,
             encapsulation: child.encapsulation,
             policy: child.policy,
-            older: None,
-            next_report: None,
             peer: child.peer,
             local: child.local,
             remote: child.remote,
@@ -108,7 +104,7 @@ impl<C> Association<C> {
             extended: child.extended_sequence,
             confirmed: child.may_send,
             retired: false,
-            queued: false,
+            watched: false,
             untold: Untold::default(),
         }
     }
@@ -149,13 +145,10 @@ impl<C> Association<C> {
         self.sequence
     }
 
-    /// Notes that a packet left and may be answered; whether it is the first since the last that arrived.
-    pub(crate) fn await_answer(&mut self, now: Instant) -> bool {
-        let is_first = self.unanswered_since == Bounds::NEVER;
-        if is_first {
-            self.unanswered_since = now;
-        }
-        is_first
+    /// Notes that a packet left and may be answered; whether the table has to look at it for that.
+    pub(super) fn await_answer(&mut self, now: Instant) -> bool {
+        self.unanswered_since = self.unanswered_since.min(now);
+        !core::mem::replace(&mut self.watched, true)
     }
 
     /// Reports silence that lasted for `limit`, once until another packet is sent.
@@ -204,7 +197,8 @@ impl<C> Association<C> {
     }
 
     /// The next moment at which time alone changes something; `silence` is what is reported.
-    pub(super) fn next_change(&self, now: Instant, silence: Duration) -> Option<Instant> {
+    pub(super) fn next_change(&mut self, now: Instant, silence: Duration) -> Option<Instant> {
+        self.watched = self.unanswered_since != Bounds::NEVER;
         let limit = match self.stage {
             Stage::Young => self.soft.at.min(self.hard.at),
             Stage::Ageing => self.hard.at,

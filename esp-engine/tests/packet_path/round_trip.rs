@@ -194,7 +194,7 @@ fn status_shows_what_is_installed() {
     assert_eq!(status.inbound.get(), A_SPI);
 }
 
-/// What one more pair of SAs costs in memory, with its place in the index and a window of 64 packets.
+/// What one more pair of SAs costs in memory, with its window of 64 packets, and with 32 octets of indexes.
 /// Key schedules are most of it, so it is told for ciphers of several sizes; the rest has a bound.
 #[test]
 fn pair_of_sas_stays_small() {
@@ -209,6 +209,6 @@ fn pair_of_sas_stays_small() {
         ("SoftwareCipher", pair::<SoftwareCipher>(), size_of::<SoftwareCipher>()),
     ] {
         println!("pair of SAs, {name}: {pair} octets, of which ciphers {}", 2 * cipher);
-        assert!(pair - 2 * cipher <= 400, "{name}");
+        assert!(pair - 2 * cipher <= 400 + 32, "{name}");
     }
 }

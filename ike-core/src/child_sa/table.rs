@@ -5,7 +5,7 @@
 
 use core::net::IpAddr;
 
-use esp_engine::index::{Chains, Heap, Member, Node, Vacancies};
+use esp_engine::index::{Chains, Heap, Member, Moment, Node, Vacancies};
 use esp_engine::sa::{PeerKey, Spi};
 use esp_engine::selector::{Selectors, TrafficSelectors, single_address};
 use esp_engine::spd::PolicyId;
@@ -27,7 +27,7 @@ pub(crate) struct Storage<const N: usize> {
     pub(crate) slots: [Option<Child>; N],
     vacant: Vacancies<[Node<()>; N]>,
     owed: Heap<[Node<Owed>; N]>,
-    draining: Heap<[Node<Instant>; N]>,
+    draining: Heap<[Node<Moment>; N]>,
     by_owner: Chains<[Member; N]>,
     by_flow: Chains<[Member; N]>,
 }
@@ -39,7 +39,7 @@ impl<const N: usize> Storage<N> {
             slots: [const { None }; N],
             vacant: Vacancies::new(),
             owed: Heap::new(Owed::Retire),
-            draining: Heap::new(Instant::ZERO),
+            draining: Heap::new(Moment::ZERO),
             by_owner: Chains::new(),
             by_flow: Chains::new(),
         }
@@ -75,7 +75,7 @@ pub(crate) struct Children<'r> {
     slots: &'r mut [Option<Child>],
     vacant: &'r mut Vacancies<[Node<()>]>,
     owed: &'r mut Heap<[Node<Owed>]>,
-    draining: &'r mut Heap<[Node<Instant>]>,
+    draining: &'r mut Heap<[Node<Moment>]>,
     /// A chain for each IKE SA, in the order of the slots.
     by_owner: &'r mut Chains<[Member]>,
     /// A chain for each far address, and one for whatever covers more than an address.
@@ -117,7 +117,7 @@ impl<'r> Children<'r> {
             self.vacant.leave(slot)
         }
         self.owed.set(slot, child.and_then(Child::owed));
-        self.draining.set(slot, child.and_then(Child::drains_until));
+        self.draining.set(slot, child.and_then(Child::drains_until).map(Moment::from));
         let owner = child.map(|child| self.by_owner.nth(usize::from(child.owner)));
         self.by_owner.put_in_order(slot, owner);
         // Nothing lives yet in what the peer was only asked for.
@@ -328,7 +328,7 @@ impl<'r> Children<'r> {
     /// Ends what has received for long enough.
     pub(crate) fn end_draining(&mut self, now: Instant) {
         while let Some((until, slot)) = self.draining.first()
-            && until <= now
+            && until.instant() <= now
         {
             self.change_at(slot, |child| child.iter_mut().for_each(|c| c.stage = Stage::Removed));
         }
@@ -336,7 +336,7 @@ impl<'r> Children<'r> {
 
     /// When the next one has received for long enough.
     pub(crate) fn next_drained(&self) -> Option<Instant> {
-        self.draining.first().map(|(until, _)| until)
+        self.draining.first().map(|(until, _)| until.instant())
     }
 
     /// The next of which something is owed to the data plane.

@@ -5,7 +5,7 @@
 
 use core::net::IpAddr;
 
-use esp_engine::index::{Chains, Heap, Member, Node, Vacancies};
+use esp_engine::index::{Chains, Heap, Member, Moment, Node, Vacancies};
 use esp_engine::sa::PeerKey;
 use esp_engine::time::Instant;
 
@@ -20,7 +20,7 @@ mod walk;
 #[cfg_attr(feature = "explore", derive(Clone))]
 pub(crate) struct Storage<const N: usize> {
     pub(crate) slots: [Option<IkeSa>; N],
-    alarms: Heap<[Node<Instant>; N]>,
+    alarms: Heap<[Node<Moment>; N]>,
     vacancies: Vacancies<[Node<()>; N]>,
     over: Heap<[Node<()>; N]>,
     ended: Heap<[Node<()>; N]>,
@@ -35,7 +35,7 @@ impl<const N: usize> Storage<N> {
     pub(crate) const fn new() -> Self {
         Self {
             slots: [const { None }; N],
-            alarms: Heap::new(Instant::ZERO),
+            alarms: Heap::new(Moment::ZERO),
             vacancies: Vacancies::new(),
             over: Heap::new(()),
             ended: Heap::new(()),
@@ -51,7 +51,7 @@ impl<const N: usize> Storage<N> {
 #[derive(Debug)]
 pub(crate) struct IkeSas<'r> {
     slots: &'r mut [Option<IkeSa>],
-    alarms: &'r mut Heap<[Node<Instant>]>,
+    alarms: &'r mut Heap<[Node<Moment>]>,
     vacancies: &'r mut Vacancies<[Node<()>]>,
     over: &'r mut Heap<[Node<()>]>,
     ended: &'r mut Heap<[Node<()>]>,
@@ -134,7 +134,7 @@ impl<'r> IkeSas<'r> {
     pub(crate) fn put(&mut self, slot: u16, sa: IkeSa) {
         let Some(entry) = self.slots.get_mut(usize::from(slot)) else { return };
         let sa = entry.insert(sa);
-        self.alarms.set(slot, sa.timers.next());
+        self.alarms.set(slot, sa.timers.next().map(Moment::from));
         self.vacancies.take(slot);
         self.over.set(slot, sa.is_over().then_some(()));
         self.ended.set(slot, matches!(sa.state, State::Ended(..)).then_some(()));
@@ -191,7 +191,7 @@ impl<'r> IkeSas<'r> {
 
     /// The slot whose timer fires next, and when.
     pub(crate) fn next_alarm(&self) -> Option<(Instant, u16)> {
-        self.alarms.first()
+        self.alarms.first().map(|(at, slot)| (at.instant(), slot))
     }
 
     /// A slot whose IKE SA ended, which has yet to be said.

@@ -11,7 +11,7 @@ impl Children<'_> {
         let vacant = all().filter(|(_, child)| child.is_none()).map(|(slot, _)| slot);
         let there = || all().filter_map(|(slot, child)| Some((slot, child.as_ref()?)));
         let owed = there().filter_map(|(slot, child)| Some((child.owed()?, slot)));
-        let draining = there().filter_map(|(slot, child)| Some((child.drains_until()?, slot)));
+        let draining = there().filter_map(|(slot, child)| Some((child.drains_until()?.into(), slot)));
         self.vacant.lowest() == vacant.min()
             && self.owed.first() == owed.min()
             && self.draining.first() == draining.min()
