@@ -12,7 +12,8 @@ use ike_core::discovery::clock::Clock;
 use ike_core::discovery::dnssec::Bogus;
 use ike_core::discovery::ipseckey::RecordKey;
 use ike_core::discovery::outcome::{Indeterminate, Outcome, Presence, Security};
-use ike_core::discovery::question::Question;
+use ike_core::discovery::output::Busy;
+use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, TimeRefused};
 
 const KEY: &str = "GhuEwFlMIDHlzdvElFUqA3kXCkFqMvSPRCZcQvsFIqU=";
@@ -313,6 +314,40 @@ fn one_lookup_for_all_who_ask() {
     let other = world.begin(question);
     assert_eq!(world.wait_for(one), world.wait_for(other));
     assert_eq!(world.questions().len(), 10);
+}
+
+/// RFC 5452 §9.2: two lookups below the same zones never wait for the same question at once; the second one
+/// goes on with what the first one found.
+#[test]
+fn no_question_is_out_twice() {
+    let mut world = world();
+    let [one, other] = ["vpn.peer.test.", "alias.peer.test."]
+        .map(|name| world.begin(Question::Peer(host_tests::signed_zone::owned(name))));
+    assert_eq!(world.wait_for(one).security, Security::Secure);
+    assert_eq!(world.wait_for(other).security, Security::Secure);
+    let questions = world.questions();
+    for what in [". DNSKEY", "test. DNSKEY", "peer.test. DNSKEY"] {
+        assert_eq!(questions.iter().filter(|it| *it == what).count(), 1, "{what} in {questions:?}");
+    }
+}
+
+/// All places taken is said; nothing of those who have one is lost.
+#[test]
+fn all_places_taken() {
+    let mut world = world();
+    let ask = |name: &str| Question::Peer(host_tests::signed_zone::owned(name));
+    let one = world.begin(ask("vpn.peer.test."));
+    let other = world.begin(ask("alias.peer.test."));
+    let now = world.now;
+    assert_eq!(world.resolver.lookup(now, Ticket(100), ask("third.peer.test.")), Err(Busy));
+    for n in 101..104 {
+        assert_eq!(world.resolver.lookup(now, Ticket(n), ask("vpn.peer.test.")), Ok(()));
+    }
+    assert_eq!(world.resolver.lookup(now, Ticket(104), ask("vpn.peer.test.")), Err(Busy));
+    for ticket in [one, other, Ticket(101), Ticket(102), Ticket(103)] {
+        assert_eq!(world.wait_for(ticket).security, Security::Secure);
+    }
+    assert_eq!(world.peer("third.peer.test.").presence, Presence::Absent);
 }
 
 /// What one lookup needs while it is under way, and what each answer and zone takes that is kept.

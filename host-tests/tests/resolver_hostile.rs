@@ -586,16 +586,20 @@ fn the_reason_outlives_a_blocked_connection() {
         })
     };
     let refusing = changed(|_, _| Reply::empty(Rcode::REFUSED));
-    let outcome = world(vec![blocked(refusing)]).peer("vpn.peer.test.");
+    let mut refused = world(vec![blocked(refusing)]);
+    let outcome = refused.peer("vpn.peer.test.");
     assert_eq!(outcome.security, Security::Indeterminate(Indeterminate::Refused(5)));
+    assert!(refused.now.as_millis() < 100, "{:?}", refused.now);
     let lying = changed(|asked, mut reply| {
         if asked.rtype() == Rtype::IPSECKEY {
             reply.answer[0] = record(&format!("vpn.peer.test. IPSECKEY 1 0 4 . {KEY}"));
         }
         reply
     });
-    let outcome = world(vec![blocked(lying)]).peer("vpn.peer.test.");
+    let mut lied_to = world(vec![blocked(lying)]);
+    let outcome = lied_to.peer("vpn.peer.test.");
     assert_eq!(outcome.security, Security::Bogus(Bogus::BadSignature));
+    assert!(lied_to.now.as_millis() < 1000, "{:?}", lied_to.now);
 }
 
 /// A server that takes DS records from the child, which has none, is not believed that the child is unsigned.

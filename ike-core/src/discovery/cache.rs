@@ -141,3 +141,45 @@ pub(crate) fn place<'a>(
         Some(old) => (2, old.used),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(1_000);
+    const LATER: UnixTime = UnixTime(2_000);
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    /// The zone around a name that has most of its labels; none whose time is over.
+    #[test]
+    fn the_deepest_zone_around_a_name() {
+        let mut places = [const { None }; 3];
+        let mut zones = Zones::new(&mut places);
+        zones.keep(Cut::Unsigned(name("test")), LATER);
+        zones.keep(Cut::Unsigned(name("a.test")), UnixTime(1_500));
+        zones.keep(Cut::Unsigned(name("b.test")), LATER);
+        let deepest = |text, time| zones.deepest(&name(text), time);
+        assert_eq!(deepest("x.A.test", NOW), Some(Deepest::Unsigned(2)));
+        assert_eq!(deepest("x.a.test", UnixTime(1_500)), Some(Deepest::Unsigned(1)));
+        assert_eq!(deepest("xa.test", NOW), Some(Deepest::Unsigned(1)));
+        assert_eq!(deepest("example", NOW), None);
+    }
+
+    /// What is known better takes the place of what was known of the same zone; where all places are taken,
+    /// what was used longest ago goes.
+    #[test]
+    fn zones_make_room() {
+        let mut places = [const { None }; 2];
+        let mut zones = Zones::new(&mut places);
+        for text in ["a.test", "b.test", "a.test"] {
+            zones.keep(Cut::Unsigned(name(text)), LATER);
+        }
+        assert_eq!(zones.count(), 2);
+        zones.keep(Cut::Unsigned(name("c.test")), LATER);
+        let known = ["a.test", "b.test", "c.test"].map(|text| zones.deepest(&name(text), NOW).is_some());
+        assert_eq!(known, [true, false, true]);
+    }
+}

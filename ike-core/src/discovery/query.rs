@@ -197,3 +197,73 @@ pub(crate) fn rdata<'m>(record: &ParsedRecord<'m, [u8]>) -> &'m [u8] {
 pub(crate) fn is_in(record: &ParsedRecord<'_, [u8]>) -> bool {
     record.class() == Class::IN
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    fn query<'q>(name: &'q [u8], server_cookie: &'q [u8]) -> Query<'q> {
+        Query {
+            id: 0x1234,
+            name,
+            rtype: Rtype::IPSECKEY,
+            checking_disabled: true,
+            client_cookie: [7; CLIENT_COOKIE],
+            server_cookie,
+            datagram: true,
+        }
+    }
+
+    /// RFC 1035 §4.1, RFC 6891 §6.1.2, RFC 7873 §4: recursion desired, checking disabled, one question, an OPT
+    /// record for 1,232 octets with DO and a cookie.
+    #[test]
+    fn a_query_as_it_leaves() {
+        let name = b"\x01B\x04tEsT\x00";
+        #[rustfmt::skip]
+        let expected = [
+            0x12, 0x34, 0x01, 0x10, 0, 1, 0, 0, 0, 0, 0, 1,
+            1, b'B', 4, b't', b'E', b's', b'T', 0, 0, 45, 0, 1,
+            0, 0, 41, 0x04, 0xD0, 0, 0, 0x80, 0, 0, 14, 0, 10, 0, 10, 7, 7, 7, 7, 7, 7, 7, 7, 9, 9,
+        ];
+        assert_eq!(query(name, &[9; 2]).write(), expected);
+    }
+
+    /// The longest query that there can be has room.
+    #[test]
+    fn the_longest_query() {
+        let name = [[63; 64].as_slice(), &[63; 64], &[63; 64], &[61; 62], &[0]].concat();
+        assert_eq!(name.len(), MAX_NAME);
+        assert_eq!(query(&name, &[9; MAX_SERVER_COOKIE]).write().len(), MAX_QUERY);
+    }
+
+    /// draft-vixie-dnsext-dns0x20: letters may change, nothing else does.
+    #[test]
+    fn letters_at_random() {
+        let name: Name = "a-1.eXample".parse().unwrap();
+        assert_eq!(spell(&name, &[0; 32]), *b"\x03a-1\x07example\x00");
+        assert_eq!(spell(&name, &[0xFF; 32]), *b"\x03A-1\x07EXAMPLE\x00");
+        assert_eq!(spell(&name, &[0b10; 32])[..5], *b"\x03A-1\x07");
+    }
+
+    /// RFC 5452 §9.1: an answer repeats ID and question, and says that it is one.
+    #[test]
+    fn answers_match_their_query() {
+        let name = b"\x01B\x04tEsT\x00";
+        let query = query(name, &[]);
+        let mut answer = query.write();
+        answer[2] |= 0x80;
+        let without_opt = |answer: &[u8]| [&answer[..11], &[0], &answer[12..24]].concat();
+        assert!(query.read(&without_opt(&answer)).is_ok());
+        // Our own half of a cookie alone is no cookie of a server (RFC 7873 §5.3).
+        assert_eq!(query.read(&answer).unwrap_err(), Discarded::BadCookie);
+        let mut other_case = answer.clone();
+        other_case[13] = b'b';
+        assert_eq!(query.read(&without_opt(&other_case)).unwrap_err(), Discarded::WrongCase);
+        let mut other_id = answer.clone();
+        other_id[0] = 0;
+        assert_eq!(query.read(&other_id).unwrap_err(), Discarded::WrongId);
+        assert_eq!(query.read(&query.write()).unwrap_err(), Discarded::NotAnswer);
+    }
+}

@@ -91,9 +91,11 @@ impl Ask {
 
     /// Chooses whom to ask, the last server at first if it still may be asked; `false` when nobody is left.
     pub(crate) fn choose(&mut self, servers: &Upstreams, now: Instant) -> bool {
-        match servers.choose(now, self.server, self.refused) {
+        // The last connection may go to whose datagram was of no use.
+        let refused =
+            if self.is_tcp() && servers.choose(now, 0, self.refused).is_none() { 0 } else { self.refused };
+        match servers.choose(now, self.server, refused) {
             Some(server) => self.server = server,
-            None if self.is_tcp() => {}
             None => return false,
         }
         if servers.is_lossy(self.server, now) {
