@@ -295,6 +295,8 @@ pub enum Authentication {
     Dns(Dns),
     /// Not at all: any key will do, and it is shown as that (RFC 5386).
     Btns,
+    /// Not at all, not even by a key (RFC 7619): whoever only listens learns nothing, and that is all.
+    Null,
 }
 
 impl core::fmt::Debug for Authentication {
@@ -305,7 +307,15 @@ impl core::fmt::Debug for Authentication {
             Self::Shared(_) => f.write_str("Shared(..)"),
             Self::Dns(dns) => f.debug_tuple("Dns").field(dns).finish(),
             Self::Btns => f.write_str("Btns"),
+            Self::Null => f.write_str("Null"),
         }
+    }
+}
+
+impl Authentication {
+    /// Whether it is for anyone; such entries come last.
+    pub const fn is_wildcard(&self) -> bool {
+        matches!(self, Self::Btns | Self::Null)
     }
 }
 

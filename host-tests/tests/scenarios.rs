@@ -116,3 +116,9 @@ fn libreswan() {
 fn hostile() {
     check("hostile.md");
 }
+
+/// libreswan's scenarios about DNS, NULL authentication and strangers by their names.
+#[test]
+fn names() {
+    check("names.md");
+}

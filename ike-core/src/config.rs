@@ -158,9 +158,14 @@ impl Config<'_> {
         known + usize::from(others)
     }
 
-    /// The entry for whom nobody vouches and who has a key.
+    /// The entry for those whom nobody vouches for and who have a key.
     pub(crate) fn strangers(&self) -> Option<(PeerId, &PadEntry<'_>)> {
-        self.entries().find(|(_, entry)| entry.is_strangers())
+        self.entries().find(|(_, entry)| entry.is_strangers() && !entry.is_null())
+    }
+
+    /// The entry for those who prove nothing (RFC 7619).
+    pub(crate) fn nobody(&self) -> Option<(PeerId, &PadEntry<'_>)> {
+        self.entries().find(|(_, entry)| entry.is_null())
     }
 
     /// The entry with this number.

@@ -29,6 +29,7 @@ mod hints;
 mod lifecycle;
 mod names;
 pub(crate) mod relocate;
+mod revalidate;
 mod rivals;
 mod slots;
 mod status;

@@ -183,6 +183,11 @@ pub enum NameFault {
 }
 
 impl NameFault {
+    /// Whether DNS says, signed or proven to be unsigned, that the peer has no key that would do.
+    pub(crate) const fn is_statement(self) -> bool {
+        matches!(self, Self::Absent | Self::Insecure | Self::OnlyUnusable | Self::Wildcard)
+    }
+
     /// Whether DNS says nothing of the peer that anybody could rely on.
     pub(crate) const fn is_no_statement(self) -> bool {
         matches!(self, Self::Absent | Self::Insecure | Self::Indeterminate)

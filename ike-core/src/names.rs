@@ -54,6 +54,8 @@ pub(crate) struct Name {
     held: Option<u16>,
     /// A key of it was validated.
     pub(crate) was_validated: bool,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that was validated last.
+    pub(crate) fingerprint: Option<[u8; 32]>,
     /// Which of its addresses is tried first, and how many were tried in a row.
     address: (u8, u8),
     /// Where the caller was told that it is.
@@ -224,6 +226,7 @@ impl<'r> Names<'r> {
             answered: now,
             held: None,
             was_validated: false,
+            fingerprint: None,
             address: (0, 0),
             told: Addresses::new(),
             has_news: false,
@@ -250,15 +253,18 @@ impl<'r> Names<'r> {
         idle.min().map(|(_, _, place)| place)
     }
 
-    /// Takes the answer to a look-up, early or late; `false` when nobody asked.
-    pub(crate) fn answer(&mut self, ticket: Ticket, mut record: PeerRecord, now: Instant) -> bool {
-        let Some(name) = self.slots.iter_mut().flatten().find(|name| name.asking.is(ticket)) else {
-            return false;
-        };
+    /// Takes the answer to a look-up, early or late, and says what it was about; `None` when nobody asked.
+    pub(crate) fn answer(
+        &mut self,
+        ticket: Ticket,
+        mut record: PeerRecord,
+        now: Instant,
+    ) -> Option<(PeerId, OwnedIdentity)> {
+        let name = self.slots.iter_mut().flatten().find(|name| name.asking.is(ticket))?;
         name.asking = Asking::Idle;
         record.expires = record.expires.max(now + LEAST);
         name.take(record, now);
-        true
+        Some((name.peer, name.of.clone()))
     }
 
     /// Those who did not answer in time count as silent.
@@ -395,8 +401,9 @@ impl Name {
     }
 
     /// A peer of this name is authenticated.
-    pub(crate) fn validated(&mut self, now: Instant) {
+    pub(crate) fn validated(&mut self, now: Instant, fingerprint: Option<[u8; 32]>) {
         self.was_validated = true;
+        self.fingerprint = fingerprint;
         self.address.1 = 0;
         self.used = now;
     }

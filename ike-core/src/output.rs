@@ -123,6 +123,8 @@ pub enum Method {
     Rsa,
     /// Shared key message integrity code.
     SharedKey,
+    /// NULL authentication (RFC 7619).
+    Null,
 }
 
 /// An IKE SA that stands.

@@ -90,6 +90,8 @@ pub enum Authentication<'c> {
     Dns(Published),
     /// Any key that signs (RFC 5386).
     Btns,
+    /// Nothing at all (RFC 7619): whoever took part in the key exchange.
+    Null,
 }
 
 impl Authentication<'_> {
@@ -100,6 +102,7 @@ impl Authentication<'_> {
             Self::SharedKey(_) => Level::Shared,
             Self::Dns(_) => Level::Validated,
             Self::Btns => Level::Any,
+            Self::Null => Level::Null,
         }
     }
 }
@@ -114,10 +117,12 @@ pub enum Claim<'c> {
 }
 
 impl<'c> Config<'c> {
-    /// The first entry for this identity, shown from this address.
+    /// The first entry for this identity, shown from this address by somebody who proves something.
     pub(crate) fn search(&self, identity: &Identity<'_>, source: IpAddr) -> Option<(PeerId, PadEntry<'c>)> {
         let mut entries = (0..=u16::MAX).map(PeerId).zip(self.pad);
-        entries.find(|(_, entry)| entry.matcher.matches(identity, source)).map(|(id, entry)| (id, *entry))
+        entries
+            .find(|(_, entry)| !entry.is_null() && entry.matcher.matches(identity, source))
+            .map(|(id, entry)| (id, *entry))
     }
 
     /// The addresses that a peer of this entry may speak for, best first, as long as IKE runs to
@@ -149,7 +154,12 @@ impl<'c> Config<'c> {
 impl PadEntry<'_> {
     /// Whether it is for those whom nobody vouches for.
     pub(crate) const fn is_strangers(&self) -> bool {
-        matches!(self.authentication, Authentication::Btns)
+        matches!(self.authentication, Authentication::Btns | Authentication::Null)
+    }
+
+    /// Whether it is for those who prove nothing.
+    pub(crate) const fn is_null(&self) -> bool {
+        matches!(self.authentication, Authentication::Null)
     }
 
     /// Whether DNS says where the peer is, and the operator does not say what it speaks for.

@@ -234,7 +234,7 @@ fn build_peer(table: &PeerTable, folder: &Path) -> Result<config::Peer, Fault> {
 }
 
 fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Authentication, Fault> {
-    let PeerTable { key, fingerprint, shared_key, dns, dns_suffix, dns_network, btns, .. } = table;
+    let PeerTable { key, fingerprint, shared_key, dns, dns_suffix, dns_network, btns, null, .. } = table;
     let whose = build_whose(table)?;
     let is_in_dns = [dns, dns_suffix, dns_network].into_iter().flatten().count() == 1;
     match (key, fingerprint, shared_key, whose, btns) {
@@ -265,11 +265,17 @@ fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Auth
             Ok(config::Authentication::Fingerprints(fingerprints))
         }
         (None, None, Some(file), None, None) => read_secret(file, folder).map(config::Authentication::Shared),
-        (None, None, None, None, Some(btns)) if *btns.get_ref() => Ok(config::Authentication::Btns),
+        (None, None, None, None, Some(word)) if *word.get_ref() && null.is_none() => {
+            Ok(config::Authentication::Btns)
+        }
+        (None, None, None, None, None) if null.as_ref().is_some_and(|word| *word.get_ref()) => {
+            Ok(config::Authentication::Null)
+        }
         _ => Err((
             Some(table.name.span()),
             "say how this peer is known by exactly one of: key = \"peer.pub\", fingerprint = \"…\", \
-             shared-key = \"FILE\", dns = \"NAME\", dns-suffix = \".END\", dns-network = \"192.0.2.0/24\", btns = true"
+             shared-key = \"FILE\", dns = \"NAME\", dns-suffix = \".END\", dns-network = \"192.0.2.0/24\", btns = true, \
+             null = true"
                 .to_owned(),
         )),
     }
@@ -345,10 +351,9 @@ fn build_remote(
         None => {
             let called: config::Name = value::parse(remote)?;
             let peer = by_name(called.clone(), name);
-            // In front of the wildcard, which comes last.
-            let is_last =
-                config.peers.last().is_some_and(|peer| peer.authentication == config::Authentication::Btns);
-            let place = config.peers.len() - usize::from(is_last);
+            // In front of those for anyone, which come last.
+            let is_wildcard = |peer: &config::Peer| peer.authentication.is_wildcard();
+            let place = config.peers.iter().position(is_wildcard).unwrap_or(config.peers.len());
             config.peers.insert(place, peer).map_err(|_| {
                 (Some(remote.span()), format!("there is room for {} peers: remove one", config::MAX_PEERS))
             })?;

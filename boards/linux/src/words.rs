@@ -74,6 +74,7 @@ fn of_established(established: &Established) -> Vec<String> {
         Method::EcdsaP384 => "an ECDSA P-384 signature",
         Method::Rsa => "an RSA signature",
         Method::SharedKey => "a shared key",
+        Method::Null => "nothing: nobody knows whom",
     };
     let mut words = vec![
         format!("peer says {}, proves it by {method}", established.identity),

@@ -109,10 +109,12 @@ impl<C> Association<C> {
         }
     }
 
-    /// Whether it lives and holds a flow of `claim` for another peer.
+    /// Whether it lives and holds a flow of `claim` for another peer. Nobody (RFC 7619) holds any.
     pub(super) fn is_latched_against(&self, claim: &Latch<'_>) -> bool {
         let Self { policy, local_ts: local, remote_ts: remote, peer, .. } = self;
-        self.stage != Stage::Expired && Latch { policy: *policy, local, remote, peer }.collides(claim)
+        self.stage != Stage::Expired
+            && self.level > Level::Null
+            && Latch { policy: *policy, local, remote, peer }.collides(claim)
     }
 
     /// Whether it may carry an outbound packet, but for the peer's having it.

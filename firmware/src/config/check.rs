@@ -93,7 +93,9 @@ impl Config {
     }
 
     fn check_key(&self) -> Result<(), Refused> {
-        let signs = self.peers.iter().any(|peer| !matches!(peer.authentication, Authentication::Shared(_)));
+        let needs_none =
+            |peer: &Peer| matches!(peer.authentication, Authentication::Shared(_) | Authentication::Null);
+        let signs = !self.peers.iter().all(needs_none);
         match &self.key {
             PrivateKey::None => require(!signs, Fault::NoOwnKey),
             PrivateKey::Ed25519(octets) | PrivateKey::P256(octets) => {
@@ -127,7 +129,12 @@ impl Config {
         let mut earlier = self.peers.iter().take(n);
         require(earlier.all(|other| other.name != peer.name), Fault::DuplicateName)?;
         let mut earlier = self.peers.iter().take(n);
-        require(earlier.all(|other| other.authentication != Authentication::Btns), Fault::BehindWildcard)?;
+        let may_precede = |other: &Peer| match other.authentication {
+            Authentication::Btns => peer.authentication == Authentication::Null,
+            Authentication::Null => false,
+            _ => true,
+        };
+        require(earlier.all(may_precede), Fault::BehindWildcard)?;
         if let Some(address) = peer.address {
             self.check_remote(address)?;
         }
@@ -142,7 +149,7 @@ impl Config {
             require(ppk.secret.octets().len() >= MIN_PPK, Fault::ShortPpk)?;
         }
         match &peer.identity {
-            None if peer.authentication == Authentication::Btns => {
+            None if peer.authentication.is_wildcard() => {
                 let is_wide = peer.address.is_none() && peer.ranges.is_empty() && peer.ppk.is_none();
                 require(is_wide, Fault::NarrowWildcard)
             }
@@ -153,7 +160,7 @@ impl Config {
             Some(id) if matches!(&peer.authentication, Authentication::Dns(dns) if dns.whose != Whose::Name || !matches!(id, Identity::Fqdn(_))) => {
                 Err(Fault::NotByName)
             }
-            Some(_) if peer.authentication == Authentication::Btns => Err(Fault::NarrowWildcard),
+            Some(_) if peer.authentication.is_wildcard() => Err(Fault::NarrowWildcard),
             Some(id) => {
                 identity(id)?;
                 require(*id != self.identity, Fault::OwnIdentity)?;
@@ -216,7 +223,7 @@ impl Config {
 
     fn check_pairing(&self, policy: &Policy, minimum: Level, peer: &Peer) -> Result<(), Fault> {
         require(peer.best_level() >= minimum, Fault::MinimumTooHigh)?;
-        let named = peer.authentication != Authentication::Btns;
+        let named = !peer.authentication.is_wildcard();
         require(!named || minimum >= Level::Shared, Fault::MinimumTooLow)?;
         require(policy.remote != Remote::Peer || peer.is_by_name(), Fault::RemoteOfNobody)?;
         require(peer.may_claim(policy), Fault::OutsideRanges)
@@ -231,6 +238,7 @@ impl Peer {
             Authentication::Shared(_) => Level::Shared,
             Authentication::Dns(_) => Level::Validated,
             Authentication::Btns => Level::Any,
+            Authentication::Null => Level::Null,
         }
     }
 
@@ -325,7 +333,7 @@ fn credential(authentication: &Authentication) -> Result<(), Fault> {
         }
         Authentication::Fingerprints(sums) => require(!sums.is_empty(), Fault::NoCredential),
         Authentication::Shared(key) => require(key.octets().len() >= MIN_SHARED_KEY, Fault::ShortSharedKey),
-        Authentication::Dns(_) | Authentication::Btns => Ok(()),
+        Authentication::Dns(_) | Authentication::Btns | Authentication::Null => Ok(()),
     }
 }
 

@@ -195,10 +195,10 @@ impl Fault {
             Self::BadRsaKey => {
                 "this RSA key is not supported here: 2,048 bits always are, 65,537 as exponent"
             }
-            Self::NarrowWildcard => {
-                "the BTNS wildcard is for anyone: remove identity, address, ranges and ppk"
+            Self::NarrowWildcard => "this entry is for anyone: remove identity, address, ranges and ppk",
+            Self::BehindWildcard => {
+                "the entries for anyone come last, btns before null, one of each: move them to the end"
             }
-            Self::BehindWildcard => "the BTNS wildcard comes last and there is only one: move it to the end",
             Self::NoWay => "a peer to call at once needs an address, or start \"on-traffic\" or \"never\"",
             Self::NotByName => {
                 "keys come from DNS for a host name, for names with an end, or for a network: write one of these, \

@@ -29,7 +29,7 @@ pub enum ConfigError {
     OwnKeyPinned(PeerId),
     /// This entry's identity is longer than [`super::MAX_IDENTITY`] or is no name.
     EntryIdentity(PeerId),
-    /// BTNS is for the wildcard only: this entry names somebody (RFC 5386 §2).
+    /// BTNS and NULL authentication are for the wildcard only: this entry names somebody (RFC 5386 §2).
     BtnsNamesPeer(PeerId),
     /// Keys of this entry come from DNS, which knows names and addresses only.
     NotInDns(PeerId),
@@ -97,7 +97,7 @@ impl Config<'_> {
         self.check_place(id, entry)?;
         match (&entry.matcher, &entry.authentication) {
             (Matcher::Any, _) => {}
-            (_, Authentication::Btns) => return Err(ConfigError::BtnsNamesPeer(id)),
+            (_, Authentication::Btns | Authentication::Null) => return Err(ConfigError::BtnsNamesPeer(id)),
             (Matcher::Exact(identity), _) if !identity.is_valid() => {
                 return Err(ConfigError::EntryIdentity(id));
             }
@@ -118,13 +118,13 @@ impl Config<'_> {
             Authentication::Pinned(keys) => keys.is_empty(),
             Authentication::Fingerprints(hashes) => hashes.is_empty(),
             Authentication::SharedKey(secret) => secret.is_empty(),
-            Authentication::Dns(_) | Authentication::Btns => false,
+            Authentication::Dns(_) | Authentication::Btns | Authentication::Null => false,
         };
         if empty || entry.ppk.is_some_and(|ppk| ppk.id.is_empty() || ppk.secret.is_empty()) {
             return Err(ConfigError::EmptyCredentials(id));
         }
-        let shared = matches!(entry.authentication, Authentication::SharedKey(_));
-        if !shared && self.key.is_none() { Err(ConfigError::NoKey(id)) } else { Ok(()) }
+        let signs = !matches!(entry.authentication, Authentication::SharedKey(_) | Authentication::Null);
+        if signs && self.key.is_none() { Err(ConfigError::NoKey(id)) } else { Ok(()) }
     }
 
     /// Entries for everybody stand at the end, and only those behind which somebody is left over may be
@@ -134,11 +134,15 @@ impl Config<'_> {
         if entry.matcher != Matcher::Any || behind.is_empty() {
             return Ok(());
         }
-        if entry.is_strangers() && behind.iter().any(PadEntry::is_strangers) {
+        let is_of = |other: &PadEntry<'_>| other.is_strangers() && other.is_null() == entry.is_null();
+        if entry.is_strangers() && behind.iter().any(is_of) {
             return Err(ConfigError::TwoWildcards(id));
         }
         let leaves_strangers = entry.published().is_some_and(|published| published.or_stranger);
-        if leaves_strangers && behind.iter().all(PadEntry::is_strangers) {
+        let leaves_nobody = entry.is_strangers() && !entry.is_null();
+        if (leaves_strangers && behind.iter().all(PadEntry::is_strangers))
+            || (leaves_nobody && behind.iter().all(PadEntry::is_null))
+        {
             return Ok(());
         }
         Err(ConfigError::WildcardNotLast(id))
@@ -220,6 +224,11 @@ mod tests {
         assert_eq!(check(&[name, btns, leaves_some]), Err(ConfigError::WildcardNotLast(PeerId(1))));
         assert_eq!(check(&[btns, name]), Err(ConfigError::WildcardNotLast(PeerId(0))));
         assert_eq!(check(&[btns, btns]), Err(ConfigError::TwoWildcards(PeerId(0))));
+        let null = entry(Matcher::Any, Authentication::Null);
+        assert_eq!(check(&[name, leaves_some, btns, null]), Ok(()));
+        assert_eq!(check(&[name, btns, null]), Ok(()));
+        assert_eq!(check(&[null, btns]), Err(ConfigError::WildcardNotLast(PeerId(0))));
+        assert_eq!(check(&[null, null]), Err(ConfigError::TwoWildcards(PeerId(0))));
         let narrow = entry(Matcher::Suffix(".example"), Authentication::Btns);
         assert_eq!(check(&[narrow]), Err(ConfigError::BtnsNamesPeer(PeerId(0))));
     }

@@ -113,6 +113,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let port = configured.map_or(IKE, |address| address.port());
         path.remote.set_port(port);
         path.local.set_port(own_port(port));
+        if let Some(address) = self.moved_to(peer, path.remote.ip()) {
+            path = self.config.path_for(Some(peer), Some(address), Mode::Tunnel, None)?;
+        }
         let (single_pair, replaces) = (false, Some(spi));
         let want = Want {
             policy,
@@ -219,6 +222,7 @@ impl Config<'_> {
         known
             .or_else(discovered)
             .or_else(|| self.strangers())
+            .or_else(|| self.nobody())
             .or_else(|| self.entries().next())
             .map(|(id, _)| id)
     }

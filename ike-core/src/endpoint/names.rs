@@ -46,7 +46,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// What DNS says about a peer: the answer to [`Event::Lookup`]. One that comes too late is kept for the
     /// next who needs it; one to no question changes nothing.
     pub fn handle_peer_record(&mut self, now: Instant, ticket: Ticket, record: PeerRecord) {
-        if self.names.answer(ticket, record, now) {
+        if let Some((peer, of)) = self.names.answer(ticket, record, now) {
+            self.revalidate(now, peer, &of);
             self.go_on(now);
         }
     }
@@ -248,10 +249,17 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     }
 
     /// A peer proved a key that DNS has for it.
-    pub(crate) fn name_validated(&mut self, now: Instant, peer: PeerId, of: &Identity<'_>, source: IpAddr) {
+    pub(crate) fn name_validated(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        of: &Identity<'_>,
+        source: IpAddr,
+        fingerprint: Option<[u8; 32]>,
+    ) {
         self.desk.lookups.was_worth_it(network(source));
         if let Some(name) = self.names.find_mut(peer, of) {
-            name.validated(now);
+            name.validated(now, fingerprint);
         }
     }
 }

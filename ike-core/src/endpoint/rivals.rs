@@ -21,7 +21,7 @@ use crate::narrow::is_subset;
 use crate::wants::Wanted;
 
 /// How long an IKE SA that has a successor stays beside it at least.
-const OVERLAP: Duration = Duration::from_secs(2);
+pub(super) const OVERLAP: Duration = Duration::from_secs(2);
 
 /// How long its responder leaves it to its initiator to delete the one of two that goes.
 const COURTESY: Duration = Duration::from_secs(10);

@@ -196,5 +196,6 @@ fn proven(established: &Established) -> Proven {
         key: established.key,
         level: established.level,
         method: established.method,
+        fingerprint: None,
     }
 }

@@ -20,7 +20,7 @@ use crate::ike_sa::keys::Role;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{Established, IkeSa, Standing, State, cipher_keys};
 use crate::output::{self, Event};
-use crate::pad::{Authentication, OwnedIdentity, PadEntry};
+use crate::pad::{Authentication, Identity, OwnedIdentity, PadEntry};
 use crate::resources::BufferId;
 use crate::wire::NoSpace;
 use crate::wire::cert::CertView;
@@ -56,11 +56,17 @@ impl OwnProof {
         entry: &PadEntry<'_>,
         key_wanted: Option<CertEncoding>,
     ) -> Result<Self, FailReason> {
-        let identity = endpoint.config.identity.to_owned().ok_or(FailReason::Internal)?;
+        let identity = match entry.authentication {
+            // Whoever proves nothing is nobody (RFC 7619 §2.2).
+            Authentication::Null => Identity::Null,
+            _ => endpoint.config.identity,
+        };
+        let identity = identity.to_owned().ok_or(FailReason::Internal)?;
         let view = identity_view(&identity)?;
         let octets = signed_octets(endpoint, agreed, Side::Own, &view)?;
         let (proof, key) = match (entry.authentication, &endpoint.signer) {
             (Authentication::SharedKey(secret), _) => (Proof::SharedKey(secret), None),
+            (Authentication::Null, _) => (Proof::Null, None),
             (_, Some(signer)) => (Proof::Key(signer), endpoint.own_key),
             (_, None) => return Err(FailReason::Internal),
         };

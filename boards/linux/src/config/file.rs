@@ -82,6 +82,7 @@ pub struct PeerTable {
     #[serde(default)]
     pub or_stranger: bool,
     pub btns: Option<Spanned<bool>>,
+    pub null: Option<Spanned<bool>>,
     #[serde(default)]
     pub ranges: Vec<Text>,
     pub start: Option<StartWord>,

@@ -3,7 +3,7 @@
 
 use esp_engine::sa::{ChildSa, Mode, Spi};
 use esp_engine::selector::TrafficSelectors;
-use esp_engine::spd::{Action, PolicyId};
+use esp_engine::spd::{Action, Level, PolicyId};
 use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -104,7 +104,8 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         inbound,
         outbound: Some(choice.outbound),
         policy,
-        peer: Some(proven.key),
+        // A flow of nobody's is in nobody's way (RFC 7619 §3).
+        peer: (proven.level > Level::Null).then_some(proven.key),
         local_ts: local_ts.clone(),
         remote_ts: remote_ts.clone(),
         stage: Stage::Live,
@@ -130,6 +131,9 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         may_send,
         keys: keys.pair(role),
     }));
+    if proven.level > Level::Null {
+        endpoint.displace_nobody(&local_ts, &remote_ts);
+    }
     endpoint.outbox.event(Event::ChildEstablished(ChildEstablished {
         ike: sa.spis,
         peer: proven.peer,

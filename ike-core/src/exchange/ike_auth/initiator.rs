@@ -42,7 +42,8 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     let entry = *config.entry(want.entry).ok_or(Discarded::WrongState)?;
     let policy = config.policy(want.policy).ok_or(Discarded::WrongState)?;
     let (proof, other_proof) = ppk::prove(endpoint, agreed, &entry).map_err(|_| Discarded::NotOffered)?;
-    let is_first = !endpoint.knows(sa);
+    // A successor is no first contact, even at another address.
+    let is_first = want.replaces.is_none() && !endpoint.knows(sa);
     // A successor brings the Child SA of the old one along.
     let is_childless = entry.childless && agreed.childless && want.replaces.is_none();
     let inbound = if is_childless {
@@ -56,7 +57,8 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     let key = cipher_keys(&agreed.keys, agreed.role).outbound;
     let message = exchange::seal_with(endpoint, sa, &key, &header, |writer| {
         proof.write_identity(PayloadType::IDI, writer)?;
-        if is_first {
+        // Nobody has a say about what stood before (RFC 7619 §2.3).
+        if is_first && !entry.is_null() {
             NotifyView::new(NotifyType::INITIAL_CONTACT, &[]).write(writer)?;
         }
         proof.write_key(writer)?;
@@ -106,7 +108,11 @@ fn offered<C: Crypto, R>(
     sa: &IkeSa,
     want: &Want,
 ) -> (child::offer::Offered, child::offer::Offered) {
-    if let Some(old) = want.replaces.and_then(|spi| endpoint.children.look(spi)) {
+    let old = want.replaces.and_then(|spi| endpoint.children.look(spi));
+    // A peer that speaks for itself only is elsewhere now: so is what it speaks for.
+    let is_elsewhere = want.replaces.is_some_and(|spi| endpoint.runs_elsewhere(spi, sa));
+    let is_bound = endpoint.config.entry(want.entry).is_some_and(PadEntry::is_bound_to_its_address);
+    if let Some(old) = old.filter(|_| !(is_elsewhere && is_bound)) {
         return child::offer::like(old);
     }
     let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
@@ -249,8 +255,12 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
                 Ok(agreement) => {
                     child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
                     endpoint.desk.setbacks.succeeded(want.policy, want.path.remote.ip());
-                    if let Some(replaced) = want.replaces {
-                        endpoint.retire(replaced, now);
+                    match want.replaces {
+                        Some(replaced) if endpoint.runs_elsewhere(replaced, sa) => {
+                            endpoint.retire_elsewhere(replaced, now);
+                        }
+                        Some(replaced) => endpoint.retire(replaced, now),
+                        None => {}
                     }
                     return;
                 }

@@ -21,7 +21,8 @@ use crate::output::Method;
 use crate::pad::record::{Verdict, weigh};
 use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId, Published};
 use crate::wire::auth::AuthView;
-use crate::wire::code_point::CertEncoding;
+use crate::wire::code_point::{AuthMethod, CertEncoding};
+use crate::wire::id::IdView;
 use crate::wire::payloads::Payloads;
 use crate::wire::{rsa_public_key, spki};
 
@@ -35,6 +36,8 @@ pub(crate) struct Proven {
     pub(crate) key: PeerKey,
     pub(crate) level: Level,
     pub(crate) method: Method,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that signed, in IKE_AUTH.
+    pub(crate) fingerprint: Option<[u8; 32]>,
 }
 
 impl Proven {
@@ -101,7 +104,7 @@ pub(super) fn note_validated<C: Crypto, R: TryCryptoRng>(
     if proven.level == Level::Validated
         && let Some(of) = question(&proven.identity.view(), source)
     {
-        endpoint.name_validated(now, proven.peer, &of, source);
+        endpoint.name_validated(now, proven.peer, &of, source, proven.fingerprint);
     }
 }
 
@@ -126,6 +129,9 @@ pub(super) fn judge<C: Crypto, R>(
     };
     let id = id.ok_or(FailReason::BadMessage)?;
     let auth = payloads.auth.ok_or(FailReason::WrongMethod)?;
+    if auth.method == AuthMethod::NULL {
+        return nobody(endpoint, agreed, &id, auth, wanted).map_err(Unproven::Refused);
+    }
     let asserted = Identity::from_wire(id.kind.0, id.data);
     let identity = asserted.to_owned().ok_or(FailReason::UnknownPeer)?;
     let (peer, entry) = endpoint.config.search(&asserted, source).ok_or(FailReason::UnknownPeer)?;
@@ -140,8 +146,8 @@ pub(super) fn judge<C: Crypto, R>(
     if let Authentication::SharedKey(secret) = entry.authentication {
         verify(&endpoint.crypto, Expected::SharedKey(secret), agreed.hashes, &octets, auth)
             .map_err(reason)?;
-        let key = PeerKey(endpoint.crypto.sha256(&[&[identity.kind()], identity.data()]));
-        return Ok(Proven { peer, identity, key, level: Level::Shared, method: Method::SharedKey });
+        let (key, level, method) = (named(endpoint, &identity), Level::Shared, Method::SharedKey);
+        return Ok(Proven { peer, identity, key, level, method, fingerprint: None });
     }
     let signed = Signed { hashes: agreed.hashes, octets: &octets, auth, shown: shown_key(payloads) };
     let (peer, entry, key) = match entry.published() {
@@ -170,8 +176,31 @@ pub(super) fn judge<C: Crypto, R>(
     }
     let hash = fingerprint(endpoint, &key);
     check_key(entry.authentication, &key, hash)?;
-    let (key, method) = (PeerKey(hash), method(key.kind()));
-    Ok(Proven { peer, identity, key, level: entry.authentication.level(), method })
+    let (level, method) = (entry.authentication.level(), method(key.kind()));
+    // A name may change its key; it stays the same peer.
+    let key = if level == Level::Validated { named(endpoint, &identity) } else { PeerKey(hash) };
+    Ok(Proven { peer, identity, key, level, method, fingerprint: Some(hash) })
+}
+
+/// Somebody who proves nothing but that it took part in the key exchange, whatever it calls itself (RFC 7619 §2.2).
+/// What it is bound to is this one IKE SA.
+fn nobody<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    agreed: &Agreed,
+    id: &IdView<'_>,
+    auth: AuthView<'_>,
+    wanted: Option<PeerId>,
+) -> Result<Proven, FailReason> {
+    let (peer, _) = endpoint.config.nobody().ok_or(FailReason::WrongMethod)?;
+    if wanted.is_some_and(|wanted| wanted != peer) {
+        return Err(FailReason::OtherPeer);
+    }
+    let octets = signed_octets(endpoint, agreed, Side::Peer, id)?;
+    verify(&endpoint.crypto, Expected::Null, agreed.hashes, &octets, auth).map_err(reason)?;
+    let identity = Identity::Null.to_owned().ok_or(FailReason::Internal)?;
+    let nonces = agreed.nonces();
+    let key = PeerKey(endpoint.crypto.sha256(&[nonces.initiator, nonces.responder]));
+    Ok(Proven { peer, identity, key, level: Level::Null, method: Method::Null, fingerprint: None })
 }
 
 /// The key that the peer proved, and what DNS makes of it. A key that is shown has to sign before anybody is
@@ -206,6 +235,11 @@ fn published_key<C: Crypto, R>(
         return Err(Unproven::Asks(peer));
     }
     Ok((verdict, key))
+}
+
+/// What a peer is bound to that is known by its name rather than by its key.
+fn named<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, identity: &OwnedIdentity) -> PeerKey {
+    PeerKey(endpoint.crypto.sha256(&[&[identity.kind()], identity.data()]))
 }
 
 const fn method(kind: KeyKind) -> Method {
@@ -270,7 +304,7 @@ fn check_key(authentication: Authentication<'_>, key: &PublicKey, hash: [u8; 32]
         Authentication::Pinned(keys) => keys.contains(key),
         Authentication::Fingerprints(hashes) => hashes.contains(&hash),
         Authentication::Dns(_) | Authentication::Btns => true,
-        Authentication::SharedKey(_) => false,
+        Authentication::SharedKey(_) | Authentication::Null => false,
     };
     if is_known { Ok(()) } else { Err(FailReason::KeyMismatch(hash)) }
 }

@@ -1,0 +1,123 @@
+//! What DNS says about a peer changes while SAs with it stand: another key, another address, none at all
+//! (RFC 7435 §3).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use esp_engine::sa::Mode;
+use esp_engine::selector::{AddressRange, TrafficSelector};
+use esp_engine::spd::{Action, Level};
+use host_tests::pair::Pair;
+use host_tests::parties::{self, A, A_KEY, B, B_KEY, PEER, leak_all, published};
+use host_tests::stage::LONG;
+use host_tests::zone::{absent, only, signed};
+use ike_core::config::{Config, IkePolicy, Local, Peer};
+use ike_core::crypto::PrivateKey;
+use ike_core::error::{CloseReason, FailReason, NameFault};
+use ike_core::output::Event;
+use ike_core::pad::{Identity, Matcher, Security};
+
+const OTHER: PrivateKey = PrivateKey::Ed25519([0xC3; 32]);
+/// B's other address.
+const B2: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 22));
+
+/// Knows the other by name, and protects everything to wherever it is.
+fn party(mut config: Config<'static>, own: &[IpAddr], name: &'static str) -> Config<'static> {
+    let all = |ranges: Vec<AddressRange>| leak_all(ranges.into_iter().map(TrafficSelector::all).collect());
+    let action = Action::Protect { mode: Mode::Transport, minimum: Level::Validated };
+    config.pad = leak_all(vec![published(Matcher::Exact(Identity::Fqdn(name)))]);
+    config.policies = leak_all(vec![IkePolicy {
+        local: all(own.iter().map(|own| AddressRange::single(*own)).collect()),
+        remote: all(vec![AddressRange::prefix(A, 0).expect("a prefix")]),
+        action,
+        peer: Peer::Entry(PEER),
+        pfs: false,
+    }]);
+    config.local = leak_all(own.iter().map(|own| Local { interface: 0, address: *own }).collect());
+    config.timing.ike_lifetime = Duration::from_secs(600);
+    config
+}
+
+/// Both stand, and DNS is asked again after 80 s.
+fn standing() -> Pair {
+    let a = party(parties::a(), &[A], "b.example");
+    let b = party(parties::b(), &[B, B2], "a.example");
+    let mut pair = Pair::new(a, b, 1);
+    pair.zone.ttl = Duration::from_secs(120);
+    pair.zone.publish("a.example", signed(&[&A_KEY], &[A]));
+    pair.zone.publish("b.example", signed(&[&B_KEY], &[B]));
+    pair.initiate();
+    pair.settle(LONG);
+    assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
+    pair
+}
+
+fn addresses(pair: &Pair) -> Vec<Vec<IpAddr>> {
+    let of = |event: &Event| match event {
+        Event::Addresses { addresses, .. } => Some(addresses.to_vec()),
+        _ => None,
+    };
+    pair.a.events.iter().filter_map(of).collect()
+}
+
+/// Another address: the SA to it stands before the old one goes, and policies cover both meanwhile.
+#[test]
+fn peer_is_elsewhere() {
+    let mut pair = standing();
+    pair.zone.publish("b.example", signed(&[&B_KEY], &[B2]));
+    pair.pass(Duration::from_secs(100));
+    assert_eq!(pair.a.installed.len(), 1, "{}", pair.trace);
+    assert_eq!(pair.a.installed[0].remote, B2);
+    assert!(pair.agree());
+    assert_eq!(addresses(&pair), [vec![B], vec![B, B2], vec![B2]], "{}", pair.trace);
+    let place = |is: &dyn Fn(&Event) -> bool| pair.a.events.iter().position(is).expect("happened");
+    let came = place(&|event| matches!(event, Event::Install(child) if child.remote == B2));
+    let went = place(&|event| matches!(event, Event::Remove(_) | Event::Retire(_)));
+    assert!(came < went, "no packet is lost");
+    assert_eq!(pair.a.closed(), [CloseReason::Replaced]);
+}
+
+/// Another key, which the peer does not have yet: what stands goes on, and nothing new is made with the old key.
+#[test]
+fn key_that_the_peer_does_not_have_yet() {
+    let mut pair = standing();
+    pair.zone.publish("b.example", signed(&[&OTHER], &[B]));
+    pair.pass(Duration::from_secs(100));
+    assert_eq!(pair.a.installed.len(), 1, "{}", pair.trace);
+    assert_eq!(pair.a.failed()[0].reason, FailReason::Name(NameFault::OtherKey));
+    assert_eq!(pair.a.closed(), []);
+}
+
+/// Both keys at once, then the new one alone: nothing happens to who has the one that is there.
+#[test]
+fn second_key_beside_the_first() {
+    let mut pair = standing();
+    pair.zone.publish("b.example", signed(&[&OTHER, &B_KEY], &[B]));
+    pair.pass(Duration::from_secs(100));
+    assert_eq!((pair.a.established().len(), pair.a.closed().len()), (1, 0), "{}", pair.trace);
+}
+
+/// No key any more, or none that is signed: what stands lives to its end and has no successor.
+#[test]
+fn key_is_gone() {
+    for record in [absent(), only(Security::Insecure, signed(&[&B_KEY], &[B]))] {
+        let mut pair = standing();
+        pair.zone.publish("a.example", absent());
+        pair.zone.publish("b.example", record);
+        pair.pass(Duration::from_secs(300));
+        assert_eq!(pair.a.installed.len(), 1, "{}", pair.trace);
+        pair.pass(Duration::from_secs(400));
+        assert!(pair.a.installed.is_empty(), "{}", pair.trace);
+        assert!(pair.a.successors().is_empty());
+    }
+}
+
+/// Forged answers, and none, change nothing about what was good, as long as it is.
+#[test]
+fn nothing_follows_from_bogus() {
+    let mut pair = standing();
+    pair.zone.publish("b.example", only(Security::Bogus, signed(&[&OTHER], &[B2])));
+    pair.pass(Duration::from_secs(300));
+    assert_eq!((pair.a.installed.len(), pair.a.closed().len(), pair.a.failed().len()), (1, 0, 0));
+    assert_eq!(addresses(&pair), [vec![B]]);
+}

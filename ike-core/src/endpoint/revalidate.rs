@@ -1,0 +1,151 @@
+//! What DNS says about a peer has changed while SAs with it stand. A new key or another address: a new IKE SA is
+//! made before the old one goes, so that no packet is lost. No key any more: what stands lives to its end and has no
+//! successor, because that would never again have to prove anything.
+
+use core::net::IpAddr;
+
+use esp_engine::sa::Spi;
+use esp_engine::selector::TrafficSelectors;
+use esp_engine::spd::Level;
+use esp_engine::time::Instant;
+use rand_core::TryCryptoRng;
+
+use super::Endpoint;
+use crate::child_sa::Child;
+use crate::crypto::Crypto;
+use crate::error::CloseReason;
+use crate::exchange::ike_auth::peer::question;
+use crate::ike_sa::timer::Timer;
+use crate::ike_sa::{IkeSa, Standing};
+use crate::narrow::overlap;
+use crate::pad::{OwnedIdentity, PeerId};
+use crate::wire::spki;
+
+/// What a new record means for an IKE SA that rests on the one before.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Change {
+    /// Nothing.
+    None,
+    /// The peer has another key, or is elsewhere.
+    Moved,
+    /// It has none any more.
+    Gone,
+}
+
+impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
+    /// Holds the IKE SAs that rest on this name's record against the new one.
+    pub(super) fn revalidate(&mut self, now: Instant, peer: PeerId, of: &OwnedIdentity) {
+        let rests = |sa: &IkeSa| {
+            let current = sa.current().filter(|current| current.level == Level::Validated);
+            let of_sa = current.and_then(|current| {
+                let asked = question(&current.identity.view(), sa.path.remote.ip())?;
+                Some(asked.is_same(&of.view()))
+            });
+            of_sa == Some(true)
+        };
+        let concerned: heapless::Vec<(u16, IpAddr), 4> = self
+            .sas
+            .of_entry(peer)
+            .filter(|(_, sa)| rests(sa))
+            .map(|(slot, sa)| (slot, sa.path.remote.ip()))
+            .take(4)
+            .collect();
+        for (slot, remote) in concerned {
+            match self.change_for(peer, of, remote) {
+                Change::None => {}
+                Change::Gone => {
+                    self.sas.change(slot, |sa| {
+                        sa.timers.stop(Timer::Renew);
+                        sa.timers.stop(Timer::Reauthenticate);
+                    });
+                }
+                Change::Moved => {
+                    let child =
+                        self.children.of(slot).find(|child| child.stands()).map(|child| child.inbound);
+                    if let Some(spi) = child.filter(|_| self.outbox.has_room()) {
+                        // When it fails, the next renewal of the record tries again.
+                        let _ = self.succeed(now, spi);
+                    }
+                }
+            }
+        }
+    }
+
+    fn change_for(&self, peer: PeerId, of: &OwnedIdentity, remote: IpAddr) -> Change {
+        let published = self.config.entry(peer).and_then(|entry| entry.published());
+        let (Some(published), Some(name)) = (published, self.names.find(peer, &of.view())) else {
+            return Change::None;
+        };
+        let Some(record) = &name.record else {
+            return Change::None;
+        };
+        match record.fault(published) {
+            // Nobody knows better: the record before was kept if it was still good.
+            Some(fault) if fault.is_statement() => return Change::Gone,
+            Some(_) => return Change::None,
+            None => {}
+        }
+        let has = |wanted: [u8; 32]| {
+            let keys = record.keys.iter().filter(|published| published.gateway.is_at(remote));
+            keys.map(|published| self.crypto.sha256(&[&spki::encode(&published.key)]))
+                .any(|hash| hash == wanted)
+        };
+        let is_elsewhere =
+            !published.from_anywhere && !record.addresses.is_empty() && !record.addresses.contains(&remote);
+        if is_elsewhere || name.fingerprint.is_some_and(|wanted| !has(wanted)) {
+            Change::Moved
+        } else {
+            Change::None
+        }
+    }
+
+    /// Where a peer that is known by name is now, if that is not `remote`.
+    pub(super) fn moved_to(&self, peer: PeerId, remote: IpAddr) -> Option<IpAddr> {
+        let entry = self.config.entry(peer)?;
+        let of = entry.name(None).filter(|_| entry.address.is_none())?;
+        let name = self.names.find(peer, &of.view())?;
+        let is_there = name.record.as_ref().is_none_or(|record| record.addresses.contains(&remote));
+        if is_there { None } else { name.address(|address| self.config.has_local(address)) }
+    }
+
+    /// The Child SA of an IKE SA to another address of the same peer has its like: the old IKE SA ends soon.
+    pub(crate) fn retire_elsewhere(&mut self, replaced: Spi, now: Instant) {
+        let owner = self.children.find(replaced).map(|child| child.owner);
+        if let Some(owner) = owner {
+            self.sas.change(owner, |sa| {
+                if let crate::ike_sa::State::Established(established) = &mut sa.state {
+                    established.standing = Standing::Replaced;
+                    sa.timers.stop(Timer::Renew);
+                    sa.timers.stop(Timer::Reauthenticate);
+                    sa.timers.set(Timer::Expire, now + super::rivals::OVERLAP);
+                }
+            });
+        }
+    }
+
+    /// Somebody has a flow that was nobody's until now (RFC 7619 §3): that IKE SA ends.
+    pub(crate) fn displace_nobody(&mut self, local: &TrafficSelectors, remote: &TrafficSelectors) {
+        let Some((nobody, _)) = self.config.nobody() else {
+            return;
+        };
+        let is_in_the_way =
+            |child: &Child| overlap(&child.local_ts, local) && overlap(&child.remote_ts, remote);
+        let mut theirs = self.sas.of_entry(nobody).map(|(slot, _)| slot);
+        let owner = theirs.find(|slot| self.children.of(*slot).any(is_in_the_way));
+        drop(theirs);
+        if let Some(owner) = owner {
+            let _ = self.with_sa(owner, |endpoint, sa| {
+                endpoint.end(owner, sa, CloseReason::Replaced);
+                Ok(())
+            });
+        }
+    }
+}
+
+impl<C: Crypto, R> Endpoint<'_, C, R> {
+    /// Whether this Child SA is on an IKE SA to another address than that of `sa`.
+    pub(crate) fn runs_elsewhere(&self, spi: Spi, sa: &IkeSa) -> bool {
+        let owner = self.children.look(spi).and_then(|child| self.sas.get(child.owner));
+        owner.is_some_and(|old| old.path.remote.ip() != sa.path.remote.ip())
+    }
+}
