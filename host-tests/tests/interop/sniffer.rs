@@ -218,6 +218,7 @@ fn transport(version: u8, protocol: u8, payload: &[u8]) -> Kind {
             Some([0xFF]) => Kind::Ike(None),
             _ => Kind::Esp,
         },
+        (1, ..) if tells_that_nobody_serves_ike(payload) => Kind::Ike(None),
         (17 | 6, Some(from), Some(to)) => {
             Kind::Stray(format!("IPv{version} protocol {protocol} ports {from} {to}"))
         }
@@ -230,4 +231,16 @@ fn fragment(message: &[u8]) -> Option<bool> {
     const ENCRYPTED_FRAGMENT: u8 = 53;
     const RESPONSE: u8 = 0x20;
     (*message.get(16)? == ENCRYPTED_FRAGMENT).then_some(message.get(19)? & RESPONSE != 0)
+}
+
+/// ICMP port unreachable (RFC 792) about UDP to a port of IKE, from a machine whose daemon is dead.
+fn tells_that_nobody_serves_ike(message: &[u8]) -> bool {
+    let Some(([3, 3], quoted)) =
+        message.split_first_chunk().map(|(kind, rest)| (*kind, rest.get(6..).unwrap_or_default()))
+    else {
+        return false;
+    };
+    let port = quoted.get(22..24);
+    quoted.get(9) == Some(&17)
+        && (port == Some(&500_u16.to_be_bytes()) || port == Some(&4500_u16.to_be_bytes()))
 }
