@@ -6,6 +6,7 @@ pub mod dnssec;
 pub mod endpoint;
 pub mod proxy;
 pub mod reassembly;
+pub mod resolver;
 mod script;
 pub mod wire;
 
@@ -15,10 +16,11 @@ pub use script::Script;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("wire", wire::run),
     ("endpoint", endpoint::run),
     ("reassembly", reassembly::run),
     ("proxy", proxy::run),
     ("dnssec", dnssec::run),
+    ("resolver", resolver::run),
 ];

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host_tests::fuzz::{TARGETS, dnssec};
+use host_tests::fuzz::{TARGETS, dnssec, resolver};
 use host_tests::pair::Pair;
 
 fn corpus(target: &str) -> PathBuf {
@@ -38,6 +38,65 @@ fn seeds_of_the_validator_prove_something() {
     assert!(dnssec::proves(&[&[0, 8, 0][..], &dnssec::keys()].concat()));
 }
 
+/// A fuzzer of the resolver begins with a way from the root down to an answer, and with what may go wrong on it.
+#[test]
+fn seeds_of_the_resolver_reach_the_answer() {
+    let mut wrong = Vec::new();
+    for (name, script) in resolver_seeds() {
+        let secure = resolver::secures(&script);
+        // What is asked again a second later is known; a day later its signatures are over.
+        let expected = match name {
+            "peer" | "refused" | "truncated" | "not-understood" | "silent" | "broken" | "octets" => 3,
+            "again" | "alias" => 1,
+            _ => 0,
+        };
+        wrong.extend((secure != expected).then(|| format!("{name}: {secure}, not {expected}")));
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+/// Scripts of the resolver: which question, then what comes of each query; see the target.
+fn resolver_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let (keys, parent) = (vec![2], vec![3, 1]);
+    let key = [&[4, 35, 10, 0, 4][..], &[1; 32], &[1]].concat();
+    let address = vec![4, 4, 192, 0, 2, 1, 1];
+    let nothing = vec![6, 0x40, 1];
+    let down = [&keys[..], &key, &parent, &parent, &keys, &parent, &keys].concat();
+    let records = [&key[..], &address, &nothing].concat();
+    let peer = [&[0, 0][..], &down, &records].concat();
+    let after = |acts: &[u8]| [&[0, 0, 2][..], acts, &peer[3..]].concat();
+    vec![
+        ("peer", peer.clone()),
+        ("again", [&peer[..], &[1, 0, 0], &down, &records].concat()),
+        (
+            "alias",
+            [
+                &[1, 0, 2, 5, 0, 1, 1][..],
+                &parent,
+                &parent,
+                &keys,
+                &parent,
+                &keys,
+                &[5, 0, 1, 1].repeat(3),
+                &records,
+            ]
+            .concat(),
+        ),
+        ("unsigned-alias", vec![1, 0, 2, 5, 0, 0, 6, 0x20, 1, 5, 0, 0, 8, 4, 1, 2, 3, 4]),
+        ("insecure", vec![0, 0, 2, 8, 4, 1, 2, 3, 4, 6, 0x20, 1, 8, 3, 0, 0, 0, 8, 4, 1, 2, 3, 4, 8, 0]),
+        ("no-cut", [&[3, 0, 2, 8, 0, 6, 0, 1, 6, 0, 1][..], &nothing].concat()),
+        ("false-claim", [&[0, 0, 2][..], &key[..37], &[0], &[6, 0, 1], &down].concat()),
+        ("refused", after(&[7, 4, 5])),
+        ("truncated", after(&[7, 6, 0])),
+        ("not-understood", after(&[7, 4, 1])),
+        ("silent", after(&[0, 0])),
+        ("broken", after(&[1])),
+        ("octets", after(&[9, 1, 1, 1, 20, 0, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 1, 2, 3, 4, 0, 0, 2, 0, 1])),
+        ("reverse", vec![0, 1, 2, 4, 3, 10, 0, 0, 2, 3, 2, 2]),
+        ("other-type", [&[2, 2, 2][..], &[4, 20, 0, 0], &[0; 18], &[0]].concat()),
+    ]
+}
+
 /// Writes the inputs that a fuzzer begins with: the datagrams of true exchanges, and scripts that play them.
 #[test]
 #[ignore = "writes into the corpora: cargo test -p host-tests --test fuzz_corpora -- --ignored"]
@@ -67,6 +126,9 @@ fn write_seeds() {
         write("dnssec", &format!("seed-{name}"), script);
     }
     write("dnssec", "seed-keys", &[&[0, 8, 0][..], &dnssec::keys()].concat());
+    for (name, script) in resolver_seeds() {
+        write("resolver", &format!("seed-{name}"), &script);
+    }
     for (name, pieces) in PROXY_SEEDS {
         write("proxy", &format!("seed-{name}"), &pieces.concat());
     }

@@ -16,7 +16,7 @@ use crate::key;
 
 mod anchor;
 mod file;
-mod value;
+pub(crate) mod value;
 
 use file::{DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, Written};
 use value::Value;

@@ -2,8 +2,10 @@
 //! keep them (RFC 4034 §2.2, §5.3).
 
 use base64ct::{Base64, Encoding};
-use ike_core::discovery::dnssec::{Algorithm, Digest, Ds, Unusable};
+use ike_core::discovery::dnssec::{Ds, Unusable};
 use sha2::{Digest as _, Sha256};
+
+use crate::config::value::octets;
 
 /// Why a file has no trust anchors.
 #[derive(Debug)]
@@ -35,56 +37,48 @@ impl std::fmt::Display for BadAnchor {
 /// # Errors
 /// [`BadAnchor`].
 pub fn parse(text: &str) -> Result<Vec<Ds>, BadAnchor> {
-    let mut anchors = Vec::new();
+    let anchors: Vec<_> = records(text)?.iter().filter_map(|data| Ds::read(data).ok()).collect();
+    if anchors.is_empty() { Err(BadAnchor::None) } else { Ok(anchors) }
+}
+
+/// The data of each as a DS record.
+///
+/// # Errors
+/// [`BadAnchor`].
+pub fn records(text: &str) -> Result<Vec<Vec<u8>>, BadAnchor> {
+    let mut records = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split(';').next().unwrap_or_default();
         let words: Vec<_> = line.split_whitespace().filter(|word| !["(", ")"].contains(word)).collect();
         if words.is_empty() {
             continue;
         }
-        anchors.extend(parse_record(&words).ok_or(BadAnchor::Line(number))?);
+        let data = record(&words).filter(|data| Ds::read(data) != Err(Unusable::Malformed));
+        records.push(data.ok_or(BadAnchor::Line(number))?);
     }
-    if anchors.is_empty() { Err(BadAnchor::None) } else { Ok(anchors) }
+    if records.is_empty() { Err(BadAnchor::None) } else { Ok(records) }
 }
 
-/// `None` for what is no such record, nothing within for one that cannot be used.
-fn parse_record(words: &[&str]) -> Option<Option<Ds>> {
+/// `. [TTL] [IN] DS TAG ALGORITHM DIGEST-TYPE DIGEST`, or the DS record of a `DNSKEY FLAGS PROTOCOL ALGORITHM KEY`.
+fn record(words: &[&str]) -> Option<Vec<u8>> {
     let (owner, rest) = words.split_first()?;
-    let at = rest.iter().position(|word| ["DS", "DNSKEY"].contains(word)).filter(|at| *at <= 2)?;
+    let is = |word: &str, kind: &str| word.eq_ignore_ascii_case(kind);
+    let at = rest.iter().position(|word| is(word, "DS") || is(word, "DNSKEY")).filter(|at| *at <= 2)?;
     let (kind, data) = rest.get(at..)?.split_first()?;
-    let [first, second, third, rest @ ..] = data else {
+    let [number, second, third, rest @ ..] = data else {
         return None;
     };
+    let ([high, low], second, third) =
+        (number.parse::<u16>().ok()?.to_be_bytes(), second.parse().ok()?, third.parse().ok()?);
     if *owner != "." {
         return None;
     }
-    match *kind {
-        "DS" => {
-            let (tag, algorithm, digest_type) =
-                (first.parse::<u16>().ok()?, second.parse().ok()?, third.parse().ok()?);
-            let [high, low] = tag.to_be_bytes();
-            let digest = unhex(&rest.concat())?;
-            match Ds::read(&[&[high, low, algorithm, digest_type], digest.as_slice()].concat()) {
-                Ok(ds) => Some(Some(ds)),
-                Err(Unusable::NotSupported) => Some(None),
-                Err(Unusable::Malformed) => None,
-            }
-        }
-        _ => {
-            let (flags, protocol, algorithm) =
-                (first.parse::<u16>().ok()?, second.parse().ok()?, third.parse().ok()?);
-            let [high, low] = flags.to_be_bytes();
-            let key = Base64::decode_vec(&rest.concat()).ok()?;
-            let rdata = [&[high, low, protocol, algorithm], key.as_slice()].concat();
-            Some(Algorithm::from_number(algorithm).map(|algorithm| Ds {
-                key_tag: key_tag(&rdata),
-                algorithm,
-                digest: Digest::Sha256(
-                    Sha256::new().chain_update([0]).chain_update(&rdata).finalize().into(),
-                ),
-            }))
-        }
+    if is(kind, "DS") {
+        return Some([&[high, low, second, third], octets(&rest.concat())?.as_slice()].concat());
     }
+    let key = [&[high, low, second, third], Base64::decode_vec(&rest.concat()).ok()?.as_slice()].concat();
+    let digest = Sha256::new().chain_update([0]).chain_update(&key).finalize();
+    Some([&key_tag(&key).to_be_bytes()[..], &[third, 2], &digest].concat())
 }
 
 /// RFC 4034 Appendix B.
@@ -95,11 +89,6 @@ fn key_tag(rdata: &[u8]) -> u16 {
         sum + u32::from(u16::from_be_bytes([high, low]))
     });
     (sum + (sum >> 16 & 0xFFFF)) as u16
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]
