@@ -46,9 +46,10 @@ pub fn explore(scenario: &Scenario) -> Explored {
         Ok(explored) => return explored,
         Err(found) => found,
     };
-    println!("{violation}, after {} steps", way.len());
+    let words = scenario.words();
+    println!("{violation}, after {} steps, {words}\n{}", way.len(), ladder::draw(scenario, &way));
     let (way, violation) = shortest(scenario, way.len()).unwrap_or((way, violation));
-    panic!("{violation}\n{}\n{}", scenario.words(), ladder::draw(scenario, &way));
+    panic!("{violation}\n{words}\n{}", ladder::draw(scenario, &way));
 }
 
 type Found = (Vec<Action>, Violation);
