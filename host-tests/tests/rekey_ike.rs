@@ -8,7 +8,7 @@ use host_tests::link::{Direction, Fault, Odds};
 use host_tests::pair::{Pair, Side};
 use host_tests::parties::{self, PEER};
 use ike_core::error::CloseReason;
-use ike_core::output::{IkeSpis, Phase, Role};
+use ike_core::output::{Event, IkeSpis, Phase, Role};
 use ike_core::wire::code_point::ExchangeType;
 use ike_core::wire::header::Header;
 
@@ -227,4 +227,29 @@ fn lifetimes_pass_without_an_end() {
     let count = pair.a.successors().len();
     assert!((5..=8).contains(&count), "{count} in 3,000 s:\n{}", pair.trace);
     assert!(pair.a.closed().iter().chain(&pair.b.closed()).all(|reason| *reason == CloseReason::Replaced));
+}
+
+/// RFC 7296 §2.25: two ends that refuse each other wait alike, so that bad luck could bring them together for as long
+/// as an end has patience. The one that wants a Child SA lets the successor of the IKE SA go first.
+#[test]
+fn of_two_that_refuse_each_other_one_gives_way() {
+    for seed in 0..20 {
+        for from_a in [true, false] {
+            let mut pair = standing(seed);
+            let (one, other) = if from_a { (&mut pair.a, &mut pair.b) } else { (&mut pair.b, &mut pair.a) };
+            let spi = one.installed[0].inbound;
+            one.endpoint.handle_sa_report(pair.now, SaReport::SoftExpired(spi));
+            other.endpoint.rekey_ike_sas(pair.now, PEER);
+            pair.settle(LONG);
+            for side in [&pair.a, &pair.b] {
+                let is_next = |event: &Event| matches!(event, Event::Rekeyed { .. } | Event::Install(_));
+                let order: Vec<_> = side.events.iter().filter(|event| is_next(event)).collect();
+                let case = format!("seed {seed}, {from_a}:\n{}", pair.trace);
+                assert!(
+                    matches!(order[..], [Event::Install(_), Event::Rekeyed { .. }, Event::Install(_)]),
+                    "{case}"
+                );
+            }
+        }
+    }
 }

@@ -116,6 +116,8 @@ pub(crate) struct Established {
     pub(crate) renewal_owed: bool,
     /// Since when the peer cannot do what it is asked for (TEMPORARY_FAILURE).
     pub(crate) refused_since: Option<Instant>,
+    /// The peer was refused a successor of the IKE SA for the last request of ours.
+    pub(crate) gives_way: bool,
     /// The peer makes no more Child SAs on this IKE SA (NO_ADDITIONAL_SAS).
     pub(crate) is_full: bool,
 }

@@ -119,13 +119,17 @@ pub(crate) fn put_off<C: Crypto, R: TryCryptoRng>(
     try_later(endpoint, sa, now);
 }
 
-/// Does for a while without requests of its own, for longer the longer it has been refused.
+/// Does for a while without requests of its own, for longer the longer it has been refused. Where both ends have
+/// refused each other, both wait alike and would meet again: the one that wants a Child SA lets the successor of the
+/// IKE SA go first.
 fn try_later<C: Crypto, R: TryCryptoRng>(endpoint: &mut Endpoint<'_, C, R>, sa: &mut IkeSa, now: Instant) {
     let refused = sa.established().and_then(|established| established.refused_since);
     let so_far = refused.map_or(Duration::ZERO, |since| now.since(since));
+    let gives_way = sa.established().is_some_and(|established| established.gives_way);
+    let courtesy = if gives_way { endpoint.config.timing.courtesy() } else { Duration::ZERO };
     // Without randomness there is no jitter, but there is still another try.
     let random = endpoint.random.try_next_u32().unwrap_or(0);
-    sa.timers.set(Timer::Resume, now + endpoint.config.timing.respite(random) + so_far / 2);
+    sa.timers.set(Timer::Resume, now + endpoint.config.timing.respite(random) + courtesy + so_far / 2);
 }
 
 /// The peer cannot do now what it was asked for. Whoever says so for minutes does not know the same as we

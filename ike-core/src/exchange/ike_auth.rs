@@ -172,6 +172,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         refused_since: None,
         sk_d: agreed.keys.sk_d.clone(),
         ppk: agreed.ppk == PpkUse::Mixed,
+        gives_way: false,
         is_full: false,
     });
     endpoint.desk.counters.established = endpoint.desk.counters.established.saturating_add(1);

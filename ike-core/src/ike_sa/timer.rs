@@ -136,6 +136,11 @@ impl Timing {
         wait + jitter(wait, random)
     }
 
+    /// How much longer whoever gives way waits: the other's longest respite and two retransmissions more.
+    pub(crate) fn courtesy(&self) -> Duration {
+        self.retransmission * 8 + self.wait(1, 0) + self.wait(2, 0)
+    }
+
     /// The wait after a request was sent for the `tries`th time; `random` decides the jitter.
     pub(crate) fn wait(&self, tries: u8, random: u32) -> Duration {
         let mut wait = u64::try_from(self.retransmission.as_millis()).unwrap_or(u64::MAX);

@@ -72,6 +72,7 @@ fn successor<C: Crypto, R: TryCryptoRng>(
         ppk: old.ppk,
         renewal_owed: false,
         refused_since: None,
+        gives_way: false,
         is_full: false,
     });
     endpoint.start_timers(&mut sa, old.nat, now);

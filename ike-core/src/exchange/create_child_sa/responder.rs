@@ -11,8 +11,8 @@ use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::ike_auth::child::refusal;
 use crate::exchange::{self, Received, informational};
 use crate::handshake::Handshake;
-use crate::ike_sa::IkeSa;
 use crate::ike_sa::procedure::{Theirs, Verdict, decide};
+use crate::ike_sa::{IkeSa, State};
 use crate::wire::NoSpace;
 use crate::wire::code_point::Protocol;
 use crate::wire::ke::KeView;
@@ -97,7 +97,12 @@ fn answer<C: Crypto, R: TryCryptoRng>(
     let verdict = decide(ours(endpoint, sa), theirs);
     match verdict {
         Verdict::Normal | Verdict::Rival => {}
-        Verdict::NotNow | Verdict::Crossed => return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE)),
+        Verdict::NotNow | Verdict::Crossed => {
+            if let State::Established(established) = &mut sa.state {
+                established.gives_way |= theirs == Theirs::RekeyIkeSa;
+            }
+            return Err(Refusal::Notify(NotifyType::TEMPORARY_FAILURE));
+        }
         Verdict::NotFound => return Err(Refusal::NotFound(named(payloads).unwrap_or(0))),
     }
     let request = Request { received, payloads, offer, nonce, is_rival: verdict == Verdict::Rival };

@@ -86,6 +86,9 @@ fn send<C: Crypto, R: TryCryptoRng>(
     if let Some(entry) = endpoint.handshakes.get_mut(usize::from(index)) {
         *entry = Some(Handshake::Creating(Creating { aim, inbound, exchange, tried, nonce, rival: None }));
     }
+    if let State::Established(established) = &mut sa.state {
+        established.gives_way = false;
+    }
     exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
     Some(())
 }

@@ -64,6 +64,9 @@ fn send<C: Crypto, R: TryCryptoRng>(
         let rekeying = Rekeying { slot: place, exchange, tried, nonce, rival: None, rival_slot: None };
         *entry = Some(Handshake::Rekeying(rekeying));
     }
+    if let State::Established(established) = &mut sa.state {
+        established.gives_way = false;
+    }
     exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
     Some(())
 }
