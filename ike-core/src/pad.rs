@@ -75,6 +75,9 @@ pub enum Matcher<'c> {
     Addresses(AddressRange),
     /// Everyone.
     Any,
+    /// Nobody by what he says: whoever is at the address that a packet goes to, if we begin. Its keys are those
+    /// that DNS has for that address, or that the caller says it has.
+    Reached,
 }
 
 /// How a peer proves who it is.
@@ -144,6 +147,12 @@ impl<'c> Config<'c> {
         }
     }
 
+    /// The entry with this number, if it is for whoever is reached.
+    pub(crate) fn reached(&self, id: PeerId) -> Option<(PeerId, PadEntry<'c>)> {
+        let entry = self.pad.get(usize::from(id.0)).filter(|entry| entry.matcher == Matcher::Reached)?;
+        Some((id, *entry))
+    }
+
     /// Whether another entry, or we ourselves, own this address.
     pub(crate) fn is_taken(&self, id: PeerId, address: IpAddr) -> bool {
         self.local.iter().any(|local| local.address == address)
@@ -152,6 +161,11 @@ impl<'c> Config<'c> {
 }
 
 impl PadEntry<'_> {
+    /// Whether the peer is wherever a packet goes to.
+    pub(crate) fn is_where_packets_go(&self) -> bool {
+        self.is_strangers() || self.matcher == Matcher::Reached
+    }
+
     /// Whether it is for those whom nobody vouches for.
     pub(crate) const fn is_strangers(&self) -> bool {
         matches!(self.authentication, Authentication::Btns | Authentication::Null)
@@ -181,7 +195,7 @@ impl PadEntry<'_> {
         self.published()?;
         match self.matcher {
             Matcher::Exact(identity) => identity.to_owned(),
-            Matcher::Addresses(_) | Matcher::Any => Identity::Address(remote?).to_owned(),
+            Matcher::Addresses(_) | Matcher::Any | Matcher::Reached => Identity::Address(remote?).to_owned(),
             Matcher::Suffix(_) => None,
         }
     }

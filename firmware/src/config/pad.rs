@@ -165,6 +165,7 @@ impl Dns {
             from_anywhere: self.from_anywhere,
             wildcards: self.wildcards,
             or_stranger: matches!(self.whose, Whose::Network { or_stranger: true, .. }),
+            unproven: false,
         }
     }
 }

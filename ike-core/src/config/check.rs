@@ -131,17 +131,19 @@ impl Config<'_> {
     /// followed by another.
     fn check_place(&self, id: PeerId, entry: &PadEntry<'_>) -> Result<(), ConfigError> {
         let behind = self.pad.get(usize::from(id.0) + 1..).unwrap_or(&[]);
-        if entry.matcher != Matcher::Any || behind.is_empty() {
+        // Nobody is searched for among those who are only reached.
+        let mut behind = behind.iter().filter(|entry| entry.matcher != Matcher::Reached).peekable();
+        if entry.matcher != Matcher::Any || behind.peek().is_none() {
             return Ok(());
         }
         let is_of = |other: &PadEntry<'_>| other.is_strangers() && other.is_null() == entry.is_null();
-        if entry.is_strangers() && behind.iter().any(is_of) {
+        if entry.is_strangers() && behind.clone().any(is_of) {
             return Err(ConfigError::TwoWildcards(id));
         }
         let leaves_strangers = entry.published().is_some_and(|published| published.or_stranger);
         let leaves_nobody = entry.is_strangers() && !entry.is_null();
-        if (leaves_strangers && behind.iter().all(PadEntry::is_strangers))
-            || (leaves_nobody && behind.iter().all(PadEntry::is_null))
+        if (leaves_strangers && behind.clone().all(PadEntry::is_strangers))
+            || (leaves_nobody && behind.all(PadEntry::is_null))
         {
             return Ok(());
         }
@@ -206,7 +208,8 @@ mod tests {
         config.check()
     }
 
-    const ANYBODY: Published = Published { from_anywhere: false, wildcards: false, or_stranger: true };
+    const ANYBODY: Published =
+        Published { from_anywhere: false, wildcards: false, or_stranger: true, unproven: false };
 
     /// RFC 5386 §2: entries for everybody come last, those first that leave somebody over.
     #[test]

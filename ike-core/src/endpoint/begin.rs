@@ -244,7 +244,7 @@ impl Config<'_> {
     ) -> Result<Path, AcquireError> {
         let entry = peer.and_then(|peer| self.entry(peer));
         let end_to_end = packet.filter(|_| mode == Mode::Transport);
-        let stranger = entry.is_some_and(PadEntry::is_strangers);
+        let stranger = entry.is_some_and(PadEntry::is_where_packets_go);
         let remote = entry
             .and_then(|entry| entry.address)
             .or(known.map(|address| SocketAddr::new(address, IKE)))

@@ -99,6 +99,8 @@ pub struct Published {
     /// For whom DNS has no key, the strangers' entry behind this one is asked (RFC 7435 §3). Only for
     /// entries that name nobody.
     pub or_stranger: bool,
+    /// A key that DNSSEC does not prove will do, as far as any key would: for entries that only raise protection.
+    pub unproven: bool,
 }
 
 /// What becomes of a peer whose key was held against a record.
@@ -106,6 +108,8 @@ pub struct Published {
 pub(crate) enum Verdict {
     /// The key is the one that DNS has for it.
     Validated,
+    /// The key is the one that DNS has for it, but nobody proves that.
+    Unproven,
     /// DNS has none for it: it is a stranger.
     Stranger,
     /// It is refused.
@@ -129,6 +133,7 @@ impl PeerRecord {
     pub(crate) fn fault(&self, allowed: Published) -> Option<NameFault> {
         match (self.security, self.presence) {
             (Security::Bogus, _) => Some(NameFault::Bogus),
+            (Security::Insecure | Security::Indeterminate, Presence::Present) if allowed.unproven => None,
             (Security::Indeterminate, _) => Some(NameFault::Indeterminate),
             (Security::Insecure, _) => Some(NameFault::Insecure),
             (Security::Secure, Presence::Absent) => Some(NameFault::Absent),
@@ -175,7 +180,8 @@ pub(crate) fn weigh(
         {
             NameFault::OtherAddress
         }
-        None => return Verdict::Validated,
+        None if record.security == Security::Secure => return Verdict::Validated,
+        None => return Verdict::Unproven,
         Some(fault) => fault,
     };
     let was_lowered = fault == NameFault::Indeterminate && was_validated;
@@ -196,7 +202,8 @@ mod tests {
     const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
     const KEY: PublicKey = PublicKey::Ed25519([1; 32]);
     const WRONG: PublicKey = PublicKey::Ed25519([2; 32]);
-    const DEMANDED: Published = Published { from_anywhere: false, wildcards: false, or_stranger: false };
+    const DEMANDED: Published =
+        Published { from_anywhere: false, wildcards: false, or_stranger: false, unproven: false };
     const DISCOVERY: Published = Published { or_stranger: true, ..DEMANDED };
 
     fn record(security: Security, presence: Presence) -> PeerRecord {

@@ -19,7 +19,7 @@ use crate::ike_sa::keys::Role;
 use crate::ike_sa::table::Who;
 use crate::output::Method;
 use crate::pad::record::{Verdict, weigh};
-use crate::pad::{Authentication, Identity, OwnedIdentity, PeerId, Published};
+use crate::pad::{Authentication, Identity, Matcher, OwnedIdentity, PadEntry, PeerId, Published};
 use crate::wire::auth::AuthView;
 use crate::wire::code_point::{AuthMethod, CertEncoding};
 use crate::wire::id::IdView;
@@ -134,7 +134,7 @@ pub(super) fn judge<C: Crypto, R>(
     }
     let asserted = Identity::from_wire(id.kind.0, id.data);
     let identity = asserted.to_owned().ok_or(FailReason::UnknownPeer)?;
-    let (peer, entry) = endpoint.config.search(&asserted, source).ok_or(FailReason::UnknownPeer)?;
+    let (peer, entry) = search(endpoint, &asserted, wanted, source).ok_or(FailReason::UnknownPeer)?;
     let may_be_stranger = entry.published().is_some_and(|published| published.or_stranger);
     if wanted.is_some_and(|wanted| wanted != peer) && !may_be_stranger {
         return Err(FailReason::OtherPeer.into());
@@ -150,14 +150,24 @@ pub(super) fn judge<C: Crypto, R>(
         return Ok(Proven { peer, identity, key, level, method, fingerprint: None });
     }
     let signed = Signed { hashes: agreed.hashes, octets: &octets, auth, shown: shown_key(payloads) };
+    let mut level = entry.authentication.level();
     let (peer, entry, key) = match entry.published() {
         Some(published) => {
-            let of = question(&asserted, source).ok_or(FailReason::Name(NameFault::OtherAddress))?;
+            let of = match entry.matcher {
+                Matcher::Reached => Some(Identity::Address(source)),
+                _ => question(&asserted, source),
+            };
+            let of = of.ok_or(FailReason::Name(NameFault::OtherAddress))?;
             let (verdict, key) = published_key(endpoint, &signed, (peer, &of, published), source, since)?;
             match verdict {
                 Verdict::Validated => (peer, entry, key),
+                Verdict::Unproven => {
+                    level = Level::Any;
+                    (peer, entry, key)
+                }
                 Verdict::Stranger => {
                     let (peer, entry) = endpoint.config.strangers().ok_or(FailReason::UnknownPeer)?;
+                    level = entry.authentication.level();
                     (peer, *entry, key)
                 }
                 Verdict::Refused(fault) => return Err(FailReason::Name(fault).into()),
@@ -176,9 +186,10 @@ pub(super) fn judge<C: Crypto, R>(
     }
     let hash = fingerprint(endpoint, &key);
     check_key(entry.authentication, &key, hash)?;
-    let (level, method) = (entry.authentication.level(), method(key.kind()));
-    // A name may change its key; it stays the same peer.
-    let key = if level == Level::Validated { named(endpoint, &identity) } else { PeerKey(hash) };
+    let method = method(key.kind());
+    // A name may change its key; it stays the same peer. What somebody who was only reached calls itself is no name.
+    let is_named = level == Level::Validated && entry.matcher != Matcher::Reached;
+    let key = if is_named { named(endpoint, &identity) } else { PeerKey(hash) };
     Ok(Proven { peer, identity, key, level, method, fingerprint: Some(hash) })
 }
 
@@ -201,6 +212,22 @@ fn nobody<C: Crypto, R>(
     let nonces = agreed.nonces();
     let key = PeerKey(endpoint.crypto.sha256(&[nonces.initiator, nonces.responder]));
     Ok(Proven { peer, identity, key, level: Level::Null, method: Method::Null, fingerprint: None })
+}
+
+/// The entry of a peer that calls itself so: the first that matches. Whoever was only reached is nobody that an
+/// entry before the strangers' is for.
+fn search<'c, C: Crypto, R>(
+    endpoint: &Endpoint<'c, C, R>,
+    asserted: &Identity<'_>,
+    wanted: Option<PeerId>,
+    source: IpAddr,
+) -> Option<(PeerId, PadEntry<'c>)> {
+    let config = endpoint.config;
+    let reached = wanted.and_then(|wanted| config.reached(wanted));
+    match config.search(asserted, source) {
+        Some((_, entry)) if entry.is_strangers() && reached.is_some() => reached,
+        found => found.or(reached),
+    }
 }
 
 /// The key that the peer proved, and what DNS makes of it. A key that is shown has to sign before anybody is
