@@ -4,6 +4,7 @@
 //! checked ([`Config::check`]) and hands it to a role. [`policies`] and [`pad`] make of it what the
 //! two cores take: the SPD (RFC 4301 §4.4.1) and the PAD (RFC 4301 §4.4.3).
 
+pub mod capture;
 pub mod check;
 mod fault;
 pub mod pad;
@@ -355,6 +356,8 @@ pub struct Resolver {
     pub anchors: Vec<Vec<u8, MAX_DS>, MAX_ANCHORS>,
     /// The way to the servers is protected, so that their word is enough: nothing is validated here.
     pub believe_servers: bool,
+    /// What is done about the names that clients behind a gateway ask for.
+    pub capture: Option<capture::Capture>,
 }
 
 /// A secret of two; wiped when dropped.

@@ -5,6 +5,8 @@
 //! way. It remembers the last reason for each peer and calls those again that shall be there at once.
 
 mod call;
+mod capture;
+mod clients;
 mod directory;
 pub mod reason;
 mod status;
@@ -20,19 +22,24 @@ use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
-use ike_core::discovery::resolver;
+use ike_core::discovery::output::Socket;
+use ike_core::discovery::{Name, proxy, question, resolver};
 use ike_core::endpoint::Endpoint;
 use ike_core::error::{AcquireError, CloseReason};
 use ike_core::output::{self, ChildEstablished, Output, Phase, SaStatus, Ticket};
-use ike_core::pad::{OwnedIdentity, PeerId, PeerRecord};
+use ike_core::pad::{Identity, OwnedIdentity, PeerId, PeerRecord};
 use ike_core::resources::Resources;
 use rand_core::{TryCryptoRng, TryRng};
 
+use self::capture::Captor;
 use self::directory::{Directory, Step};
 use crate::clock;
+use crate::config::capture::Lists;
 use crate::config::pad::Tables;
+use crate::config::policies::MAX_FOUND;
 use crate::config::{Config, MAX_PEERS};
 use crate::management::{MAX_LISTED, Reason, Request, Response, Words};
+use crate::network::dns::OWN_SOCKETS;
 use crate::queue::{Command, Datagram, Notice, Queues, Report};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
@@ -43,6 +50,16 @@ pub const LOOKUPS: usize = 2;
 const ANSWERS: usize = 4;
 /// Zones whose keys are kept.
 const ZONES: usize = 8;
+/// Questions of clients on their way at once.
+pub(crate) const CLIENTS_HELD: usize = 8;
+/// Names of clients whose keys are known, or known to be absent.
+const CLIENTS_NAMES: usize = 16;
+/// Addresses that names of clients led to; those without a place in the SPD are only remembered.
+const CLIENTS_FOUND: usize = MAX_FOUND + 4;
+/// Sockets that questions of clients take.
+pub(crate) const CLIENT_SOCKETS: usize = CLIENTS_HELD + proxy::KEY_QUESTIONS;
+/// Set in the tickets of the capturing resolver.
+const CAPTURED: u32 = 1 << 31;
 /// IKE messages in fragments that arrive at once.
 const REASSEMBLIES: usize = 2;
 
@@ -56,6 +73,7 @@ pub struct Memory<
 > {
     ike: Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, MAX_PEERS>,
     resolver: resolver::Resources<LOOKUPS, ANSWERS, ZONES>,
+    proxy: proxy::Resources<CLIENTS_HELD, CLIENTS_NAMES, CLIENTS_FOUND>,
 }
 
 impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: usize, const BUFFERS: usize>
@@ -63,7 +81,7 @@ impl<C: Crypto, const IKE_SAS: usize, const HANDSHAKES: usize, const CHILD_SAS: 
 {
     /// Unused; a device that starts again takes another.
     pub const fn new() -> Self {
-        Self { ike: Resources::new(), resolver: resolver::Resources::new() }
+        Self { ike: Resources::new(), resolver: resolver::Resources::new(), proxy: proxy::Resources::new() }
     }
 }
 
@@ -109,8 +127,16 @@ pub async fn run<
         };
         Directory::new(asks, time, &mut memory.resolver, crypto, Shared(&rng)).ok()
     });
+    let lists = Lists::new(config);
+    let settings = lists.as_ref().map(Lists::settings);
+    let captor = settings
+        .as_ref()
+        .zip(config.found_policies().next())
+        .map(|(settings, first)| Captor::new(settings, first, &mut memory.proxy, Shared(&rng)));
     let mut control = Control {
         config,
+        captor,
+        lookups: Vec::new(),
         queues,
         endpoint: Endpoint::new(&for_endpoint, &mut memory.ike, crypto, Shared(&rng))?,
         directory,
@@ -135,6 +161,9 @@ pub async fn run<
                 control.endpoint.handle_timeout(now);
                 if let Some(directory) = &mut control.directory {
                     directory.handle_timeout(now);
+                }
+                if let Some(captor) = &mut control.captor {
+                    captor.handle_timeout(now);
                 }
                 control.call_due(now);
             }
@@ -175,6 +204,10 @@ struct Control<'a, C: Crypto, R, S> {
     endpoint: Endpoint<'a, C, R>,
     /// Where peers by name are looked up.
     directory: Option<Directory<'a, C, R>>,
+    /// What is done about the names that clients ask for.
+    captor: Option<Captor<'a, R>>,
+    /// Keys of clients' names that wait for a place in the directory.
+    lookups: Vec<(question::Ticket, Name), CLIENTS_NAMES>,
     sink: S,
     peers: Vec<PeerState, MAX_PEERS>,
     /// Child SAs that stand, as far as they fit; for the status only.
@@ -210,11 +243,25 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
     async fn drain(&mut self) -> Option<Instant> {
         loop {
             let ike = self.drain_endpoint().await;
+            let clients = match self.captor.as_mut().map(|captor| captor.step(clock::now())) {
+                Some(capture::Step::Wait(moment)) => moment,
+                Some(step) => {
+                    self.carry_out(step).await;
+                    continue;
+                }
+                None => None,
+            };
+            self.ask_for_keys();
             let step = self.directory.as_mut().map_or(Step::Wait(None), Directory::step);
             match step {
                 Step::Command(command) => self.queues.command(command).await,
-                Step::Answer(ticket, record) => self.answer(ticket, record),
-                Step::Wait(dns) => return [ike, dns].into_iter().flatten().min(),
+                Step::Answer(ticket, record) if ticket.0 & CAPTURED != 0 => {
+                    if let Some(captor) = &mut self.captor {
+                        captor.learn(clock::now(), ticket, &record);
+                    }
+                }
+                Step::Answer(ticket, record) => self.answer(Ticket(ticket.0), record),
+                Step::Wait(dns) => return [ike, clients, dns].into_iter().flatten().min(),
             }
         }
     }
@@ -261,9 +308,14 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
 
     /// Key management asks DNS for a peer.
     fn look_up(&mut self, now: Instant, ticket: Ticket, of: &OwnedIdentity) {
-        let answer = match &mut self.directory {
-            Some(directory) => directory.ask(now, ticket, of),
-            None => Some(PeerRecord::silence(now)),
+        let found = match (of.view(), &self.captor) {
+            (Identity::Address(address), Some(captor)) => captor.record(now, address),
+            _ => None,
+        };
+        let answer = match (found, &mut self.directory) {
+            (Some(record), _) => Some(record),
+            (None, Some(directory)) => directory.ask(now, ticket, of),
+            (None, None) => Some(PeerRecord::silence(now)),
         };
         if let Some(record) = answer {
             self.answer(ticket, record);
@@ -302,9 +354,17 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
             output::Event::ChildEstablished(child) => {
                 // A status that lists only the first few is no reason to forget the SA itself.
                 let _ = self.children.push(child.clone());
+                if let Some(captor) = &mut self.captor {
+                    captor.established(now, child.policy);
+                }
                 Event::ChildEstablished(child)
             }
             output::Event::Failed(failed) => {
+                if failed.peer == self.config.found_peer()
+                    && let Some(captor) = &mut self.captor
+                {
+                    captor.failed_at(now, failed.path.remote.ip());
+                }
                 if let Some(peer) = failed.peer {
                     self.note(now, peer, reason::failed(&failed));
                     self.call_later(now, peer);
@@ -324,6 +384,9 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                 return None;
             }
             output::Event::NotBegun { peer, policy, reason } => {
+                if let Some(captor) = &mut self.captor {
+                    captor.failed_for(now, policy);
+                }
                 let peer = peer.or_else(|| self.peer_of_policy(policy));
                 self.begun(now, peer, Err(reason));
                 if let Some(peer) = peer {
@@ -380,9 +443,26 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                 self.sink.report(now, &Event::NotInstalled(spi, reason));
                 self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
             }
-            Report::Dns { socket, news } => {
-                if let Some(directory) = &mut self.directory {
-                    directory.take(now, socket, news);
+            Report::Dns { socket, news } => match socket.0.checked_sub(OWN_SOCKETS) {
+                None => {
+                    if let Some(directory) = &mut self.directory {
+                        directory.take(now, socket, news);
+                    }
+                }
+                Some(number) => {
+                    if let Some(captor) = &mut self.captor {
+                        captor.take(now, Socket(number), news);
+                    }
+                }
+            },
+            Report::Asked { client, octets } => {
+                if let Some(captor) = &mut self.captor {
+                    captor.asked(now, client, &octets);
+                }
+            }
+            Report::Gone(connection) => {
+                if let Some(captor) = &mut self.captor {
+                    captor.gone(now, connection);
                 }
             }
             Report::Counted(counters) => {

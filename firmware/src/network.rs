@@ -7,6 +7,7 @@
 
 pub use counters::{Carried, Counters, PathCounters};
 
+pub(crate) mod clients;
 mod counters;
 pub mod dns;
 mod sockets;
@@ -41,6 +42,7 @@ use crate::config::Config;
 use crate::config::policies::MAX_SPD;
 use crate::management::MAX_LISTED;
 use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Queues, Report, Upward};
+use clients::Replies;
 use dns::{DNS_SOCKETS, Orders};
 use sockets::{IKE_PORT, NAT_PORT, Sockets};
 
@@ -103,11 +105,11 @@ pub(crate) fn engine<'r, C: Cipher, const SAS: usize, const WORDS: usize>(
     engine
 }
 
-/// The stack's addresses: those of the first port, and the default routes.
-pub(crate) fn stack_config(config: &Config) -> embassy_net::Config {
+/// The stack's addresses: those of the port at this place, and the default routes.
+pub(crate) fn stack_config(config: &Config, place: usize) -> embassy_net::Config {
     let vias = || config.routes.iter().filter(|route| route.to.length == 0).map(|route| route.via);
     let mut out = embassy_net::Config::default();
-    for own in config.interfaces.first().into_iter().flat_map(|port| &port.addresses) {
+    for own in config.interfaces.get(place).into_iter().flat_map(|port| &port.addresses) {
         match own.address {
             IpAddr::V4(address) => {
                 let gateway = vias().find_map(|via| if let IpAddr::V4(via) = via { Some(via) } else { None });
@@ -155,14 +157,21 @@ pub(crate) struct Half<'a, 'r, C: Cipher, P> {
     queues: &'a Queues<C>,
     up: Upward<'a, C>,
     orders: Orders,
+    replies: &'a Replies,
     unsent: Cell<u32>,
     oversize: Cell<u32>,
 }
 
 impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
-    pub(crate) const fn new(engine: &'a RefCell<Engine<'r, C>>, path: &'a P, queues: &'a Queues<C>) -> Self {
+    pub(crate) const fn new(
+        engine: &'a RefCell<Engine<'r, C>>,
+        path: &'a P,
+        queues: &'a Queues<C>,
+        replies: &'a Replies,
+    ) -> Self {
         Self {
             engine,
+            replies,
             path,
             queues,
             up: Upward::new(queues),
@@ -237,6 +246,12 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
             Command::Policy { policy, remote } => drop(self.engine.borrow_mut().set_remote(policy, remote)),
             Command::Query { socket, question } => drop(self.orders.give(socket, Some(question))),
             Command::CloseQuery(socket) => drop(self.orders.give(socket, None)),
+            Command::Reply { client, octets, more } => {
+                if !self.replies.give(client, octets, more) {
+                    bump(&self.unsent);
+                }
+                return;
+            }
             Command::Count => return self.up.offer(Report::Counted(self.count())),
             Command::Transmit { .. } => return,
         }

@@ -16,6 +16,7 @@ use esp_engine::selector::Selectors;
 use esp_engine::spd::{PolicyId, PolicySelectors};
 use heapless::Vec;
 use ike_core::discovery::output::Socket;
+use ike_core::discovery::proxy::Client;
 use ike_core::output::Path;
 use ike_core::resources::MESSAGE;
 
@@ -35,7 +36,6 @@ pub const BACKLOG: usize = 16;
 pub type Datagram = Vec<u8, MAX_DATAGRAM>;
 
 /// What Control asks of Network.
-#[expect(clippy::large_enum_variant, reason = "commands lie in a channel whose places fit the largest")]
 pub enum Command<C> {
     /// Install this pair of SAs, key schedules built, both or neither.
     Install(ChildSa<C>),
@@ -68,6 +68,15 @@ pub enum Command<C> {
     },
     /// Nothing that comes on this socket for questions is wanted any more.
     CloseQuery(Socket),
+    /// Answer a client of the capturing resolver.
+    Reply {
+        /// Whom.
+        client: Client,
+        /// A datagram, or the next octets of a stream.
+        octets: Datagram,
+        /// There is more to the answer.
+        more: bool,
+    },
     /// Report the counters.
     Count,
 }
@@ -82,7 +91,12 @@ pub enum DnsReport {
         octets: Datagram,
     },
     /// Some octets on a connection.
-    Octets(Datagram),
+    Octets {
+        /// To whom it is.
+        server: SocketAddr,
+        /// As they came.
+        octets: Datagram,
+    },
     /// Nothing can come: the port is taken, the connection refused or over.
     Failed,
 }
@@ -105,6 +119,15 @@ pub enum Report {
         /// What.
         news: DnsReport,
     },
+    /// A client asks the capturing resolver.
+    Asked {
+        /// Who.
+        client: Client,
+        /// The question.
+        octets: Datagram,
+    },
+    /// A client's connection has ended.
+    Gone(u16),
     /// The answer to [`Command::Count`].
     Counted(crate::network::Counters),
 }
@@ -155,6 +178,16 @@ impl<C> Queues<C> {
     /// Network's end, for what may wait: nothing else waits with it.
     pub(crate) async fn report(&self, report: Report) {
         self.up.send(report).await;
+    }
+
+    /// Network's end: waits until the way up has room for a report.
+    pub(crate) async fn room(&self) {
+        core::future::poll_fn(|cx| self.up.poll_ready_to_send(cx)).await;
+    }
+
+    /// Network's end: a report, right after [`Queues::room`]; `false` when somebody was quicker.
+    pub(crate) fn try_report(&self, report: Report) -> bool {
+        self.up.try_send(report).is_ok()
     }
 
     /// Network's end: the next command.

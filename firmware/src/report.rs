@@ -1,5 +1,7 @@
 //! What happens on a device, as typed events to one [`Sink`] of the board. Nothing else logs.
 
+use core::net::IpAddr;
+
 use esp_engine::crypto::Algorithm;
 use esp_engine::engine::InstallError;
 use esp_engine::sa::{SaReport, Spi};
@@ -65,6 +67,8 @@ pub enum Event {
         /// Where it is.
         addresses: Addresses,
     },
+    /// A name that a client asked for led to an address.
+    Capture(Capture),
     /// Both ends of an IKE SA are authenticated.
     Established(Established),
     /// An IKE SA took the place of another, with all its Child SAs.
@@ -103,6 +107,18 @@ pub enum Event {
     /// The keys of a pair of SAs, for captures.
     #[cfg(feature = "keylog")]
     ChildKeys(esp_engine::sa::ChildSa),
+}
+
+/// What becomes of the names that clients ask for.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no heap")]
+pub enum Capture {
+    /// The name has a key, and its address is to be protected.
+    Found(ike_core::discovery::Name, IpAddr),
+    /// Traffic with the address is protected.
+    Protected(IpAddr),
+    /// Traffic with the address is not protected: it goes in clear, unless protection is required.
+    Unprotected(IpAddr),
 }
 
 /// What the header of an IKE message says (RFC 7296 §3.1).

@@ -14,7 +14,7 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use embassy_sync::waitqueue::AtomicWaker;
 
 /// Parts that a Network has.
-pub const PARTS: usize = 4;
+pub const PARTS: usize = 6;
 
 /// The wakers of one Network's parts: a `static` of the board, for drivers keep wakers as long as
 /// they like.
@@ -112,7 +112,8 @@ mod tests {
         let first = pin!(part(&polls_socket, &socket, &runner));
         let second = pin!(part(&polls_runner, &runner, &nobody));
         let (third, fourth) = (pin!(core::future::pending()), pin!(core::future::pending()));
-        let mut whole = pin!(run(wakers, [first, second, third, fourth]));
+        let (fifth, sixth) = (pin!(core::future::pending()), pin!(core::future::pending()));
+        let mut whole = pin!(run(wakers, [first, second, third, fourth, fifth, sixth]));
         let woken: &'static Wakers = Box::leak(Box::default());
         let mut turns = 0;
         let mut turn = || {

@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use esp_engine::spd::Level;
+use firmware::config::capture::{Capture, NameRule};
 use firmware::config::check::{Entry, Fault as Reason, Refused};
 use firmware::config::{self, Config, PrivateKey, SharedKey};
+use ike_core::discovery::proxy::settings::{Demand, Settings};
 use zeroize::Zeroizing;
 
 use crate::key;
@@ -18,7 +20,7 @@ mod anchor;
 mod file;
 pub(crate) mod value;
 
-use file::{DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, Written};
+use file::{CaptureTable, DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, Written};
 use value::Value;
 
 /// Where `status` and `why` find the device unless the file says otherwise.
@@ -181,11 +183,42 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
     Ok(config)
 }
 
+fn build_capture(table: &CaptureTable) -> Result<Capture, Fault> {
+    let default = Settings::DEFAULT;
+    let mut capture = Capture {
+        rules: Default::default(),
+        private: Default::default(),
+        bogus: table.bogus.map_or(default.bogus, |word| word.0),
+        full: table.full.map_or(default.full, |word| word.0),
+        max_ttl_s: table.max_ttl.unwrap_or(default.max_ttl),
+        hold_ms: table.hold_ms.unwrap_or(1_500),
+    };
+    // What is let be and what is required are the exceptions.
+    let rules =
+        [(&table.block, Demand::Nothing), (&table.require, Demand::Require), (&table.allow, Demand::Try)];
+    for (patterns, demand) in rules {
+        for pattern in patterns {
+            push(&mut capture.rules, NameRule { names: text(pattern)?, demand }, pattern.span())?;
+        }
+    }
+    for pattern in &table.private {
+        push(&mut capture.private, text(pattern)?, pattern.span())?;
+    }
+    Ok(capture)
+}
+
+/// A pattern of names.
+fn text(pattern: &file::Text) -> Result<heapless::String<{ config::MAX_IDENTITY }>, Fault> {
+    heapless::String::try_from(pattern.get_ref().as_str())
+        .map_err(|_| (Some(pattern.span()), format!("write at most {} characters", config::MAX_IDENTITY)))
+}
+
 fn build_resolver(table: &DnsTable, folder: &Path) -> Result<config::Resolver, Fault> {
     let mut resolver = config::Resolver {
         servers: Default::default(),
         anchors: Default::default(),
         believe_servers: table.believe_servers,
+        capture: table.capture.as_ref().map(build_capture).transpose()?,
     };
     for server in &table.servers {
         push(&mut resolver.servers, value::parse(server)?, server.span())?;

@@ -8,7 +8,7 @@ use firmware::config::policies::FixedBypass;
 use firmware::config::{Action, Config, Policy, Ports, Prefix, Remote};
 use firmware::control::reason;
 use firmware::management::Shown;
-use firmware::report::Event;
+use firmware::report::{Capture, Event};
 use ike_core::config::Suite;
 use ike_core::crypto::{Group, Prf};
 use ike_core::error::FailReason;
@@ -39,6 +39,11 @@ pub fn of(event: &Event) -> Vec<String> {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             vec![format!("its policies cover {}", addresses.join(" and "))]
         }
+        Event::Capture(news) => vec![match news {
+            Capture::Found(name, address) => format!("{name} leads to {address}, which is to be protected"),
+            Capture::Protected(address) => format!("traffic with {address} is protected"),
+            Capture::Unprotected(address) => format!("traffic with {address} is not protected"),
+        }],
         Event::Established(established) => of_established(established),
         Event::Rekeyed { new, .. } => {
             vec![format!("IKE SA replaced by {:016x} {:016x}", new.spis.initiator, new.spis.responder)]

@@ -226,7 +226,7 @@ impl Station {
             seed: number.into(),
             wakers: Box::leak(Box::new(Wakers::new())),
         };
-        let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 10>::new());
+        let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 26>::new());
         let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 10>::new());
         let result = host::run(board, cable.plug([2, 0, 0, 0, 0, number]), &mut memory, &mut ike, app).await;
         panic!("a device ended: {result:?}");

@@ -6,8 +6,10 @@ use core::net::{IpAddr, SocketAddr};
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
 use ike_core::discovery::dnssec::Ds;
+use ike_core::discovery::proxy::settings::MAX_HOLD;
 use ike_core::wire::spki;
 
+use super::capture::Capture;
 pub use super::fault::{Entry, Fault, Refused};
 use super::{
     Action, Authentication, Config, EVERY_PROTOCOL, Identity, Peer, Policy, Ports, Prefix, PrivateKey,
@@ -121,7 +123,19 @@ impl Config {
             .and_then(|()| {
                 require(resolver.anchors.iter().all(|anchor| Ds::read(anchor).is_ok()), Fault::BadAnchor)
             })
+            .and_then(|()| resolver.capture.as_ref().map_or(Ok(()), |capture| self.check_capture(capture)))
             .map_err(|fault| Refused { entry: Entry::Resolver, fault })
+    }
+
+    fn check_capture(&self, capture: &Capture) -> Result<(), Fault> {
+        require(self.role == Role::Gateway, Fault::CaptureOnHost)?;
+        require(self.policies.iter().any(Policy::is_open), Fault::NothingToRaise)?;
+        require(u128::from(capture.hold_ms) <= MAX_HOLD.as_millis(), Fault::LongHold)?;
+        let patterns = capture.rules.iter().map(|rule| &rule.names).chain(&capture.private);
+        for pattern in patterns.filter(|pattern| pattern.as_str() != ".") {
+            require(is_host_name(pattern.strip_prefix('.').unwrap_or(pattern)), Fault::BadPattern)?;
+        }
+        Ok(())
     }
 
     fn check_peer(&self, n: usize, peer: &Peer) -> Result<(), Fault> {

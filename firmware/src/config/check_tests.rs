@@ -367,7 +367,7 @@ fn by_name() -> Config {
     *minimum = Level::Validated;
     config.policies[0].remote = Remote::Peer;
     let servers = ["192.0.2.53:53".parse().unwrap()].into_iter().collect();
-    config.resolver = Some(Resolver { servers, anchors: Vec::new(), believe_servers: false });
+    config.resolver = Some(Resolver { servers, anchors: Vec::new(), believe_servers: false, capture: None });
     config
 }
 

@@ -113,6 +113,14 @@ pub enum Fault {
     NoServer,
     /// A trust anchor that is no DS record with a supported digest.
     BadAnchor,
+    /// Names of clients are captured on a host, which has no clients.
+    CaptureOnHost,
+    /// Names of clients are captured, and no policy lets anything of theirs pass in clear.
+    NothingToRaise,
+    /// A pattern of names that is none.
+    BadPattern,
+    /// Answers are held for longer than clients wait.
+    LongHold,
     /// A far side that is wherever its peer is, and no peer that is known by name.
     RemoteOfNobody,
     /// A range of ports that ends before it begins.
@@ -210,6 +218,17 @@ impl Fault {
             Self::BadAnchor => {
                 "a trust anchor is a DS record with a SHA-256 or SHA-384 digest, as the root zone's"
             }
+            Self::CaptureOnHost => {
+                "a host has no clients whose names could be captured: remove [dns.capture], or write role \"gateway\""
+            }
+            Self::NothingToRaise => {
+                "found addresses are protected where traffic would pass in clear: add a policy for all protocols with \
+                 action \"bypass\""
+            }
+            Self::BadPattern => {
+                "write a name such as www.example, .example for all names below it, or . for every name"
+            }
+            Self::LongHold => "clients ask again after 1500 ms: write a hold-ms of 1500 or less",
             Self::RemoteOfNobody => {
                 "only a policy with action \"protect\" and a peer that is known by name has its far side there: write an \
                  address with its prefix length"

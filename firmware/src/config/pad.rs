@@ -10,18 +10,21 @@ use core::time::Duration;
 
 use esp_engine::sa::{Lifetime, Limits};
 use esp_engine::selector::AddressRange;
-use esp_engine::spd;
+use esp_engine::spd::{self, PolicyId};
 use heapless::Vec;
 use ike_core::config::{self as ike, IkePolicy, Local};
 use ike_core::crypto::PublicKey;
 use ike_core::pad::{self, Claim, Matcher, PadEntry, PeerId};
 use ike_core::wire::spki;
 
-use super::policies::MAX_SPD;
+use super::policies::{self, MAX_SPD};
 use super::{
     Action, Authentication, Config, Dns, Identity, MAX_INTERFACES, MAX_KEYS, MAX_PEERS, MAX_RANGES,
     MAX_SUITES, Peer, Prefix, PrivateKey, Start, Suite, Timing, Whose,
 };
+
+/// Entries of the PAD: the peers, and whoever is found.
+const MAX_PAD: usize = MAX_PEERS + 1;
 
 /// The lists that key management's configuration points into.
 pub struct Tables<'c> {
@@ -52,30 +55,33 @@ impl<'c> Tables<'c> {
                 .iter()
                 .map(|p| p.ranges.iter().filter_map(Prefix::range).collect())
                 .collect(),
-            spd: config.spd(),
+            spd: spd(config),
             suites: config.suites.iter().map(|suite| suite.translate()).collect(),
             local: own.iter().map(|prefix| Local { interface: 0, address: prefix.address }).collect(),
         }
     }
 
     /// The PAD.
-    pub fn pad(&self) -> Vec<PadEntry<'_>, MAX_PEERS> {
+    pub fn pad(&self) -> Vec<PadEntry<'_>, MAX_PAD> {
         let lists = self.keys.iter().zip(&self.ranges);
-        self.config.peers.iter().zip(lists).map(|(peer, (keys, ranges))| entry(peer, keys, ranges)).collect()
+        let peers =
+            self.config.peers.iter().zip(lists).map(|(peer, (keys, ranges))| entry(peer, keys, ranges));
+        peers.chain(self.config.capture().map(|_| FOUND)).collect()
     }
 
     /// The policies.
     pub fn policies(&self) -> Vec<IkePolicy<'_>, MAX_SPD> {
-        let fixed = self.config.fixed_bypasses().len();
-        let with_peer = |(n, policy)| self.policy(policy, usize::checked_sub(n, fixed));
-        self.spd.iter().enumerate().map(with_peer).collect()
+        (0..).zip(&self.spd).map(|(n, policy)| self.policy(policy, PolicyId(n))).collect()
     }
 
-    fn policy<'t>(&'t self, policy: &'t spd::Policy, place: Option<usize>) -> IkePolicy<'t> {
-        let own = place.and_then(|n| self.config.policies.get(n)).map(|own| &own.action);
+    fn policy<'t>(&'t self, policy: &'t spd::Policy, id: PolicyId) -> IkePolicy<'t> {
+        let own = self.config.policy(id).map(|own| &own.action);
         let (named, pfs) = match own {
             Some(Action::Protect { peer, pfs, .. }) => {
                 (peer.as_ref().and_then(|name| self.config.peer_id(name)), *pfs)
+            }
+            None if self.config.found_policies().any(|found| found == id) => {
+                (self.config.found_peer(), false)
             }
             _ => (None, false),
         };
@@ -90,6 +96,12 @@ impl<'c> Tables<'c> {
 }
 
 impl Config {
+    /// The entry for those whom found names led to, behind all others.
+    pub fn found_peer(&self) -> Option<PeerId> {
+        self.capture()?;
+        u16::try_from(self.peers.len()).ok().map(PeerId)
+    }
+
     /// The place of the peer with this name.
     pub fn peer_id(&self, name: &str) -> Option<PeerId> {
         let place = self.peers.iter().position(|peer| peer.name == name)?;
@@ -120,6 +132,33 @@ impl Config {
             mobike: self.mobike,
         }
     }
+}
+
+/// The entry for whoever is at an address that a client's name led to: it speaks for that address only.
+const FOUND: PadEntry<'static> = PadEntry {
+    matcher: Matcher::Reached,
+    authentication: pad::Authentication::Dns(pad::Published {
+        from_anywhere: false,
+        wildcards: false,
+        or_stranger: false,
+        unproven: true,
+    }),
+    claim: Claim::OwnAddress,
+    address: None,
+    send_key: true,
+    childless: false,
+    ppk: None,
+};
+
+/// The SPD as key management sees it: whoever was found may be anywhere, but speaks for his address only.
+fn spd(config: &Config) -> Vec<spd::Policy, MAX_SPD> {
+    let mut spd = config.spd();
+    for found in config.found_policies() {
+        if let Some(policy) = spd.get_mut(usize::from(found.0)) {
+            policy.remote = policies::all_with_anybody();
+        }
+    }
+    spd
 }
 
 fn entry<'t>(peer: &'t Peer, keys: &'t [PublicKey], ranges: &'t [AddressRange]) -> PadEntry<'t> {

@@ -5,16 +5,19 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use esp_engine::sa::Mode;
 use esp_engine::selector::{AddressRange, PortRange, TrafficSelector};
-use esp_engine::spd::{self, PolicyId, PolicySelectors};
+use esp_engine::spd::{self, Level, PolicyId, PolicySelectors};
 use heapless::Vec;
 
 use ike_core::pad::PeerId;
 
 use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, MAX_SERVERS, Policy, Prefix, Remote, Role};
 
-/// Entries of the SPD: the fixed ones, then the operator's.
-pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES;
+/// Entries of the SPD: the fixed ones, then the operator's, and among them those for found addresses.
+pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES + MAX_FOUND;
+/// Addresses that names of clients led to and that are protected at once.
+pub const MAX_FOUND: usize = 8;
 const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * MAX_SERVERS;
 
 const TCP: u8 = 6;
@@ -89,18 +92,66 @@ impl Config {
     /// The whole SPD in order.
     pub fn spd(&self) -> Vec<spd::Policy, MAX_SPD> {
         let fixed = self.fixed_bypasses().into_iter().map(|(_, policy)| policy);
-        fixed.chain(self.policies.iter().filter_map(Policy::translate)).collect()
+        let (before, behind) = self.policies.split_at(self.place_of_found());
+        let found = core::iter::repeat_with(|| self.found_policy()).take(self.found_entries());
+        let before = before.iter().filter_map(Policy::translate);
+        fixed.chain(before).chain(found).chain(behind.iter().filter_map(Policy::translate)).collect()
     }
 
     /// Where the operator's policy number `n` (from 0) stands in [`Config::spd`].
     pub fn policy_id(&self, n: usize) -> PolicyId {
-        PolicyId(u16::try_from(self.fixed_bypasses().len() + n).unwrap_or(u16::MAX))
+        let found = if n < self.place_of_found() { 0 } else { self.found_entries() };
+        PolicyId(u16::try_from(self.fixed_bypasses().len() + found + n).unwrap_or(u16::MAX))
     }
 
-    /// The operator's policy behind an entry of [`Config::spd`]; `None` for a fixed one.
+    /// The operator's policy behind an entry of [`Config::spd`]; `None` for a fixed one, and one that is for a
+    /// found address.
     pub fn policy(&self, id: PolicyId) -> Option<&Policy> {
-        self.policies.get(usize::from(id.0).checked_sub(self.fixed_bypasses().len())?)
+        let n = usize::from(id.0).checked_sub(self.fixed_bypasses().len())?;
+        let (place, found) = (self.place_of_found(), self.found_entries());
+        match n {
+            n if n < place => self.policies.get(n),
+            n => self.policies.get(place..)?.get((n - place).checked_sub(found)?),
+        }
     }
+
+    /// Of the operator's policies, the first that lets everything pass in clear somewhere: what is found takes
+    /// its place before it, behind all that protects or forbids.
+    pub(super) fn place_of_found(&self) -> usize {
+        self.policies.iter().position(Policy::is_open).unwrap_or(self.policies.len())
+    }
+
+    fn found_entries(&self) -> usize {
+        if self.capture().is_some() { MAX_FOUND } else { 0 }
+    }
+
+    /// The places in [`Config::spd`] that are for found addresses. Their far sides are empty until there are some.
+    pub fn found_policies(&self) -> impl Iterator<Item = PolicyId> + use<> {
+        let first = self.fixed_bypasses().len() + self.place_of_found();
+        (first..first + self.found_entries()).map(|n| PolicyId(u16::try_from(n).unwrap_or(u16::MAX)))
+    }
+
+    fn found_policy(&self) -> spd::Policy {
+        let network = |prefix: &Prefix| {
+            Some(TrafficSelector { protocol: 0, ports: PortRange::ANY, addresses: prefix.range()? })
+        };
+        spd::Policy {
+            local: self.inside().filter_map(network).collect(),
+            remote: PolicySelectors::new(),
+            action: spd::Action::Protect { mode: Mode::Tunnel, minimum: Level::Any },
+        }
+    }
+}
+
+/// All traffic with one address, as the far side of a policy.
+pub fn all_with(address: IpAddr) -> PolicySelectors {
+    let addresses = AddressRange::single(address);
+    [TrafficSelector { protocol: 0, ports: PortRange::ANY, addresses }].into_iter().collect()
+}
+
+/// All traffic with anybody, as the far side of a policy.
+pub(super) fn all_with_anybody() -> PolicySelectors {
+    everywhere(0, PortRange::ANY)
 }
 
 impl Policy {
@@ -128,6 +179,15 @@ impl Policy {
 }
 
 impl Policy {
+    /// Whether it lets everything pass in clear to some network.
+    pub(super) fn is_open(&self) -> bool {
+        let is_all = |ports: super::Ports| ports == super::Ports::ANY;
+        self.action == Action::Bypass
+            && self.protocol == super::EVERY_PROTOCOL
+            && is_all(self.local_ports)
+            && is_all(self.remote_ports)
+    }
+
     /// The far side's selectors, where its addresses are these.
     pub fn remote_selectors(&self, addresses: impl IntoIterator<Item = AddressRange>) -> PolicySelectors {
         let (protocol, ports) = (self.protocol, self.remote_ports.range().unwrap_or(PortRange::ANY));
@@ -190,6 +250,41 @@ mod tests {
             Discard
         );
         assert!(matches!(action(&gateway(), "fd00:a::2", "fd00:b::1", ICMPV6, solicitation), Protect { .. }));
+    }
+
+    /// What was found decides behind all that protects or forbids, and before what passes in clear.
+    #[test]
+    fn found_addresses_come_before_the_first_bypass() {
+        let mut config = gateway();
+        let bypass = Policy {
+            name: "rest".try_into().unwrap(),
+            remote: Prefix { address: [0; 4].into(), length: 0 }.into(),
+            action: Action::Bypass,
+            ..config.policies[0].clone()
+        };
+        let place = config.policies.len();
+        config.policies.push(bypass).unwrap();
+        assert_eq!(config.found_policies().count(), 0);
+        let capture = crate::config::capture::tests::capture();
+        config.resolver = Some(crate::config::Resolver {
+            servers: ["192.0.2.53:53".parse().unwrap()].into_iter().collect(),
+            anchors: Vec::new(),
+            believe_servers: false,
+            capture: Some(capture),
+        });
+        config.check().unwrap();
+        let found: std::vec::Vec<_> = config.found_policies().collect();
+        assert_eq!(found.len(), MAX_FOUND);
+        assert_eq!(config.policy_id(place - 1).0 + 1, found[0].0);
+        assert_eq!(config.policy_id(place).0, found[MAX_FOUND - 1].0 + 1);
+        for (n, policy) in config.policies.iter().enumerate() {
+            assert_eq!(config.policy(config.policy_id(n)), Some(policy));
+        }
+        let spd = config.spd();
+        for id in found {
+            assert_eq!(config.policy(id), None);
+            assert!(spd[usize::from(id.0)].remote.is_empty(), "it matches nothing yet");
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::crypto::Crypto;
-use ike_core::discovery::UnixTime;
 use ike_core::discovery::clock::Clock;
 use ike_core::discovery::output::{Output, Socket, Transport};
 use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, ConfigError, Resolver, Resources};
 use ike_core::discovery::stream::Stream;
+use ike_core::discovery::{Name, Rtype, UnixTime};
 use ike_core::output;
 use ike_core::pad::{OwnedIdentity, PeerRecord};
 use rand_core::TryCryptoRng;
@@ -39,7 +39,7 @@ pub(super) enum Step<C> {
     /// Tell Network.
     Command(Command<C>),
     /// Tell key management.
-    Answer(output::Ticket, PeerRecord),
+    Answer(Ticket, PeerRecord),
     /// Nothing until this moment.
     Wait(Option<Instant>),
 }
@@ -80,6 +80,15 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         None
     }
 
+    /// The capturing resolver asks; `false` when it has to wait.
+    pub(super) fn ask_for_key(&mut self, now: Instant, ticket: Ticket, name: &Name) -> bool {
+        let question = Question::Records { name: name.clone(), rtype: Rtype::IPSECKEY };
+        if self.asked.is_full() || self.resolver.lookup(now, ticket, question.clone()).is_err() {
+            return false;
+        }
+        self.asked.push((ticket, question)).is_ok()
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.resolver.handle_timeout(now);
     }
@@ -91,7 +100,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                 // What does not fit was counted.
                 let _ = self.resolver.handle_datagram(now, socket, server, &octets);
             }
-            DnsReport::Octets(octets) => self.gather(now, socket, &octets),
+            DnsReport::Octets { octets, .. } => self.gather(now, socket, &octets),
             DnsReport::Failed => self.resolver.handle_failure(now, socket),
         }
     }
@@ -126,7 +135,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                         continue;
                     };
                     let (_, question) = self.asked.swap_remove(place);
-                    Step::Answer(output::Ticket(ticket.0), outcome.peer_record(&question))
+                    Step::Answer(ticket, outcome.peer_record(&question))
                 }
                 Output::Query { socket, server, transport, octets } => {
                     let octets = Vec::from_slice(octets).unwrap_or_default();

@@ -3,6 +3,7 @@
 
 use core::convert::Infallible;
 use core::net::SocketAddr;
+use core::task::{Context, Poll, Waker};
 
 use embassy_futures::select::{Either, select};
 use embassy_net::Stack;
@@ -15,8 +16,11 @@ use ike_core::discovery::output::{Socket, Transport};
 use super::endpoint;
 use crate::queue::{Datagram, DnsReport, MAX_DATAGRAM, Queues, Report};
 
-/// Sockets for questions: three for each look-up that is under way.
-pub const DNS_SOCKETS: usize = 3 * crate::control::LOOKUPS;
+/// Sockets for questions of our own: three for each look-up that is under way.
+pub(crate) const OWN_SOCKETS: u8 = 3 * crate::control::LOOKUPS as u8;
+
+/// Sockets for questions; those of clients come behind our own.
+pub const DNS_SOCKETS: usize = OWN_SOCKETS as usize + crate::control::CLIENT_SOCKETS;
 
 /// Octets of the longest question.
 pub const MAX_QUESTION: usize = 512;
@@ -80,7 +84,8 @@ pub(crate) async fn serve<C>(
             Some(question) => {
                 let ask = async {
                     ask(socket, &question, stack, memory, queues).await;
-                    queues.report(Report::Dns { socket, news: DnsReport::Failed }).await;
+                    queues.room().await;
+                    queues.try_report(Report::Dns { socket, news: DnsReport::Failed });
                 };
                 match select(place.wait(), ask).await {
                     Either::First(order) => order,
@@ -88,6 +93,20 @@ pub(crate) async fn serve<C>(
                 }
             }
         };
+    }
+}
+
+/// Reports a datagram that came. It is read only now that there is room for the report: many sockets wait, and
+/// each would hold the octets meanwhile.
+fn pass_on<C>(socket: Socket, udp: &UdpSocket<'_>, queues: &Queues<C>) {
+    let mut octets = Datagram::new();
+    let _ = octets.resize(MAX_DATAGRAM, 0);
+    let mut context = Context::from_waker(Waker::noop());
+    if let Poll::Ready(Ok((length, from))) = udp.poll_recv_from(&mut octets, &mut context) {
+        octets.truncate(length);
+        let server = SocketAddr::new(from.endpoint.addr.into(), from.endpoint.port);
+        // Who asked asks again.
+        queues.try_report(Report::Dns { socket, news: DnsReport::Datagram { server, octets } });
     }
 }
 
@@ -108,12 +127,9 @@ async fn ask<C>(
                 return;
             }
             loop {
-                let mut octets = Datagram::new();
-                let _ = octets.resize(MAX_DATAGRAM, 0);
-                let Ok((length, from)) = udp.recv_from(&mut octets).await else { continue };
-                octets.truncate(length);
-                let server = SocketAddr::new(from.endpoint.addr.into(), from.endpoint.port);
-                queues.report(Report::Dns { socket, news: DnsReport::Datagram { server, octets } }).await;
+                udp.wait_recv_ready().await;
+                queues.room().await;
+                pass_on(socket, &udp, queues);
             }
         }
         Transport::Tcp => {
@@ -129,11 +145,18 @@ async fn ask<C>(
                 }
             }
             loop {
-                let mut octets = Datagram::new();
-                let _ = octets.resize(MAX_DATAGRAM, 0);
-                let Ok(read @ 1..) = tcp.read(&mut octets).await else { return };
-                octets.truncate(read);
-                queues.report(Report::Dns { socket, news: DnsReport::Octets(octets) }).await;
+                tcp.wait_read_ready().await;
+                queues.room().await;
+                let read = |came: &mut [u8]| {
+                    let (now, _) = came.split_at(came.len().min(MAX_DATAGRAM));
+                    let octets = Datagram::from_slice(now).unwrap_or_default();
+                    let news = DnsReport::Octets { server: question.server, octets };
+                    let passed = !now.is_empty() && queues.try_report(Report::Dns { socket, news });
+                    (if passed { now.len() } else { 0 }, !now.is_empty())
+                };
+                if !matches!(tcp.read_with(read).await, Ok(true)) {
+                    return;
+                }
             }
         }
     }

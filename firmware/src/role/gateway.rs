@@ -35,10 +35,11 @@ use ike_core::crypto::Crypto;
 use rand_core::TryCryptoRng;
 
 use self::forward::{Forwarding, INSIDE, OUTSIDE, Port, Tables, Wire};
-use self::local::{Local, LocalDriver};
+use self::local::{Local, LocalDriver, MAX_PACKET};
 use self::shared::Shared;
 use super::Board;
 use crate::config::Config;
+use crate::network::clients::{self, Replies};
 use crate::network::{self, Half};
 use crate::queue::Queues;
 use crate::report::Sink;
@@ -53,6 +54,8 @@ pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS
     shared: network::Memory<C, SAS, WORDS, SOCKETS>,
     desk: Shared,
     local: Local,
+    clients: clients::Memory,
+    to_clients: Local,
     tables: Tables,
     reassembly: Reassembly,
 }
@@ -64,6 +67,8 @@ impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Memo
             shared: network::Memory::new(),
             desk: Shared::new(),
             local: Local::new(),
+            clients: clients::Memory::new(),
+            to_clients: Local::new(),
             tables: Tables::new(),
             reassembly: Reassembly::new(),
         }
@@ -94,21 +99,29 @@ where
     C: Cipher,
     A: AsyncFnOnce(Stack<'_>),
 {
-    let Memory { shared, desk, local, tables, reassembly } = memory;
+    let Memory { shared, desk, local, clients, to_clients, tables, reassembly } = memory;
     let network::Memory { engine, stack, sockets, questions } = shared;
-    let (desk, local) = (&*desk, &*local);
+    let (desk, local, to_clients) = (&*desk, &*local, &*to_clients);
     let [outside, inside] = &drivers;
     let ports = [port(outside, config, OUTSIDE), port(inside, config, INSIDE)];
     let engine = RefCell::new(network::engine(config, engine, ports[0].mtu));
-    let forwarding = Forwarding::new(config, ports, &engine, desk, local, tables);
+    let captures = config.capture().is_some();
+    let served = captures.then_some(to_clients);
+    let forwarding = Forwarding::new(config, ports, &engine, desk, (local, served), tables);
     let below = LocalDriver { local, mtu: usize::from(engine.borrow().stack_mtu()) };
-    let (stack, mut runner) = embassy_net::new(below, network::stack_config(config), stack, seed);
-    let half = Half::new(&engine, desk, queues);
-    let path = pin!(pass(drivers, forwarding, desk, local, reassembly));
+    let (stack, mut runner) = embassy_net::new(below, network::stack_config(config, 0), stack, seed);
+    let below = LocalDriver { local: to_clients, mtu: MAX_PACKET };
+    let (their_stack, mut their_runner) =
+        embassy_net::new(below, network::stack_config(config, usize::from(INSIDE)), &mut clients.stack, seed);
+    let replies = Replies::new();
+    let half = Half::new(&engine, desk, queues, &replies);
+    let path = pin!(pass(drivers, forwarding, desk, [local, to_clients], reassembly));
     let ike = pin!(half.run(stack, sockets, questions));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));
-    side_by_side::run(wakers, [ike, runner, path, app]).await
+    let clients = pin!(clients::serve(their_stack, &mut clients.sockets, &replies, queues));
+    let their_runner = pin!(async { their_runner.run().await });
+    side_by_side::run(wakers, [ike, runner, path, app, clients, their_runner]).await
 }
 
 /// Both halves in one executor.
@@ -165,13 +178,13 @@ async fn pass<D: Driver, C: Cipher>(
     mut drivers: [D; 2],
     mut forwarding: Forwarding<'_, '_, C>,
     shared: &Shared,
-    local: &Local,
+    stacks: [&Local; 2],
     reassembly: &mut Reassembly,
 ) -> Infallible {
     loop {
         let busy = poll_fn(|cx| {
             shared.register(cx);
-            Poll::Ready(turn(&mut drivers, &mut forwarding, local, reassembly, cx))
+            Poll::Ready(turn(&mut drivers, &mut forwarding, stacks, reassembly, cx))
         })
         .await;
         if busy {
@@ -193,23 +206,26 @@ async fn woken() {
 fn turn<D: Driver, C: Cipher>(
     drivers: &mut [D; 2],
     forwarding: &mut Forwarding<'_, '_, C>,
-    local: &Local,
+    stacks: [&Local; 2],
     reassembly: &mut Reassembly,
     cx: &mut Context<'_>,
 ) -> bool {
+    let [local, _] = stacks;
     let now = clock::now();
     let mut busy = false;
     for port in [OUTSIDE, INSIDE] {
         // What comes in a burst for the stack, a message in fragments, waits in the driver.
         busy |= (0..TURN).all(|_| local.is_full() || receive(drivers, port, forwarding, reassembly, cx));
     }
-    busy |= (0..TURN).all(|_| match local.next(cx) {
-        Some(mut packet) => {
-            forwarding.send_own(now, &mut packet, &mut Idle { drivers, cx });
-            true
-        }
-        None => false,
-    });
+    for stack in stacks {
+        busy |= (0..TURN).all(|_| match stack.next(cx) {
+            Some(mut packet) => {
+                forwarding.send_own(now, &mut packet, &mut Idle { drivers, cx });
+                true
+            }
+            None => false,
+        });
+    }
     forwarding.attend(now, &mut Idle { drivers, cx });
     busy
 }

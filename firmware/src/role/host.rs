@@ -15,6 +15,7 @@ use rand_core::TryCryptoRng;
 
 use super::Board;
 use crate::config::Config;
+use crate::network::clients::Replies;
 use crate::network::{self, Half};
 use crate::queue::Queues;
 use crate::report::Sink;
@@ -66,12 +67,15 @@ where
     let engine = RefCell::new(network::engine(config, engine, mtu));
     let port = Port::new();
     let driver = SecureDriver::new(driver, &engine, &port, &mut memory.buffers, clock::now);
-    let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config), stack, seed);
-    let half = Half::new(&engine, &port, queues);
+    let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config, 0), stack, seed);
+    let replies = Replies::new();
+    let half = Half::new(&engine, &port, queues, &replies);
     let ike = pin!(half.run(stack, sockets, questions));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));
-    side_by_side::run(wakers, [ike, runner, pin!(core::future::pending()), app]).await
+    let (path, clients, their_runner) =
+        (pin!(core::future::pending()), pin!(core::future::pending()), pin!(core::future::pending()));
+    side_by_side::run(wakers, [ike, runner, path, app, clients, their_runner]).await
 }
 
 /// Both halves in one executor.

@@ -57,7 +57,7 @@ struct World<'r> {
 pub fn run(octets: &[u8]) {
     let mut script = Script::new(octets);
     let range = |address: [u8; 4], length| AddressRange::prefix(address.into(), length).expect("a prefix");
-    let (lan, reserved) = ([range(LAN, 16)], [range(RESERVED, 24)]);
+    let (lan, reserved, open) = ([range(LAN, 16)], [range(RESERVED, 24)], [range([0; 4], 0)]);
     let servers = [SocketAddr::from(([198, 51, 100, 53], 53)), SocketAddr::from(([198, 51, 100, 54], 53))];
     let fate = |flag| if flag { Fate::Release } else { Fate::Refuse };
     let settings = Settings {
@@ -65,6 +65,7 @@ pub fn run(octets: &[u8]) {
         clients: &lan,
         inside: &lan,
         reserved: &reserved,
+        open: &open,
         rules: RULES,
         bogus: fate(script.flag()),
         full: fate(script.flag()),

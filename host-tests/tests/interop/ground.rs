@@ -42,6 +42,14 @@ impl Drop for Folder {
     }
 }
 
+/// What both eavesdroppers heard.
+pub struct Both {
+    /// Between device and peer.
+    pub wire: Heard,
+    /// Between host and device.
+    pub inside: Heard,
+}
+
 /// Device, host and peer with eavesdroppers.
 pub struct Ground {
     /// On the cable between device and peer.
@@ -89,6 +97,13 @@ impl Ground {
         expect(inside.marked > 0, || format!("nothing to hear inside: {inside:?}"))?;
         expect(wire.esp >= inside.marked / 2, || format!("too little ESP: {wire:?}, inside {inside:?}"))?;
         nothing_in_clear(wire)
+    }
+
+    /// What was heard on either side, to be judged by who knows what should have been.
+    pub fn both(self) -> Result<Both, Fault> {
+        let (wire, inside) = (self.wire.finish()?, self.inside.finish()?);
+        expect(wire.missed + inside.missed == 0, || format!("too slow: {wire:?}, inside {inside:?}"))?;
+        Ok(Both { wire, inside })
     }
 
     /// Checks that the wire carried no ESP and nothing in clear.

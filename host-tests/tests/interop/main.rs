@@ -16,9 +16,11 @@
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `verdicts` | unbound and our resolver judge some 240 signed and damaged zones alike; needs no root |
 //! | `dns` | our resolver through Unbound and BIND: every class of outcome, and bad networks |
+//! | `capture` | `ping` and `curl` behind our gateway, which protects names whose keys are in DNS |
 //! | `guest` | the kernel's ESP under strongSwan and libreswan: both modes and families, 64-bit sequence numbers |
 
 mod bgp;
+mod capture;
 mod case;
 mod credentials;
 mod device;
@@ -66,6 +68,7 @@ fn trials() -> Vec<Trial> {
         extensions::trials(),
         post_quantum::trials(),
         bgp::trials(),
+        capture::trials(),
         verdicts::trials(),
         dns::trials(),
         guest::trials(),

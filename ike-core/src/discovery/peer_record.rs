@@ -67,7 +67,7 @@ fn held_by(gateway: &ipseckey::Gateway, question: &Question) -> Gateway {
 }
 
 fn is_owner(name: &Name, question: &Question) -> bool {
-    matches!(question, Question::Peer(owner) if owner.for_slice() == name.for_slice())
+    matches!(question, Question::Peer(owner) | Question::Records { name: owner, .. } if owner.for_slice() == name.for_slice())
 }
 
 const _: () = assert!(outcome::KEYS == pad::MAX_KEYS && outcome::ADDRESSES == pad::MAX_ADDRESSES);

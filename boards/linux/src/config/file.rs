@@ -8,6 +8,7 @@ use esp_engine::spd::Level;
 use firmware::config::{Role, Start, Suite, Timing};
 use ike_core::config::BadTiming;
 use ike_core::crypto::{Group, Prf};
+use ike_core::discovery::proxy::settings::Fate;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -46,6 +47,24 @@ pub struct DnsTable {
     pub anchors: Option<Text>,
     #[serde(default)]
     pub believe_servers: bool,
+    pub capture: Option<CaptureTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CaptureTable {
+    #[serde(default)]
+    pub allow: Vec<Text>,
+    #[serde(default)]
+    pub require: Vec<Text>,
+    #[serde(default)]
+    pub block: Vec<Text>,
+    #[serde(default)]
+    pub private: Vec<Text>,
+    pub bogus: Option<FateWord>,
+    pub full: Option<FateWord>,
+    pub max_ttl: Option<u32>,
+    pub hold_ms: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +250,7 @@ macro_rules! words {
 words!(RoleWord is Role { "host" => Role::Host, "gateway" => Role::Gateway });
 words!(StartWord is Start { "on-traffic" => Start::OnTraffic, "at-once" => Start::AtOnce, "never" => Start::Never });
 words!(ModeWord is Mode { "transport" => Mode::Transport, "tunnel" => Mode::Tunnel });
+words!(FateWord is Fate { "release" => Fate::Release, "refuse" => Fate::Refuse });
 words!(LevelWord is Level {
     "null" => Level::Null,
     "any" => Level::Any,

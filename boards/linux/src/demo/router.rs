@@ -129,7 +129,7 @@ impl Router {
                 self.story.say(self.name(), &format!("refuses its configuration: {refused}"));
                 return;
             }
-            let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 10>::new());
+            let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 26>::new());
             let mut key_management = Box::new(control::Memory::<Software, 4, 2, 8, 8>::new());
             let board = Board {
                 config: &config,

@@ -22,8 +22,9 @@ async fn run_inner(port: End, config: embassy_net::Config, app: impl AsyncFnOnce
         app(stack).await;
         std::future::pending().await
     });
-    let (nobody, no_one) = (pin!(std::future::pending()), pin!(std::future::pending()));
-    side_by_side::run(wakers, [runner, app, nobody, no_one]).await;
+    let (a, b) = (pin!(std::future::pending()), pin!(std::future::pending()));
+    let (c, d) = (pin!(std::future::pending()), pin!(std::future::pending()));
+    side_by_side::run(wakers, [runner, app, a, b, c, d]).await;
 }
 
 fn inner(config: &Config, last: u8) -> embassy_net::Config {

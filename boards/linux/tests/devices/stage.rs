@@ -184,7 +184,7 @@ pub async fn run_host(
     port: End,
     app: impl AsyncFnOnce(Stack<'_>),
 ) {
-    let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 10>::new());
+    let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 26>::new());
     let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 8>::new());
     let result = host::run(board, port, &mut memory, &mut ike, app).await;
     panic!("a device ended: {result:?}");
@@ -194,7 +194,7 @@ pub async fn run_gateway(
     board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event)>,
     ports: [End; 2],
 ) {
-    let mut memory = Box::new(gateway::Memory::<SoftwareCipher, 8, 2, 10>::new());
+    let mut memory = Box::new(gateway::Memory::<SoftwareCipher, 8, 2, 26>::new());
     let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 24>::new());
     let result = gateway::run(board, ports, &mut memory, &mut ike, async |_| {}).await;
     panic!("a device ended: {result:?}");

@@ -20,7 +20,7 @@ use esp_engine::wire::ip;
 use heapless::{Deque, Vec};
 
 use super::icmp::{self, Limiter};
-use super::inspect::{Refusal, check_header, spend_hop};
+use super::inspect::{self, Refusal, check_header, spend_hop};
 use super::link::{self, Frame};
 use super::local::Local;
 use super::neighbour::{LinkAddress, Neighbours, Task};
@@ -74,6 +74,8 @@ pub(super) struct Forwarding<'a, 'r, C: Cipher> {
     engine: &'a RefCell<Engine<'r, C>>,
     shared: &'a Shared,
     local: &'a Local,
+    /// The stack of the capturing resolver, which has the addresses of the inside.
+    clients: Option<&'a Local>,
     ports: [Port; 2],
     routes: Routes,
     tables: &'a mut Tables,
@@ -99,10 +101,10 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         ports: [Port; 2],
         engine: &'a RefCell<Engine<'r, C>>,
         shared: &'a Shared,
-        local: &'a Local,
+        (local, clients): (&'a Local, Option<&'a Local>),
         tables: &'a mut Tables,
     ) -> Self {
-        Self { engine, shared, local, ports, routes: Routes::new(config), tables }
+        Self { engine, shared, local, clients, ports, routes: Routes::new(config), tables }
     }
 
     /// A frame arrived on `port`.
@@ -237,7 +239,7 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         self.check_source(origin, source)?;
         check_header(packet)?;
         if self.is_own(destination) {
-            return self.keep(now, packet, destination, wire);
+            return self.keep(now, origin, packet, destination, wire);
         }
         self.check_destination(destination)?;
         spend_hop(packet)?;
@@ -247,10 +249,11 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
     }
 
     /// A packet for one of our own addresses. The stack has those of the outside; on the others we
-    /// answer to echo requests, and that is all.
+    /// answer to echo requests, and to questions of the inside where names are captured, and that is all.
     fn keep(
         &mut self,
         now: Instant,
+        origin: Origin,
         packet: &mut [u8],
         destination: IpAddr,
         wire: &mut impl Wire,
@@ -258,6 +261,9 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         let outside = self.port(OUTSIDE).ok_or(Refusal::Unserved)?;
         if outside.addresses.iter().any(|own| own.address == destination) {
             return if self.local.deliver(packet) { Ok(()) } else { Err(Refusal::StackFull) };
+        }
+        if let Some(clients) = self.clients.filter(|_| origin == Origin::Inside && inspect::is_dns(packet)) {
+            return if clients.deliver(packet) { Ok(()) } else { Err(Refusal::StackFull) };
         }
         if !icmp::echo(packet) {
             return Err(Refusal::Unserved);

@@ -3,7 +3,8 @@
 use core::net::IpAddr;
 
 use esp_engine::crypto::Cipher;
-use esp_engine::selector::Selectors;
+use esp_engine::selector::{Ports, Selectors};
+use esp_engine::wire::ip;
 use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 
 use super::forward::{Forwarding, INSIDE, OUTSIDE, Origin};
@@ -79,6 +80,14 @@ pub(super) fn check_header(packet: &[u8]) -> Result<(), Refusal> {
         Ok(v4) if v4.version() == 4 && !v4.verify_checksum() => Err(Refusal::Malformed),
         _ => Ok(()),
     }
+}
+
+/// Whether it is for port 53, by UDP or TCP.
+pub(super) fn is_dns(packet: &[u8]) -> bool {
+    ip::Packet::parse(packet).is_some_and(|parsed| {
+        matches!(parsed.selectors.protocol, 6 | 17)
+            && matches!(parsed.selectors.ports, Ports::Known { destination: 53, .. })
+    })
 }
 
 /// Lowers TTL or hop limit by one (RFC 1812 §5.3.1, RFC 8200 §3).

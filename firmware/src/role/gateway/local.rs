@@ -14,7 +14,7 @@ use heapless::{Deque, Vec};
 /// Packets that wait in each direction.
 const PACKETS: usize = 4;
 /// Octets of the longest packet.
-const MAX_PACKET: usize = 1_500;
+pub(super) const MAX_PACKET: usize = 1_500;
 
 type Packet = Vec<u8, MAX_PACKET>;
 

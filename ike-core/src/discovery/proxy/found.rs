@@ -227,6 +227,11 @@ impl<'r> Entries<'r> {
 }
 
 impl Found {
+    /// Who asked for it first.
+    pub const fn client(&self) -> IpAddr {
+        self.client
+    }
+
     /// What became of it, as far as that was said.
     pub const fn progress(&self) -> Option<Progress> {
         self.progress

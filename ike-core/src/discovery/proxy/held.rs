@@ -40,7 +40,8 @@ impl Client {
         }
     }
 
-    pub(super) const fn is_stream(&self) -> bool {
+    /// Whether it asks by TCP.
+    pub const fn is_stream(&self) -> bool {
         matches!(self, Self::Stream { .. })
     }
 }

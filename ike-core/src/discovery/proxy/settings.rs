@@ -22,6 +22,9 @@ pub struct Settings<'c> {
     pub rules: &'c [Rule<'c>],
     /// Addresses that no found name gets an entry for: other entries', our own, our routers', the servers'.
     pub reserved: &'c [AddressRange],
+    /// Addresses that traffic may go to in clear. A found entry raises protection there, and opens no way
+    /// anywhere else.
+    pub open: &'c [AddressRange],
     /// Names that may have private addresses, or those of our own networks.
     pub private: &'c [Pattern<'c>],
     /// Our own networks, besides the private ranges: outside names may not point there.
@@ -49,6 +52,7 @@ impl Settings<'_> {
         clients: &[],
         rules: &[],
         reserved: &[],
+        open: &[],
         private: &[],
         inside: &[],
         hold: MAX_HOLD,
@@ -72,6 +76,7 @@ impl Settings<'_> {
     pub(super) fn is_reserved(&self, address: IpAddr) -> bool {
         let never = address.is_unspecified() || address.is_loopback() || address.is_multicast();
         never
+            || !self.open.iter().any(|open| open.contains(address))
             || self.servers.iter().any(|server| server.ip() == address)
             || [self.reserved, self.clients, self.inside]
                 .into_iter()

@@ -160,11 +160,11 @@ pub(super) fn judge<C: Crypto, R>(
             let of = of.ok_or(FailReason::Name(NameFault::OtherAddress))?;
             let (verdict, key) = published_key(endpoint, &signed, (peer, &of, published), source, since)?;
             match verdict {
-                Verdict::Validated => (peer, entry, key),
-                Verdict::Unproven => {
-                    level = Level::Any;
+                Verdict::Validated => {
+                    level = Level::Validated;
                     (peer, entry, key)
                 }
+                Verdict::Unproven => (peer, entry, key),
                 Verdict::Stranger => {
                     let (peer, entry) = endpoint.config.strangers().ok_or(FailReason::UnknownPeer)?;
                     level = entry.authentication.level();

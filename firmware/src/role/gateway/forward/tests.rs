@@ -72,7 +72,8 @@ fn with_device(config: &Config, links: [LinkAddress; 2], test: impl FnOnce(Bench
     let (shared, local, mut tables) = (Shared::new(), Local::new(), Tables::new());
     let port =
         |n: usize| Port { link: links[n], mtu: 1_500, addresses: config.interfaces[n].addresses.clone() };
-    let forwarding = Forwarding::new(config, [port(0), port(1)], &engine, &shared, &local, &mut tables);
+    let forwarding =
+        Forwarding::new(config, [port(0), port(1)], &engine, &shared, (&local, None), &mut tables);
     test(Bench {
         forwarding,
         engine: &engine,

@@ -92,7 +92,9 @@ pub fn settings() -> Settings<'static> {
     let lan = AddressRange::prefix(v4([10, 1, 0, 0]), 16).unwrap();
     let peers = AddressRange::prefix(v4([192, 0, 2, 0]), 24).unwrap();
     let servers = [[198, 51, 100, 53], [198, 51, 100, 54]].map(|server| SocketAddr::new(v4(server), 53));
+    let open = [(v4([0; 4]), 0), (IpAddr::from([0_u16; 8]), 0)];
     Settings {
+        open: Box::leak(Box::new(open.map(|(any, length)| AddressRange::prefix(any, length).unwrap()))),
         servers: Box::leak(Box::new(servers)),
         clients: Box::leak(Box::new([lan])),
         inside: Box::leak(Box::new([lan])),

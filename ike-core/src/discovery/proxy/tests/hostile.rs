@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 use domain::base::Rtype;
 use domain::base::iana::Rcode;
+use esp_engine::selector::AddressRange;
 
 use super::super::settings::{Fate, Settings};
 use super::super::{Discarded, Progress};
@@ -114,6 +115,17 @@ fn a_name_that_points_at_a_public_address() {
     record.keys[0].gateway = Gateway::Address([203, 0, 113, 66].into());
     let said = bench.find(2, "evil2.test", [203, 0, 113, 81], 60, &record);
     assert_eq!((founds(&said).len(), replies(&said).len()), (0, 1), "no key of a gateway is used");
+}
+
+/// A found name opens no way that policy does not.
+#[test]
+fn a_name_that_points_where_nothing_goes_in_clear() {
+    let open = [AddressRange::prefix(v4([198, 51, 100, 0]), 24).unwrap()];
+    let mut bench =
+        Bench::with(Settings { open: std::boxed::Box::leak(std::boxed::Box::new(open)), ..settings() });
+    let record = bench.secure(600);
+    assert!(founds(&bench.find(2, "evil.test", [203, 0, 113, 80], 60, &record)).is_empty());
+    assert_eq!(founds(&bench.find(2, "www.test", WWW, 60, &record)), [v4(WWW)]);
 }
 
 /// The address lies inside, and the name comes from outside: it does not even get that far.

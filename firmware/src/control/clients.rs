@@ -1,0 +1,62 @@
+//! What the capturing resolver wants of Network, of the directory and of key management.
+
+use esp_engine::sa::SaReport;
+use heapless::Vec;
+use ike_core::crypto::Crypto;
+use rand_core::TryCryptoRng;
+
+use super::Control;
+use super::capture::{Change, Step};
+use crate::clock;
+use crate::management::MAX_LISTED;
+use crate::queue::Command;
+use crate::report::{Event, Sink};
+
+impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
+    /// What the capturing resolver wants done.
+    pub(super) async fn carry_out(&mut self, step: Step) {
+        let now = clock::now();
+        let command = match step {
+            Step::Change(Change::Policy(policy, remote)) => Command::Policy { policy, remote },
+            Step::Query(socket, question) => Command::Query { socket, question },
+            Step::CloseQuery(socket) => Command::CloseQuery(socket),
+            Step::Reply(client, octets, more) => Command::Reply { client, octets, more },
+            Step::Lookup(ticket, name) => {
+                // As many as the proxy has names.
+                let _ = self.lookups.push((ticket, name));
+                return;
+            }
+            Step::Change(Change::Acquire(policy, packet)) => {
+                let begun = self.endpoint.acquire(now, policy, packet);
+                if begun.is_err()
+                    && let Some(captor) = &mut self.captor
+                {
+                    captor.failed_for(now, policy);
+                }
+                return self.begun(now, None, begun);
+            }
+            Step::Change(Change::End(policy)) => {
+                let ended = self.children.iter().filter(|child| child.policy == policy);
+                for spi in ended.map(|child| child.inbound).collect::<Vec<_, MAX_LISTED>>() {
+                    self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
+                }
+                return;
+            }
+            Step::Change(Change::Report(news)) => return self.sink.report(now, &Event::Capture(news)),
+            Step::Wait(_) => return,
+        };
+        self.queues.command(command).await;
+    }
+
+    /// Hands the keys that clients' names need to the directory, as it has room.
+    pub(super) fn ask_for_keys(&mut self) {
+        let now = clock::now();
+        let Some(directory) = &mut self.directory else { return };
+        while let Some((ticket, name)) = self.lookups.first() {
+            if !directory.ask_for_key(now, *ticket, name) {
+                return;
+            }
+            self.lookups.remove(0);
+        }
+    }
+}
