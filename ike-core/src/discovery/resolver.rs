@@ -21,24 +21,28 @@ use core::net::SocketAddr;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::cache::{self, Answer, Kept, Zones};
-use super::clock::{BeforeBound, Clock, later};
+use super::UnixTime;
+use super::cache::{self, Answer, Zones};
+use super::clock::{Clock, later};
 use super::dnssec::{Ds, MAX_VERIFICATIONS};
 use super::lookup::{ASKS, Lookup, Means, Trust};
 use super::outcome::{Indeterminate, Security};
 use super::output::Busy;
 use super::question::{Question, Ticket};
 use super::upstream::ServerStatus;
-use super::{UnixTime, root};
 use crate::crypto::Crypto;
 use crate::random::Random;
 use desk::Desk;
 
 pub use desk::Counters;
+pub use resources::Resources;
+pub use time::TimeRefused;
 
 mod desk;
 mod receive;
+mod resources;
 mod send;
+mod time;
 
 /// Whom it asks and whom it believes.
 #[derive(Copy, Clone, Debug)]
@@ -61,51 +65,6 @@ pub enum ConfigError {
     TooManyServers,
     /// The source of randomness failed.
     NoRandom,
-}
-
-/// Why a time is not looked into.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum TimeRefused {
-    /// It lies before what it certainly is.
-    BeforeBound,
-    /// All places for lookups are taken.
-    Busy,
-}
-
-/// Room for a resolver's state: so many lookups at once, and so many answers and zones that are kept.
-#[derive(Debug)]
-pub struct Resources<const LOOKUPS: usize, const ANSWERS: usize, const ZONES: usize> {
-    lookups: [Option<Lookup>; LOOKUPS],
-    answers: [Option<Answer>; ANSWERS],
-    zones: [Option<Kept>; ZONES],
-    desk: Desk,
-}
-
-impl<const LOOKUPS: usize, const ANSWERS: usize, const ZONES: usize> Resources<LOOKUPS, ANSWERS, ZONES> {
-    /// Octets of what one lookup needs while it is under way.
-    pub const LOOKUP: usize = size_of::<Option<Lookup>>();
-    /// Octets of an answer that is kept.
-    pub const ANSWER: usize = size_of::<Option<Answer>>();
-    /// Octets of a zone that is kept.
-    pub const ZONE: usize = size_of::<Option<Kept>>();
-
-    /// Empty; fit for a `static`.
-    pub const fn new() -> Self {
-        Self {
-            lookups: [const { None }; LOOKUPS],
-            answers: [const { None }; ANSWERS],
-            zones: [const { None }; ZONES],
-            desk: Desk::new(),
-        }
-    }
-}
-
-impl<const LOOKUPS: usize, const ANSWERS: usize, const ZONES: usize> Default
-    for Resources<LOOKUPS, ANSWERS, ZONES>
-{
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// A validating stub resolver.
@@ -212,36 +171,6 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
             *place = Some(lookup);
             self.with_lookup(slot, |lookup, means, _| lookup.proceed(means));
         }
-    }
-
-    /// The time of day, on the word of somebody who is believed.
-    ///
-    /// # Errors
-    /// [`BeforeBound`].
-    pub fn set_time(&mut self, now: Instant, time: UnixTime) -> Result<(), BeforeBound> {
-        self.clock.set(now, time)
-    }
-
-    /// Somebody who is not believed says that it is this late. Keys of the root, asked for now, have to
-    /// verify at that time; then it is set, and [`Output::Time`] says so.
-    ///
-    /// # Errors
-    /// [`TimeRefused`]: nothing is asked.
-    pub fn propose_time(&mut self, now: Instant, time: UnixTime) -> Result<(), TimeRefused> {
-        self.desk.now = now;
-        if time < self.clock.bound() {
-            return Err(TimeRefused::BeforeBound);
-        }
-        let keys = Question::Records { name: root(), rtype: domain::base::Rtype::DNSKEY };
-        let mut lookup = self.begin(keys, Trust::Proof).map_err(|Busy| TimeRefused::Busy)?;
-        lookup.proof_of = Some((now, time));
-        self.start(lookup);
-        Ok(())
-    }
-
-    /// The time of day; `None` while it is not known.
-    pub fn time(&self, now: Instant) -> Option<UnixTime> {
-        self.clock.time(now)
     }
 
     /// Time has passed. Earlier than [`Output::Timeout`] said it is harmless.
