@@ -33,8 +33,13 @@ pub fn trials() -> Vec<Trial> {
         strongswan()?;
         peer::check_program("curl", "curl").map_err(Absent::from)
     };
+    let dig = || {
+        strongswan()?;
+        peer::check_program("dig", "bind9-dnsutils").map_err(Absent::from)
+    };
     vec![
         needing("capture::ping_and_curl", tools, protected),
+        needing("capture::by_tcp", dig, by_tcp),
         needing("capture::wrong_key", tools, with_wrong_key),
         needing("capture::required", tools, required),
     ]
@@ -198,6 +203,24 @@ fn protected() -> Result<(), Fault> {
     let heard = ground.both()?;
     expect(heard.inside.marked > 3, || format!("nothing to hear inside: {:?}", heard.inside))?;
     expect(heard.wire.esp > 6 && heard.wire.marked == 0, || format!("in clear on the wire: {:?}", heard.wire))
+}
+
+/// Clients may ask by TCP, several times on one connection (RFC 7766), and from the inside only.
+fn by_tcp() -> Result<(), Fault> {
+    let ground = Ground::new()?;
+    let stage = Stage::new(&ground, true, "allow = [\".test\"]")?;
+    let Topology { host, peer, .. } = &ground.topology;
+    let questions = ["+tcp", "+keepopen", "+short", "+tries=1", "@10.1.0.1", "plain.test", "A", NAME, "A"];
+    let said = host.command("dig").args(questions).output()?;
+    let told = String::from_utf8_lossy(&said.stdout).into_owned();
+    expect(told == "192.0.2.3\n192.0.2.2\n", || format!("{said:?}"))
+        .map_err(|fault| stage.with_logs(&fault))?;
+    for way in ["+tcp", "+notcp"] {
+        let outside = ["+time=1", "+tries=1", "+short", way, "-b", "192.0.2.53", "@192.0.2.1", "plain.test"];
+        let said = peer.command("dig").args(outside).output()?;
+        expect(!said.stdout.starts_with(b"192.0.2.3"), || format!("served from outside: {said:?}"))?;
+    }
+    Ok(())
 }
 
 /// Somebody else's key is in DNS: IKE fails, and the name is as reachable as it would be without capturing.

@@ -7,7 +7,7 @@
 //! secure, key not among them           refused               refused
 //! secure, of unusable algorithms only  refused               refused
 //! secure denial                        refused               a stranger's entry
-//! insecure, whatever it says           refused               a stranger's entry
+//! insecure, whatever it says           refused               a stranger's entry; [`Published::unproven`]: Any
 //! bogus                                refused               refused
 //! indeterminate                        refused               a stranger's entry, unless better was seen
 //! ```

@@ -1,6 +1,7 @@
 //! A DNS server with a few records, which says of all of them that it validated them (the AD bit).
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use buttons::key;
@@ -39,6 +40,15 @@ impl Server {
             };
             zone.push(((*name).into(), rtype, rdata));
         }
+        let zone = Arc::new(zone);
+        let of_streams = zone.clone();
+        let (listens, wait) = std::sync::mpsc::channel();
+        drop(namespace.thread(move || {
+            let Ok(listener) = TcpListener::bind("192.0.2.53:53") else { return };
+            let _ = listens.send(());
+            listener.incoming().flatten().for_each(|stream| drop(serve(&of_streams, stream)));
+        })?);
+        wait.recv().map_err(|_| "no DNS server by TCP")?;
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (heard, (ready, wait)) = (asked.clone(), std::sync::mpsc::channel());
         let thread = namespace.thread(move || {
@@ -63,6 +73,21 @@ impl Server {
     pub fn keys_asked(&self, name: &str) -> usize {
         let asked = self.asked.lock().map(|asked| asked.clone()).unwrap_or_default();
         asked.iter().filter(|(asked, rtype)| asked == name && *rtype == 45).count()
+    }
+}
+
+/// One question on a connection (RFC 7766 §8).
+fn serve(zone: &Zone, mut stream: TcpStream) -> std::io::Result<()> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut octets = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut octets)?;
+    match answer(zone, &octets) {
+        Some((_, answer)) => {
+            let length = u16::try_from(answer.len()).unwrap_or(0).to_be_bytes();
+            stream.write_all(&[&length, &answer[..]].concat())
+        }
+        None => Ok(()),
     }
 }
 
