@@ -220,8 +220,12 @@ fn malformed_proofs_are_not_used() {
         let record: Rr =
             Record::new(name(owner), Class::IN, Ttl::from_secs(60), ZoneRecordData::Unknown(unknown));
         let labels = owned(owner).label_count() as u8 - 1;
-        let signature =
-            signed.key.sign(&[record.clone()], &name("example."), labels, (INCEPTION, EXPIRATION));
+        let signature = signed.key.sign(
+            std::slice::from_ref(&record),
+            &name("example."),
+            labels,
+            (INCEPTION, EXPIRATION),
+        );
         let reply = Reply { answer: Vec::new(), authority: vec![record, signature] };
         let judged = denial(&signed.zone(), &reply, "a.example.", Rtype::A);
         assert_eq!(judged, Err(Bogus::NoProof), "{owner} {rtype}");

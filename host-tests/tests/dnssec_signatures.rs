@@ -113,6 +113,27 @@ fn canonical_form_is_what_is_signed() {
     assert_eq!(verify(&zone, &shorter, WWW, Rtype::A), Err(Bogus::NoSignature));
 }
 
+/// RFC 4034 §6.2 (3): names in the data of these types are lower case and uncompressed.
+#[test]
+fn names_in_the_old_types_are_in_lower_case() {
+    let data = [
+        "SOA Ns.Example. Root.Example. 1 3600 300 3600000 600",
+        "PTR Www.Example.",
+        "MINFO A.Example. B.Example.",
+        "RP A.Example. B.Example.",
+        "SRV 1 2 500 Www.Example.",
+        r#"NAPTR 100 50 "s" "Z3950+I2L" "!^A.*$!B!" Www.Example."#,
+        "CNAME Www.Example.",
+    ];
+    for data in data {
+        let rtype = data.split(' ').next().expect("a type");
+        let signed = SignedZone::new(&format!("example. NS ns.example.\nold.example. {data}"));
+        let reply = signed.reply(&[&format!("old.example. {rtype}")], &[]);
+        let verified = verify(&signed.zone(), &reply, "old.example.", rtype.parse().expect("a type"));
+        assert!(verified.is_ok(), "{data}: {verified:?}");
+    }
+}
+
 /// RFC 4034 §6.2 (4): the names in NSEC stay as they are (RFC 6840 §5.1), and IPSECKEY was never on the list.
 #[test]
 fn only_the_old_types_are_in_lower_case() {

@@ -52,8 +52,9 @@ impl Tree {
         lab.lines
             .retain(|line| !(is(line, "RRSIG DS") && unsigned.iter().any(|apex| line.starts_with(apex))));
         let root = format!(
-            "@ SOA ns.lab. root.lab. 1 3600 300 3600000 600\n@ NS ns.lab.\nlab. NS ns.lab.\n{}",
-            format!("lab. DS {}\nns.lab. A 127.0.0.1\n", lab.ds.first().ok_or("lab. has no key")?)
+            "@ SOA ns.lab. root.lab. 1 3600 300 3600000 600\n@ NS ns.lab.\nlab. NS ns.lab.\n\
+             ns.lab. A 127.0.0.1\nlab. DS {}\n",
+            lab.ds.first().ok_or("lab. has no key")?
         );
         let root = parent(".", &root)?;
         let anchor_text = root.ds.first().ok_or("the root has no key")?.clone();
