@@ -142,15 +142,18 @@ impl Case {
         expect(said == "same\n", || format!("TCP: {said}"))
     }
 
-    /// The end that did not begin deletes, and the other knows it.
+    /// The end that did not begin deletes, and the other knows it. Whoever began may begin again at once.
     pub fn part(&self, machine: &Machine, device: &Device) -> Result<(), Fault> {
+        let status = device.status()?;
+        let [child] = &*status.child_sas else { return Err(format!("not one Child SA: {status:?}").into()) };
+        let (ours, theirs) = (child.inbound, format!("0x{:08x}", child.outbound));
         match self.first {
             First::Device => self.daemon.terminate(machine)?,
             First::Peer => device.close("guest")?,
         }
-        let gone = || device.status().is_ok_and(|s| s.ike_sas.is_empty() && s.child_sas.is_empty());
+        let gone = || device.status().is_ok_and(|s| s.child_sas.iter().all(|child| child.inbound != ours));
         expect_soon(EXCHANGE, gone, || "the device keeps its SA".into())?;
-        let gone = || machine.shell("ip xfrm state").is_ok_and(|state| !state.contains("proto esp"));
+        let gone = || machine.shell("ip xfrm state").is_ok_and(|state| !state.contains(&theirs));
         expect_soon(EXCHANGE, gone, || "the kernel keeps its SA".into())
     }
 
