@@ -9,7 +9,10 @@ pub mod check;
 mod fault;
 pub mod pad;
 pub mod policies;
+pub mod publication;
 pub mod stored;
+
+pub use publication::Publication;
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -84,6 +87,8 @@ pub struct Config {
     pub timing: Timing,
     /// How names are looked up; needed where keys are in DNS.
     pub resolver: Option<Resolver>,
+    /// Our own name in DNS, where the device keeps it up to date.
+    pub publication: Option<Publication>,
 }
 
 impl Config {

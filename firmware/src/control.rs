@@ -8,6 +8,7 @@ mod call;
 mod capture;
 mod clients;
 mod directory;
+mod publish;
 pub mod reason;
 mod status;
 
@@ -33,13 +34,14 @@ use rand_core::{TryCryptoRng, TryRng};
 
 use self::capture::Captor;
 use self::directory::{Directory, Step};
+use self::publish::Publishing;
 use crate::clock;
 use crate::config::capture::Lists;
 use crate::config::pad::Tables;
 use crate::config::policies::MAX_FOUND;
 use crate::config::{Config, MAX_PEERS};
 use crate::management::{MAX_LISTED, Reason, Request, Response, Words};
-use crate::network::dns::OWN_SOCKETS;
+use crate::network::dns::{OWN_SOCKETS, PUBLISHING};
 use crate::queue::{Command, Datagram, Notice, Queues, Report};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
@@ -133,6 +135,7 @@ pub async fn run<
         .as_ref()
         .zip(config.found_policies().next())
         .map(|(settings, first)| Captor::new(settings, first, &mut memory.proxy, Shared(&rng)));
+    let publishing = Publishing::new(config, clock::now(), time, crypto, Shared(&rng));
     let mut control = Control {
         config,
         captor,
@@ -140,6 +143,7 @@ pub async fn run<
         queues,
         endpoint: Endpoint::new(&for_endpoint, &mut memory.ike, crypto, Shared(&rng))?,
         directory,
+        publishing,
         sink,
         peers: config.peers.iter().map(|_| PeerState::new()).collect(),
         children: Vec::new(),
@@ -164,6 +168,9 @@ pub async fn run<
                 }
                 if let Some(captor) = &mut control.captor {
                     captor.handle_timeout(now);
+                }
+                if let Some(publishing) = &mut control.publishing {
+                    publishing.handle_timeout(now);
                 }
                 control.call_due(now);
             }
@@ -208,6 +215,8 @@ struct Control<'a, C: Crypto, R, S> {
     captor: Option<Captor<'a, R>>,
     /// Keys of clients' names that wait for a place in the directory.
     lookups: Vec<(question::Ticket, Name), CLIENTS_NAMES>,
+    /// What keeps our own name up to date.
+    publishing: Option<Publishing<C, R>>,
     sink: S,
     peers: Vec<PeerState, MAX_PEERS>,
     /// Child SAs that stand, as far as they fit; for the status only.
@@ -239,7 +248,8 @@ impl PeerState {
 }
 
 impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
-    /// Does everything that the endpoint and the resolver want done; returns when they want to be called.
+    /// Does everything that the endpoint, the resolver and the publisher want done; returns when they want to be
+    /// called.
     async fn drain(&mut self) -> Option<Instant> {
         loop {
             let ike = self.drain_endpoint().await;
@@ -261,7 +271,20 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                     }
                 }
                 Step::Answer(ticket, record) => self.answer(Ticket(ticket.0), record),
-                Step::Wait(dns) => return [ike, clients, dns].into_iter().flatten().min(),
+                Step::Wait(dns) => {
+                    let own = self.drain_publishing().await;
+                    return [ike, clients, dns, own].into_iter().flatten().min();
+                }
+            }
+        }
+    }
+
+    async fn drain_publishing(&mut self) -> Option<Instant> {
+        loop {
+            match self.publishing.as_mut()?.step() {
+                publish::Step::Command(command) => self.queues.command(command).await,
+                publish::Step::Event(event) => self.sink.report(clock::now(), &Event::Publication(event)),
+                publish::Step::Wait(moment) => return moment,
             }
         }
     }
@@ -442,6 +465,11 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
             Report::Notice(Notice::NotInstalled { spi, reason }) => {
                 self.sink.report(now, &Event::NotInstalled(spi, reason));
                 self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
+            }
+            Report::Dns { socket: PUBLISHING, news } => {
+                if let Some(publishing) = &mut self.publishing {
+                    publishing.take(now, news);
+                }
             }
             Report::Dns { socket, news } => match socket.0.checked_sub(OWN_SOCKETS) {
                 None => {

@@ -60,6 +60,8 @@ pub enum Event {
         /// Whether there are keys.
         presence: Presence,
     },
+    /// News of our own name in DNS.
+    Publication(ike_core::discovery::update::Event),
     /// A peer that is known by name is at these addresses; policies follow it.
     Located {
         /// Its entry.

@@ -18,9 +18,10 @@ use crate::key;
 
 mod anchor;
 mod file;
+mod publication;
 pub(crate) mod value;
 
-use file::{CaptureTable, DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, Written};
+use file::{CaptureTable, DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, PublishTable, Written};
 use value::Value;
 
 /// Where `status` and `why` find the device unless the file says otherwise.
@@ -121,6 +122,7 @@ fn place(written: &Written, refused: Refused) -> Fault {
         Entry::Route(n) => written.route.get(usize::from(n)).map(|r| r.get_ref().to.span()),
         Entry::Peer(n) => written.peer.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Policy(n) => written.policy.get(usize::from(n)).map(|p| p.get_ref().name.span()),
+        Entry::Publication => publishing(written).map(toml::Spanned::span),
         Entry::Resolver => written.dns.as_ref().map(toml::Spanned::span),
         Entry::Suites => written.suites.as_ref().and_then(|suites| suites.first()).map(toml::Spanned::span),
         Entry::Timing => written.timing.as_ref().map(|timing| match refused.fault {
@@ -149,7 +151,10 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         force_encapsulation: written.force_encapsulation,
         mobike: written.mobike,
         timing: written.timing.as_ref().map(|timing| timing.get_ref().build()).unwrap_or_default(),
-        resolver: written.dns.as_ref().map(|dns| build_resolver(dns.get_ref(), folder)).transpose()?,
+        resolver: resolving(written).map(|dns| build_resolver(dns, folder)).transpose()?,
+        publication: publishing(written)
+            .map(|table| publication::build(table, written, folder))
+            .transpose()?,
     };
     let suites: Vec<_> = match &written.suites {
         Some(suites) => suites.iter().map(|suite| (suite.get_ref().0, suite.span())).collect(),
@@ -211,6 +216,16 @@ fn build_capture(table: &CaptureTable) -> Result<Capture, Fault> {
 fn text(pattern: &file::Text) -> Result<heapless::String<{ config::MAX_IDENTITY }>, Fault> {
     heapless::String::try_from(pattern.get_ref().as_str())
         .map_err(|_| (Some(pattern.span()), format!("write at most {} characters", config::MAX_IDENTITY)))
+}
+
+/// How names are looked up, unless [dns] is there for publishing alone.
+fn resolving(written: &Written) -> Option<&DnsTable> {
+    let dns = written.dns.as_ref()?.get_ref();
+    (!dns.servers.is_empty() || dns.publish.is_none()).then_some(dns)
+}
+
+fn publishing(written: &Written) -> Option<&toml::Spanned<PublishTable>> {
+    written.dns.as_ref()?.get_ref().publish.as_ref()
 }
 
 fn build_resolver(table: &DnsTable, folder: &Path) -> Result<config::Resolver, Fault> {

@@ -21,7 +21,7 @@ use crate::key::{self, dns};
 mod secret;
 mod sentence;
 
-pub use secret::read as read_secret;
+pub use secret::{read as read_secret, read_parts as read_secret_parts};
 pub use sentence::sentence;
 
 /// Where servers listen.

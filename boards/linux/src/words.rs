@@ -11,6 +11,7 @@ use firmware::management::Shown;
 use firmware::report::{Capture, Event};
 use ike_core::config::Suite;
 use ike_core::crypto::{Group, Prf};
+use ike_core::discovery::update;
 use ike_core::error::FailReason;
 use ike_core::output::{ChildEstablished, Established, Failed, Method, Role};
 use ike_core::pad::{Presence, Security};
@@ -35,6 +36,7 @@ pub fn of(event: &Event) -> Vec<String> {
         Event::NotStarted { reason, .. } => vec![format!("no negotiation begins: {}", reason.words())],
         Event::Asked(of) => vec![format!("asks DNS for {of}")],
         Event::Answered { security, presence } => vec![of_answer(*security, *presence).into()],
+        Event::Publication(news) => vec![of_publication(*news)],
         Event::Located { addresses, .. } => {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             vec![format!("its policies cover {}", addresses.join(" and "))]
@@ -58,6 +60,17 @@ pub fn of(event: &Event) -> Vec<String> {
         }
         Event::NotInstalled(spi, reason) => vec![format!("SPI {:08x} not installed: {reason:?}", spi.get())],
         _ => Vec::new(),
+    }
+}
+
+fn of_publication(news: update::Event) -> String {
+    match news {
+        update::Event::Published => "our name is published".into(),
+        update::Event::Failed { failure, again } => {
+            let then = if again.is_some() { "it is tried again" } else { "it is given up" };
+            format!("our name is not published: {}; {then}", failure.words())
+        }
+        update::Event::Usable => "everybody gets the next key of our name".into(),
     }
 }
 
@@ -252,6 +265,7 @@ mod tests {
             mobike: false,
             timing: config::Timing::default(),
             resolver: None,
+            publication: None,
         };
         assert_eq!(
             of_policies(&config),

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use buttons::config::{self, PortName};
@@ -138,6 +139,30 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// What is published is the identity, in the zone above it, unless something else is written.
+#[test]
+fn a_device_publishes_its_identity() {
+    let folder = Folder::new("publish");
+    let secret = folder.0.join("a.tsig");
+    fs::write(&secret, "key \"k\" { algorithm hmac-sha256; secret \"AAAAAAAAAAAAAAAAAAAAAA==\"; };").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let table = "[dns.publish]\nserver = \"192.0.2.53\"\nsecret = \"a.tsig\"\n";
+    let config = folder.read(&format!("{GOOD}{table}")).unwrap().config;
+    assert_eq!(config.resolver, None, "nothing is looked up");
+    let published = config.publication.unwrap();
+    assert_eq!((published.name.as_str(), published.zone.as_str()), ("a.example", "example"));
+    assert_eq!((published.server.to_string().as_str(), published.key_name.as_str()), ("192.0.2.53:53", "k"));
+    assert!(published.addresses && published.ttl == 3600);
+
+    let told = |text: &str| folder.read(text).unwrap_err().advice;
+    let no_name = GOOD.replacen("a.example", "192.0.2.1", 1) + table;
+    assert!(told(&no_name).contains("name = \"b.example.net\""));
+    let outside = format!("{GOOD}{table}zone = \"example.net\"\n");
+    assert!(told(&outside).contains("a name in its zone"));
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(told(&format!("{GOOD}{table}")).contains("chmod 600"));
 }
 
 /// A policy for a name, and peers whose names end alike; both need a server.

@@ -49,6 +49,7 @@ impl Config {
         each(&self.peers, Entry::Peer, |n, peer| self.check_peer(n, peer))?;
         each(&self.policies, Entry::Policy, |n, policy| self.check_policy(n, policy))?;
         self.check_resolver()?;
+        self.check_publication().map_err(|fault| Refused { entry: Entry::Publication, fault })?;
         let is_private = |suite: &Suite| suite.translate().ike.is_confidential();
         require(!self.suites.is_empty(), Fault::NoSuite)
             .and_then(|()| require(self.suites.iter().all(is_private), Fault::ReadableIke))
@@ -136,6 +137,19 @@ impl Config {
             require(is_host_name(pattern.strip_prefix('.').unwrap_or(pattern)), Fault::BadPattern)?;
         }
         Ok(())
+    }
+
+    fn check_publication(&self) -> Result<(), Fault> {
+        let Some(publication) = &self.publication else { return Ok(()) };
+        let authority = publication.authority().ok_or(Fault::BadPublication)?;
+        require(authority.name.ends_with(&authority.zone), Fault::BadPublication)?;
+        let is_short = match &self.key {
+            PrivateKey::None => false,
+            PrivateKey::Ed25519(_) | PrivateKey::P256(_) | PrivateKey::P384(_) => true,
+            PrivateKey::Rsa(key) => key.key().is_some_and(|key| key.public_key().modulus().len() <= 256),
+        };
+        require(is_short, Fault::LongPublication)?;
+        self.check_remote(publication.server.ip())
     }
 
     fn check_peer(&self, n: usize, peer: &Peer) -> Result<(), Fault> {

@@ -1,7 +1,9 @@
 use heapless::{String, Vec};
 
 use super::*;
-use crate::config::{Dns, Interface, MAX_PUBLIC_KEY, Ppk, Resolver, Route, SharedKey, Suite, Timing};
+use crate::config::{
+    Dns, Interface, MAX_PUBLIC_KEY, Ppk, Publication, Resolver, Route, SharedKey, Suite, Timing,
+};
 
 pub(crate) fn prefix(text: &str) -> Prefix {
     let (address, length) = text.split_once('/').unwrap();
@@ -88,6 +90,7 @@ pub(crate) fn gateway() -> Config {
         mobike: false,
         timing: Timing::default(),
         resolver: None,
+        publication: None,
     }
 }
 
@@ -396,5 +399,33 @@ fn names_need_a_server_and_a_way_to_be_told_apart() {
     refused(Entry::Resolver, Fault::NoServer, by_name(), |c| c.resolver.as_mut().unwrap().servers.clear());
     refused(Entry::Resolver, Fault::BadAnchor, by_name(), |c| {
         c.resolver.as_mut().unwrap().anchors.push(Vec::from_slice(&[0; 24]).unwrap()).unwrap();
+    });
+}
+
+#[test]
+fn a_publication_has_a_zone_a_secret_and_a_key_that_fits() {
+    let publishing = || {
+        let publication = Publication {
+            name: "a.example".try_into().unwrap(),
+            zone: "example".try_into().unwrap(),
+            server: "192.0.2.53:53".parse().unwrap(),
+            key_name: "a.example".try_into().unwrap(),
+            secret: SharedKey::new(&[1; 16]).unwrap(),
+            addresses: true,
+            ttl: 3600,
+        };
+        Config { publication: Some(publication), ..host() }
+    };
+    publishing().check().unwrap();
+    let bad = |make: fn(&mut Publication)| {
+        refused(Entry::Publication, Fault::BadPublication, publishing(), |c| {
+            make(c.publication.as_mut().unwrap());
+        });
+    };
+    bad(|p| p.zone = "example.net".try_into().unwrap());
+    bad(|p| p.name = "a..example".try_into().unwrap());
+    bad(|p| p.secret = SharedKey::new(&[1; 15]).unwrap());
+    refused(Entry::Publication, Fault::NotUnicast, publishing(), |c| {
+        c.publication.as_mut().unwrap().server = "255.255.255.255:53".parse().unwrap();
     });
 }

@@ -36,6 +36,8 @@ pub enum Entry {
     Timing,
     /// How names are looked up.
     Resolver,
+    /// Our own name in DNS.
+    Publication,
 }
 
 /// What is wrong with an entry.
@@ -121,6 +123,10 @@ pub enum Fault {
     BadPattern,
     /// Answers are held for longer than clients wait.
     LongHold,
+    /// Something is to be published, and names or secret are none.
+    BadPublication,
+    /// No key, or one that is too long for a device to publish.
+    LongPublication,
     /// A far side that is wherever its peer is, and no peer that is known by name.
     RemoteOfNobody,
     /// A range of ports that ends before it begins.
@@ -229,6 +235,13 @@ impl Fault {
                 "write a name such as www.example, .example for all names below it, or . for every name"
             }
             Self::LongHold => "clients ask again after 1500 ms: write a hold-ms of 1500 or less",
+            Self::BadPublication => {
+                "publishing takes a name in its zone, and a secret of 16 to 64 octets with the name of its key"
+            }
+            Self::LongPublication => {
+                "a device publishes Ed25519, P-256, P-384 and RSA keys of up to 2,048 bits: take one of these, or use \
+                 `buttons publish`"
+            }
             Self::RemoteOfNobody => {
                 "only a policy with action \"protect\" and a peer that is known by name has its far side there: write an \
                  address with its prefix length"
@@ -307,6 +320,7 @@ impl fmt::Display for Refused {
             Entry::Suites => f.write_str("suites"),
             Entry::Timing => f.write_str("timing"),
             Entry::Resolver => f.write_str("dns"),
+            Entry::Publication => f.write_str("dns.publish"),
         }?;
         write!(f, ": {}", self.fault.advice())
     }

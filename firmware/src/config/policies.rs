@@ -18,7 +18,7 @@ use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, MAX_SERVERS, Policy, P
 pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES + MAX_FOUND;
 /// Addresses that names of clients led to and that are protected at once.
 pub const MAX_FOUND: usize = 8;
-const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * MAX_SERVERS;
+const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * (MAX_SERVERS + 1);
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -33,7 +33,7 @@ pub enum FixedBypass {
     IkeNat,
     /// ICMPv6 types 133 to 137. A gateway answers these itself and never forwards them.
     NeighbourDiscovery,
-    /// Questions to the configured DNS servers, from our own addresses.
+    /// Questions to the configured DNS servers and updates of our own name, from our own addresses.
     Dns,
 }
 
@@ -59,7 +59,8 @@ impl Config {
                 everywhere(ICMPV6, PortRange::new(133 << 8, (137 << 8) | 0xFF).unwrap_or(PortRange::ANY));
             let _ = fixed.push((FixedBypass::NeighbourDiscovery, bypass(both.clone(), both)));
         }
-        for server in self.resolver.iter().flat_map(|resolver| &resolver.servers) {
+        let primary = self.publication.iter().map(|publication| &publication.server);
+        for server in self.resolver.iter().flat_map(|resolver| &resolver.servers).chain(primary) {
             for protocol in [UDP, TCP] {
                 let addresses =
                     self.interfaces.first().map(|port| port.addresses.as_slice()).unwrap_or_default();

@@ -19,11 +19,14 @@ use crate::queue::{Datagram, DnsReport, MAX_DATAGRAM, Queues, Report};
 /// Sockets for questions of our own: three for each look-up that is under way.
 pub(crate) const OWN_SOCKETS: u8 = 3 * crate::control::LOOKUPS as u8;
 
-/// Sockets for questions; those of clients come behind our own.
-pub const DNS_SOCKETS: usize = OWN_SOCKETS as usize + crate::control::CLIENT_SOCKETS;
+/// Sockets for questions; those of clients come behind our own, and behind them one for updates of our own name.
+pub const DNS_SOCKETS: usize = PUBLISHING.0 as usize + 1;
 
-/// Octets of the longest question.
-pub const MAX_QUESTION: usize = 512;
+/// The socket for updates of our own name.
+pub(crate) const PUBLISHING: Socket = Socket(OWN_SOCKETS + crate::control::CLIENT_SOCKETS as u8);
+
+/// Octets of the longest question: an update with an RSA key of 2,048 bits.
+pub const MAX_QUESTION: usize = 1_232;
 
 /// A question that is to be sent, or `None` when nothing more is wanted.
 pub(crate) type Order = Option<Question>;

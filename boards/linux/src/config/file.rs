@@ -43,11 +43,13 @@ pub struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DnsTable {
+    #[serde(default)]
     pub servers: Vec<Text>,
     pub anchors: Option<Text>,
     #[serde(default)]
     pub believe_servers: bool,
     pub capture: Option<CaptureTable>,
+    pub publish: Option<Spanned<PublishTable>>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +67,17 @@ pub struct CaptureTable {
     pub full: Option<FateWord>,
     pub max_ttl: Option<u32>,
     pub hold_ms: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PublishTable {
+    pub server: Text,
+    pub secret: Text,
+    pub name: Option<Text>,
+    pub zone: Option<Text>,
+    pub addresses: Option<bool>,
+    pub ttl: Option<u32>,
 }
 
 #[derive(Deserialize)]

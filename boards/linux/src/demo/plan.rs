@@ -120,6 +120,7 @@ impl Plan {
             mobike: false,
             timing: Timing { liveness_s: 10, ..Timing::default() },
             resolver: None,
+            publication: None,
         }
     }
 }

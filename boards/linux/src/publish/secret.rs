@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use base64ct::{Base64, Encoding};
+use ike_core::discovery::Name;
 use ike_core::discovery::update::{BadSecret, TsigKey};
 use zeroize::Zeroizing;
 
@@ -20,11 +21,21 @@ use crate::key::{self, dns};
 /// # Errors
 /// What is wrong with the file, in words.
 pub fn read(file: &Path) -> Result<TsigKey, String> {
+    let (name, secret) = read_parts(file)?;
+    // It was one a moment ago.
+    TsigKey::new(name, &secret).map_err(|bad| format!("{bad:?}"))
+}
+
+/// The same as name and octets, as a device keeps them.
+///
+/// # Errors
+/// What is wrong with the file, in words.
+pub fn read_parts(file: &Path) -> Result<(Name, Zeroizing<Vec<u8>>), String> {
     let text = key::read_private_text(file).map_err(|error| format!("{}: {error}", file.display()))?;
     parse(&text).map_err(|reason| format!("{}: {reason}", file.display()))
 }
 
-fn parse(text: &str) -> Result<TsigKey, String> {
+fn parse(text: &str) -> Result<(Name, Zeroizing<Vec<u8>>), String> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with(['#', '/']));
     let words: Zeroizing<Vec<String>> = Zeroizing::new(
         lines
@@ -49,12 +60,14 @@ fn parse(text: &str) -> Result<TsigKey, String> {
         ));
     }
     let secret = Base64::decode_vec(secret).map(Zeroizing::new).map_err(|_| "its secret is no base64")?;
-    TsigKey::new(dns::host_name(name)?, &secret).map_err(|bad| match bad {
-        BadSecret::Short => {
-            format!("its secret has less than {} octets and can be guessed", TsigKey::MIN_SECRET)
+    let name = dns::host_name(name)?;
+    match TsigKey::new(name.clone(), &secret) {
+        Ok(_) => Ok((name, secret)),
+        Err(BadSecret::Short) => {
+            Err(format!("its secret has less than {} octets and can be guessed", TsigKey::MIN_SECRET))
         }
-        BadSecret::Long => format!("its secret has more than {} octets", TsigKey::MAX_SECRET),
-    })
+        Err(BadSecret::Long) => Err(format!("its secret has more than {} octets", TsigKey::MAX_SECRET)),
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +85,8 @@ mod tests {
                  secret: {secret}\n"
             ),
         ] {
-            assert_eq!(parse(&text).unwrap().name().to_string(), "b.example.net", "{text}");
+            let (name, octets) = parse(&text).unwrap();
+            assert_eq!((name.to_string().as_str(), octets.len()), ("b.example.net", 32), "{text}");
         }
     }
 

@@ -91,6 +91,7 @@ pub fn device(role: Role, name: &str, key: PrivateKey, interfaces: &[&[&str]]) -
         mobike: false,
         timing: Timing::default(),
         resolver: None,
+        publication: None,
     }
 }
 

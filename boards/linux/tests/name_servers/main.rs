@@ -10,7 +10,7 @@ mod sizes;
 
 use std::process::ExitCode;
 
-use buttons::peer::check_program;
+use buttons::peer::{self, check_program};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use server::Brand;
 
@@ -18,11 +18,16 @@ fn main() -> ExitCode {
     let cases = Brand::ALL.into_iter().flat_map(|brand| {
         publishing::CASES.map(|(name, run)| trial(format!("{}: {name}", brand.program()), brand, run))
     });
+    // One after the other, for the namespaces of a process have one name. They are root's.
+    let device = trial("a device publishes itself".into(), Brand::Bind, |_| {
+        Brand::ALL.into_iter().try_for_each(publishing::by_device)
+    });
+    let device = device.with_ignored_flag(peer::check_tools().is_err());
     let sizes = trial("sizes of signed answers".into(), Brand::Knot, |_| sizes::measure());
     let mut arguments = Arguments::from_args();
     // Most of them wait for silence to end.
     arguments.test_threads = arguments.test_threads.or(Some(6));
-    libtest_mimic::run(&arguments, cases.chain([sizes]).collect()).exit_code()
+    libtest_mimic::run(&arguments, cases.chain([device, sizes]).collect()).exit_code()
 }
 
 fn trial(name: String, brand: Brand, run: fn(Brand) -> Result<(), Failed>) -> Trial {

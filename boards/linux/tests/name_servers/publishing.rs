@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use buttons::key::dns::{Record, Server as Form, host_name};
 use buttons::key::{self, Kind};
+use buttons::peer::{Topology, wait_until};
 use buttons::publish::{above, once, public_key, read_secret, time_of_day};
 use ike_core::discovery::UnixTime;
 use ike_core::discovery::ipseckey::Gateway;
@@ -32,6 +33,43 @@ fn publish(server: &Server, words: &[&str]) -> Command {
     command.current_dir(&server.folder).arg("publish").args(words);
     command.args(["--server", &server.address.to_string(), "--secret", "b.tsig"]);
     command
+}
+
+/// The device of the README's `[dns.publish]`, as far as it publishes itself.
+const DEVICE: &str = r#"role = "host"
+identity = "b.example.net"
+key = "own.pem"
+socket = "buttons.sock"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.1/24", "2001:db8::1/64"]
+
+[dns.publish]
+server = "192.0.2.2:5353"
+secret = "b.tsig"
+"#;
+
+/// A device tells the server its key and its addresses by itself, through its own stack.
+pub fn by_device(brand: Brand) -> Result<(), Failed> {
+    let topology = Topology::new()?;
+    let mut server = Server::within(brand, topology.peer.name(), "192.0.2.2:5353".parse()?)?;
+    make_key(&server.path("own.pem"), Kind::Ed25519)?;
+    std::fs::write(server.path("device.toml"), DEVICE)?;
+    let mut command = topology.device.command(env!("CARGO_BIN_EXE_buttons"));
+    command.arg("run").arg(server.path("device.toml")).stdin(Stdio::null());
+    let mut device = command.stderr(std::fs::File::create(server.path("device.log"))?).spawn()?;
+    let published = server.start().and_then(|()| {
+        let seen = || has_keys(&server, &["own.pem"]).is_ok();
+        expect(wait_until(Duration::from_secs(40), seen), "no record came")?;
+        expect(server.dig("b.example.net", "A")? == "192.0.2.1\n", "address")?;
+        expect(server.dig("b.example.net", "AAAA")? == "2001:db8::1\n", "IPv6 address")
+    });
+    let _ = device.kill();
+    let _ = device.wait();
+    let log = std::fs::read_to_string(server.path("device.log"))?;
+    published.map_err(|failed| format!("{}\n{log}", failed.message().unwrap_or_default()))?;
+    expect(log.contains("our name is published"), &log)
 }
 
 fn said(output: &Output) -> String {

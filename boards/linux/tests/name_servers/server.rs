@@ -65,16 +65,28 @@ pub struct Server {
     brand: Brand,
     pub folder: PathBuf,
     pub address: SocketAddr,
+    /// The network namespace that it runs in, if it has one.
+    namespace: Option<String>,
     child: Option<Child>,
 }
 
 impl Server {
     /// Configured by the README's recipe, not started.
     pub fn by_recipe(brand: Brand) -> Result<Self, Failed> {
-        let server = Self::new(brand)?;
-        brand.make_secret("b.example.net", &server.path("b.tsig"))?;
-        server.configure(&brand.recipe()?)?;
-        Ok(server)
+        Self::new(brand)?.with_recipe()
+    }
+
+    /// The same in a network namespace, at an address there.
+    pub fn within(brand: Brand, namespace: &str, address: SocketAddr) -> Result<Self, Failed> {
+        let mut server = Self::new(brand)?;
+        (server.address, server.namespace) = (address, Some(namespace.to_owned()));
+        server.with_recipe()
+    }
+
+    fn with_recipe(self) -> Result<Self, Failed> {
+        self.brand.make_secret("b.example.net", &self.path("b.tsig"))?;
+        self.configure(&self.brand.recipe()?)?;
+        Ok(self)
     }
 
     pub fn new(brand: Brand) -> Result<Self, Failed> {
@@ -83,7 +95,7 @@ impl Server {
         let folder = std::env::temp_dir().join(format!("buttons-ns-{}-{count}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
-        Ok(Self { brand, folder, address, child: None })
+        Ok(Self { brand, folder, address, namespace: None, child: None })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -92,14 +104,14 @@ impl Server {
 
     /// Writes configuration and zone; files are named relative to the folder.
     pub fn configure(&self, text: &str) -> Result<(), Failed> {
-        let (folder, port) = (self.folder.display(), self.address.port());
+        let (folder, ip, port) = (self.folder.display(), self.address.ip(), self.address.port());
         let start = match self.brand {
             Brand::Bind => format!(
-                "options {{ directory \"{folder}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
+                "options {{ directory \"{folder}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; \
                  pid-file none; session-keyfile none; recursion no; dnssec-validation no; }};\ncontrols {{ }};\n"
             ),
             Brand::Knot => format!(
-                "server:\n  listen: 127.0.0.1@{port}\n  rundir: {folder}\ndatabase:\n  storage: {folder}\n\
+                "server:\n  listen: {ip}@{port}\n  rundir: {folder}\ndatabase:\n  storage: {folder}\n\
                  template:\n  - id: default\n    storage: {folder}\n"
             ),
         };
@@ -118,7 +130,7 @@ impl Server {
     }
 
     pub fn start(&mut self) -> Result<(), Failed> {
-        let mut command = Command::new(format!("/usr/sbin/{}", self.brand.program()));
+        let mut command = self.command(&format!("/usr/sbin/{}", self.brand.program()));
         command.current_dir(&self.folder).arg("-c").arg(self.path("server.conf"));
         if self.brand == Brand::Bind {
             command.args(["-g", "-n", "1"]);
@@ -133,11 +145,18 @@ impl Server {
         Err(fs::read_to_string(self.path("log"))?.into())
     }
 
+    fn command(&self, program: &str) -> Command {
+        let Some(namespace) = &self.namespace else { return Command::new(program) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, program]);
+        command
+    }
+
     /// What it says about a name, short.
     pub fn dig(&self, name: &str, rtype: &str) -> Result<String, Failed> {
-        let mut command = Command::new("dig");
-        let port = self.address.port().to_string();
-        command.args(["+short", "+tries=1", "+timeout=1", "-p", &port, "@127.0.0.1", name, rtype]);
+        let mut command = self.command("dig");
+        let (server, port) = (format!("@{}", self.address.ip()), self.address.port().to_string());
+        command.args(["+short", "+tries=1", "+timeout=1", "-p", &port, &server, name, rtype]);
         Ok(output(&mut command)?)
     }
 }

@@ -50,6 +50,29 @@ impl Failure {
         }
     }
 
+    /// What happened, after "our name is not published: ".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoAnswer { hint: None } => "the server does not answer",
+            Self::NoAnswer { hint: Some(Hint::UnknownKey) } => {
+                "an unsigned answer says that the server has no such key for this name"
+            }
+            Self::NoAnswer { hint: Some(Hint::OtherSecret) } => {
+                "an unsigned answer says that the server has another secret"
+            }
+            Self::NoAnswer { hint: Some(Hint::Rcode(_)) } => "the server's answers are not signed",
+            Self::Server { .. } => "the server cannot change the zone now",
+            Self::Refused => "the server does not let this key change this name",
+            Self::NotAuthoritative => "the server is not the zone's primary server",
+            Self::NotInZone => "the name does not lie in the zone",
+            Self::Alias => "the name is an alias (CNAME)",
+            Self::Rejected { .. } => "the server rejected the update",
+            Self::Clock { .. } => "the server's clock and ours differ, and one of them jumps",
+            Self::TooLong => "its records do not fit into one update",
+            Self::NoRandom => "there are no random numbers",
+        }
+    }
+
     /// Whether it may be otherwise later, without anybody changing a configuration of ours.
     pub const fn may_pass(self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::Server { .. } | Self::Clock { .. })
