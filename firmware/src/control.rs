@@ -262,7 +262,8 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                 None => None,
             };
             self.ask_for_keys();
-            let step = self.directory.as_mut().map_or(Step::Wait(None), Directory::step);
+            let step =
+                self.directory.as_mut().map_or(Step::Wait(None), |directory| directory.step(clock::now()));
             match step {
                 Step::Command(command) => self.queues.command(command).await,
                 Step::Answer(ticket, record) if ticket.0 & CAPTURED != 0 => {

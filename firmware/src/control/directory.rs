@@ -14,11 +14,12 @@ use ike_core::pad::{OwnedIdentity, PeerRecord};
 use rand_core::TryCryptoRng;
 
 use super::{ANSWERS, LOOKUPS, ZONES};
+use crate::config::MAX_PEERS;
 use crate::network::dns;
 use crate::queue::{Command, DnsReport};
 
-/// Questions of key management that are open at most.
-const ASKED: usize = 2 * LOOKUPS;
+/// Questions of key management that are open at most; those beyond what the resolver looks into at once wait.
+const ASKED: usize = MAX_PEERS;
 
 /// Answers that come on connections at once.
 const STREAMS: usize = 2;
@@ -29,8 +30,16 @@ const NOT_BEFORE: UnixTime = UnixTime(1_767_225_600);
 /// The resolver and what it is asked.
 pub(super) struct Directory<'r, C, R> {
     resolver: Resolver<'r, C, R>,
-    asked: Vec<(Ticket, Question), ASKED>,
+    asked: Vec<Asked, ASKED>,
     streams: Vec<(Socket, Stream), STREAMS>,
+}
+
+/// A question of key management.
+struct Asked {
+    ticket: Ticket,
+    question: Question,
+    /// The resolver looks into it.
+    is_begun: bool,
 }
 
 /// What is to be done next.
@@ -73,10 +82,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         let unable = || Some(PeerRecord::silence(now));
         let Some(question) = Question::about(&of.view()) else { return unable() };
         let ticket = Ticket(ticket.0);
-        if self.asked.is_full() || self.resolver.lookup(now, ticket, question.clone()).is_err() {
+        if self.asked.push(Asked { ticket, question, is_begun: false }).is_err() {
             return unable();
         }
-        let _ = self.asked.push((ticket, question));
+        self.begin(now);
         None
     }
 
@@ -86,7 +95,14 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         if self.asked.is_full() || self.resolver.lookup(now, ticket, question.clone()).is_err() {
             return false;
         }
-        self.asked.push((ticket, question)).is_ok()
+        self.asked.push(Asked { ticket, question, is_begun: true }).is_ok()
+    }
+
+    /// Has the resolver look into what waits, the oldest first, as far as it has room.
+    fn begin(&mut self, now: Instant) {
+        for asked in self.asked.iter_mut().filter(|asked| !asked.is_begun) {
+            asked.is_begun = self.resolver.lookup(now, asked.ticket, asked.question.clone()).is_ok();
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -127,15 +143,16 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
     }
 
     /// What the resolver wants done.
-    pub(super) fn step<K>(&mut self) -> Step<K> {
+    pub(super) fn step<K>(&mut self, now: Instant) -> Step<K> {
         loop {
             return match self.resolver.poll_output() {
                 Output::Answer { ticket, outcome } => {
-                    let Some(place) = self.asked.iter().position(|(asked, _)| *asked == ticket) else {
+                    let Some(place) = self.asked.iter().position(|asked| asked.ticket == ticket) else {
                         continue;
                     };
-                    let (_, question) = self.asked.swap_remove(place);
-                    Step::Answer(ticket, outcome.peer_record(&question))
+                    let record = outcome.peer_record(&self.asked.remove(place).question);
+                    self.begin(now);
+                    Step::Answer(ticket, record)
                 }
                 Output::Query { socket, server, transport, octets } => {
                     let octets = Vec::from_slice(octets).unwrap_or_default();

@@ -9,6 +9,7 @@
 //! | 203.0.113.57 | BIND, which asks BIND |
 //! | 203.0.113.58 | nobody |
 
+mod devices;
 mod servers;
 mod zones;
 
@@ -79,6 +80,7 @@ pub fn trials() -> Vec<Trial> {
         case("bind", |ground| every_outcome(ground, BIND)),
         case("networks", networks),
         case("several_servers", several_servers),
+        case("devices", devices::devices),
     ]
 }
 

@@ -69,7 +69,10 @@ impl Namespace {
     }
 
     /// Lays a cable: two interfaces, up, with every checksum and segment finished before it leaves.
-    fn cable(&self, device: &str, other: &Self, other_device: &str) -> Result<(), PeerError> {
+    ///
+    /// # Errors
+    /// [`PeerError::Refused`] with the words of the command that failed.
+    pub fn cable(&self, device: &str, other: &Self, other_device: &str) -> Result<(), PeerError> {
         self.run(
             "ip",
             &["link", "add", device, "type", "veth", "peer", "name", other_device, "netns", other.name()],

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64ct::{Base64, Encoding};
 use buttons::peer::output;
 
 use crate::Fault;
@@ -119,14 +120,8 @@ fn parent(child: &str) -> Option<&'static str> {
 
 /// The records of a zone. What its keys are worth is nobody's business here, only their form.
 fn contents(zone: &str) -> String {
-    let base64 = |octet: u8, length: usize| {
-        use base64ct::{Base64, Encoding};
-        Base64::encode_string(&vec![octet; length])
-    };
-    let rsa = |n: u8| {
-        use base64ct::{Base64, Encoding};
-        Base64::encode_string(&[&[3, 1, 0, 1, 0xC0 | n], [0xFF; 255].as_slice()].concat())
-    };
+    let base64 = |octet: u8, length: usize| Base64::encode_string(&vec![octet; length]);
+    let rsa = |n: u8| Base64::encode_string(&[&[3, 1, 0, 1, 0xC0 | n], [0xFF; 255].as_slice()].concat());
     match zone {
         "." => "ns.test. IN A 203.0.113.53\n".into(),
         "test." => "ns IN A 203.0.113.53\nns IN A 203.0.113.54\n".replace("ns ", "ns.test. "),
@@ -157,6 +152,13 @@ fn contents(zone: &str) -> String {
                 "a IN A 192.0.2.1".into(),
                 "a IN AAAA 2001:db8::1".into(),
             ];
+            for (n, key) in (1..).zip(&super::devices::KEYS) {
+                // The last 32 octets of an Ed25519 key's SubjectPublicKeyInfo are the key.
+                let spki = buttons::key::public(key).unwrap_or_default();
+                let key = spki.get(spki.len().saturating_sub(32)..).unwrap_or_default();
+                lines.push(format!("dev{n} IN A 192.0.2.{n}"));
+                lines.push(format!("dev{n} IN IPSECKEY 10 0 4 . {}", Base64::encode_string(key)));
+            }
             lines.extend((1..=8).map(|n| format!("many IN IPSECKEY {n} 0 2 . {}", rsa(n))));
             format!("$ORIGIN {zone}\n{}\n", lines.join("\n"))
         }
