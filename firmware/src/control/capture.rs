@@ -346,3 +346,7 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
 fn number(socket: Socket) -> Socket {
     Socket(socket.0.saturating_add(OWN_SOCKETS))
 }
+
+#[cfg(test)]
+#[path = "capture_tests.rs"]
+mod tests;
