@@ -13,8 +13,8 @@ pub(crate) use table::Children;
 
 pub(crate) mod table;
 
-/// Octets that one pair of Child SAs takes in the resources.
-pub const CHILD_SA: usize = size_of::<Option<Child>>();
+/// Octets that one pair of Child SAs takes in the resources, indexes included.
+pub const CHILD_SA: usize = size_of::<table::Storage<2>>() - size_of::<table::Storage<1>>();
 
 /// How long a pair that we made as responder waits for a sign that the peer has it: longer than the peer tries to
 /// get our answer.

@@ -28,9 +28,11 @@ mod demultiplex;
 mod hints;
 mod lifecycle;
 mod names;
+mod path;
 pub(crate) mod relocate;
 mod revalidate;
 mod rivals;
+mod setup;
 mod slots;
 mod status;
 mod timers;
@@ -54,99 +56,6 @@ pub struct Endpoint<'r, C: Crypto, R> {
 }
 
 impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
-    /// An endpoint that lives in `resources`, whatever lay there before.
-    ///
-    /// # Errors
-    /// [`ConfigError`], the first reason why it could not work.
-    pub fn new<
-        const IKE_SAS: usize,
-        const HANDSHAKES: usize,
-        const CHILD_SAS: usize,
-        const BUFFERS: usize,
-        const REASSEMBLIES: usize,
-        const NAMES: usize,
-    >(
-        config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
-        crypto: C,
-        rng: R,
-    ) -> Result<Self, ConfigError> {
-        resources.clear();
-        Self::over(config, resources, crypto, rng)
-    }
-
-    /// An endpoint that goes on with what another left in `resources`, or in a copy of them.
-    ///
-    /// # Errors
-    /// [`ConfigError`], the first reason why it could not work.
-    #[cfg(feature = "explore")]
-    pub fn attach<
-        const IKE_SAS: usize,
-        const HANDSHAKES: usize,
-        const CHILD_SAS: usize,
-        const BUFFERS: usize,
-        const REASSEMBLIES: usize,
-        const NAMES: usize,
-    >(
-        config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
-        crypto: C,
-        rng: R,
-    ) -> Result<Self, ConfigError> {
-        Self::over(config, resources, crypto, rng)
-    }
-
-    fn over<
-        const IKE_SAS: usize,
-        const HANDSHAKES: usize,
-        const CHILD_SAS: usize,
-        const BUFFERS: usize,
-        const REASSEMBLIES: usize,
-        const NAMES: usize,
-    >(
-        config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
-        crypto: C,
-        rng: R,
-    ) -> Result<Self, ConfigError> {
-        const {
-            assert!(IKE_SAS > 0 && HANDSHAKES > 0 && CHILD_SAS > 0 && BUFFERS > 3);
-            assert!(IKE_SAS <= 0xFFFF && HANDSHAKES <= 0xFF && CHILD_SAS <= 0xFFFF && BUFFERS <= 0xFF);
-        }
-        config.check()?;
-        if config.names_needed() > NAMES {
-            return Err(ConfigError::Resources);
-        }
-        let signer = match &config.key {
-            Some(key) => Some(crypto.signer(key).map_err(|_| ConfigError::BadKey)?),
-            None => None,
-        };
-        let own_key = signer.as_ref().map(Signer::public_key);
-        for (id, entry) in config.entries() {
-            if let (Authentication::Pinned(keys), Some(own)) = (&entry.authentication, &own_key)
-                && keys.contains(own)
-            {
-                return Err(ConfigError::OwnKeyPinned(id));
-            }
-        }
-        Ok(Self {
-            config,
-            crypto,
-            random: Random::new(rng),
-            signer,
-            own_key,
-            sas: IkeSas::new(&mut resources.ike_sas),
-            handshakes: &mut resources.handshakes,
-            children: Children::new(&mut resources.children),
-            buffers: Buffers::new(&mut resources.buffers),
-            names: Names::new(&mut resources.names),
-            reassemblies: Reassemblies::new(&mut resources.reassemblies, config.timing.half_open),
-            draft: &mut resources.draft,
-            outbox: &mut resources.outbox,
-            desk: &mut resources.desk,
-        })
-    }
-
     /// A datagram came on UDP port 500, or on 4500 with the non-ESP marker still in front. It is
     /// decrypted in place.
     ///

@@ -42,8 +42,8 @@ pub(crate) mod window;
 
 const _: () = assert!(size_of::<IkeSa>() <= 1024);
 
-/// Octets that one IKE SA at rest takes in the resources, beside its last response in the pool.
-pub const IKE_SA: usize = size_of::<Option<IkeSa>>();
+/// Octets that one IKE SA at rest takes in the resources, indexes included, beside its last response in the pool.
+pub const IKE_SA: usize = size_of::<table::Storage<2>>() - size_of::<table::Storage<1>>();
 
 /// One IKE SA.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::Endpoint;
-use super::begin::IKE;
+use super::path::IKE;
 use crate::crypto::Crypto;
 use crate::error::Discarded;
 use crate::exchange::{self, informational};
