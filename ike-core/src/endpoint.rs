@@ -8,9 +8,9 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use crate::child_sa::{Children, Stage};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::counters::Counters;
-use crate::crypto::{Crypto, PublicKey, Signer};
+use crate::crypto::{Crypto, PublicKey};
 use crate::error::{AcquireError, CloseReason, Discarded};
 use crate::handshake::Handshake;
 use crate::ike_sa::nat::ENCAPSULATED;
@@ -18,9 +18,9 @@ use crate::ike_sa::table::IkeSas;
 use crate::names::Names;
 use crate::outbox::{Outbox, Queued};
 use crate::output::{Event, Output, Path, SaStatus};
-use crate::pad::{Authentication, PeerId};
+use crate::pad::PeerId;
 use crate::random::Random;
-use crate::resources::{Buffers, Desk, Draft, Reassemblies, Resources};
+use crate::resources::{Buffers, Desk, Draft, Reassemblies};
 
 mod begin;
 mod children;

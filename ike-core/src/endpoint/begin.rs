@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use esp_engine::sa::Spi;
+use esp_engine::sa::{Mode, Spi};
 use esp_engine::selector::Selectors;
 use esp_engine::spd::{Action, PolicyId};
 use esp_engine::time::Instant;
