@@ -191,6 +191,7 @@ impl Pair {
             Direction::BtoA => (b, 'B'),
         };
         let at = now.since(*began).as_millis();
+        let before = (trace.len(), datagrams.len());
         loop {
             match side.endpoint.poll_output() {
                 Output::Event(event) => {
@@ -212,7 +213,9 @@ impl Pair {
                 }
                 Output::Timeout(timeout) => {
                     side.timeout = timeout;
-                    assert!(side.endpoint.indexes_agree(), "{at} {name}: an index errs");
+                    // A walk is dear, and most inputs of long tests lead to nothing.
+                    let is_quiet = before == (trace.len(), datagrams.len());
+                    assert!(is_quiet || side.endpoint.indexes_agree(), "{at} {name}: an index errs");
                     return;
                 }
             }
