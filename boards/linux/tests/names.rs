@@ -159,6 +159,12 @@ fn answer(zone: &Zone, question: &[u8]) -> Option<Vec<u8>> {
     Some(message)
 }
 
+/// A device's memory, which is made on a stack: on one that is left again before the device runs.
+#[inline(never)]
+fn room<T>(new: fn() -> T) -> Box<T> {
+    Box::new(new())
+}
+
 async fn serve_dns(stack: Stack<'_>, zone: Zone) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY; 8]);
     let (mut rx, mut tx) = (vec![0; 8192], vec![0; 8192]);
@@ -226,8 +232,8 @@ impl Station {
             seed: number.into(),
             wakers: Box::leak(Box::new(Wakers::new())),
         };
-        let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 26>::new());
-        let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 10>::new());
+        let mut memory = room(host::Memory::<SoftwareCipher, 8, 2, 26>::new);
+        let mut ike = room(control::Memory::<Software, 4, 4, 8, 10>::new);
         let result = host::run(board, cable.plug([2, 0, 0, 0, 0, number]), &mut memory, &mut ike, app).await;
         panic!("a device ended: {result:?}");
     }

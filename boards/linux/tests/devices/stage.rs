@@ -180,13 +180,19 @@ impl Surroundings {
     }
 }
 
+/// A device's memory, which is made on a stack: on one that is left again before the device runs.
+#[inline(never)]
+fn room<T>(new: fn() -> T) -> Box<T> {
+    Box::new(new())
+}
+
 pub async fn run_host(
     board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event)>,
     port: End,
     app: impl AsyncFnOnce(Stack<'_>),
 ) {
-    let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 26>::new());
-    let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 8>::new());
+    let mut memory = room(host::Memory::<SoftwareCipher, 8, 2, 26>::new);
+    let mut ike = room(control::Memory::<Software, 4, 4, 8, 8>::new);
     let result = host::run(board, port, &mut memory, &mut ike, app).await;
     panic!("a device ended: {result:?}");
 }
@@ -195,8 +201,8 @@ pub async fn run_gateway(
     board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event)>,
     ports: [End; 2],
 ) {
-    let mut memory = Box::new(gateway::Memory::<SoftwareCipher, 8, 2, 26>::new());
-    let mut ike = Box::new(control::Memory::<Software, 4, 4, 8, 24>::new());
+    let mut memory = room(gateway::Memory::<SoftwareCipher, 8, 2, 26>::new);
+    let mut ike = room(control::Memory::<Software, 4, 4, 8, 24>::new);
     let result = gateway::run(board, ports, &mut memory, &mut ike, async |_| {}).await;
     panic!("a device ended: {result:?}");
 }
