@@ -55,7 +55,7 @@ pub const IKE_SOCKETS: usize = 2;
 
 /// What Network needs in memory, apart from what the role adds: `SAS` pairs of SAs with replay windows
 /// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`] and
-/// [`DNS_SOCKETS`](dns::DNS_SOCKETS) of them its own.
+/// [`DNS_SOCKETS`] of them its own.
 pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
     pub(crate) engine: Resources<C, MAX_SPD, SAS, WORDS>,
     pub(crate) stack: StackResources<SOCKETS>,

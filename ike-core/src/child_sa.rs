@@ -1,5 +1,5 @@
 //! One pair of Child SAs, as key management keeps it: whose it is, which flows live in it, and how far it has
-//! come. All of an endpoint lie in a [`table`].
+//! come. All of an endpoint lie in a table.
 
 use core::mem::size_of;
 use core::time::Duration;

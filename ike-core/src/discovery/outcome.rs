@@ -61,7 +61,7 @@ pub enum Indeterminate {
     NoRandom,
 }
 
-/// Whether there is what was asked for. Of a [`super::Question::Peer`] this is about its keys.
+/// Whether there is what was asked for. Of a [`super::question::Question::Peer`] this is about its keys.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Presence {
     /// There are records, one of them usable.
@@ -128,7 +128,7 @@ pub enum Found {
     },
 }
 
-/// The answer to a [`super::Question`].
+/// The answer to a [`super::question::Question`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Outcome {
     /// How far all of it is to be believed: as far as its weakest part.

@@ -120,7 +120,8 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
         })
     }
 
-    /// Asks. The answer comes as [`Output::Answer`], at once where it is known, after five seconds at most.
+    /// Asks. The answer comes as [`crate::discovery::output::Output::Answer`], at once where it is known, after five
+    /// seconds at most.
     ///
     /// # Errors
     /// [`Busy`]: there is no room for another question, or for another asker of this one.
@@ -173,7 +174,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
         }
     }
 
-    /// Time has passed. Earlier than [`Output::Timeout`] said it is harmless.
+    /// Time has passed. Earlier than [`crate::discovery::output::Output::Timeout`] said it is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.desk.now = now;
         for slot in 0..self.lookups.len() {

@@ -31,7 +31,7 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
     }
 
     /// Somebody who is not believed says that it is this late. Keys of the root, asked for now, have to
-    /// verify at that time; then it is set, and [`Output::Time`] says so.
+    /// verify at that time; then it is set, and [`crate::discovery::output::Output::Time`] says so.
     ///
     /// # Errors
     /// [`TimeRefused`]: nothing is asked.

@@ -97,7 +97,7 @@ pub struct Charon<'a> {
     pub log: &'a Path,
 }
 
-/// What lies behind the peer of a [`Topology`](super::Topology).
+/// What lies behind the peer of a [`Topology`](crate::peer::Topology).
 pub const PEER_NETWORKS: &str = "10.2.0.0/16,fd00:b::/64";
 /// What lies behind its device.
 pub const DEVICE_NETWORKS: &str = "10.1.0.0/16,fd00:a::/64";
