@@ -24,7 +24,7 @@ use heapless::Vec;
 use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
 use ike_core::discovery::output::Socket;
-use ike_core::discovery::{Name, proxy, question, resolver};
+use ike_core::discovery::{Name, proxy, resolver};
 use ike_core::endpoint::Endpoint;
 use ike_core::error::{AcquireError, CloseReason};
 use ike_core::output::{self, ChildEstablished, Output, Phase, SaStatus, Ticket};
@@ -214,7 +214,7 @@ struct Control<'a, C: Crypto, R, S> {
     /// What is done about the names that clients ask for.
     captor: Option<Captor<'a, R>>,
     /// Keys of clients' names that wait for a place in the directory.
-    lookups: Vec<(question::Ticket, Name), CLIENTS_NAMES>,
+    lookups: Vec<(Ticket, Name), CLIENTS_NAMES>,
     /// What keeps our own name up to date.
     publishing: Option<Publishing<C, R>>,
     sink: S,
@@ -271,7 +271,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
                         captor.learn(clock::now(), ticket, &record);
                     }
                 }
-                Step::Answer(ticket, record) => self.answer(Ticket(ticket.0), record),
+                Step::Answer(ticket, record) => self.answer(ticket, record),
                 Step::Wait(dns) => {
                     let own = self.drain_publishing().await;
                     return [ike, clients, dns, own].into_iter().flatten().min();

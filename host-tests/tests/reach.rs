@@ -25,7 +25,7 @@ use ike_core::crypto::toy::Toy;
 use ike_core::crypto::{Crypto, PrivateKey, PublicKey, Signer};
 use ike_core::discovery::clock::Clock;
 use ike_core::discovery::output::{Output as Said, Socket, Transport};
-use ike_core::discovery::question::{Question, Ticket};
+use ike_core::discovery::question::Question;
 use ike_core::discovery::resolver::{self, Resolver};
 use ike_core::discovery::{UnixTime, ipseckey};
 use ike_core::endpoint::Endpoint;
@@ -264,10 +264,9 @@ impl Net {
         let alarm = loop {
             match endpoint.poll_output() {
                 Output::Event(Event::Lookup { ticket, of }) => {
-                    let Identity::Address(address) = of.view() else { panic!("a name: {of}") };
-                    let question = Question::Reverse(address);
+                    let question = Question::about(&of.view()).expect("an address");
                     asked.insert(ticket.0, question.clone());
-                    asks |= resolver.lookup(now, Ticket(ticket.0), question).is_ok();
+                    asks |= resolver.lookup(now, ticket, question).is_ok();
                 }
                 Output::Event(Event::Install(child)) => {
                     installed.insert(child.inbound, child.remote);
@@ -313,7 +312,7 @@ impl Net {
                 Said::Answer { ticket, outcome } => {
                     if let Some(question) = asked.remove(&ticket.0) {
                         let record = outcome.peer_record(&question);
-                        endpoint.handle_peer_record(now, ike_core::output::Ticket(ticket.0), record);
+                        endpoint.handle_peer_record(now, ticket, record);
                         answered = true;
                     }
                 }

@@ -33,8 +33,8 @@ const FOR_STRANGERS: u16 = 5;
 /// Negotiations of ours that wait for an answer at most.
 const WAITING: usize = 4;
 
-/// Names one look-up. It is answered once, or expires.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// Names one look-up; the asker chooses it. It is answered once, or expires.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Ticket(pub u32);
 
 /// One name, or one address, under one entry of the PAD.

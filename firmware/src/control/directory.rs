@@ -9,7 +9,6 @@ use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, ConfigError, Resolver, Resources};
 use ike_core::discovery::stream::Stream;
 use ike_core::discovery::{Name, Rtype, UnixTime};
-use ike_core::output;
 use ike_core::pad::{OwnedIdentity, PeerRecord};
 use rand_core::TryCryptoRng;
 
@@ -73,15 +72,9 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
     }
 
     /// Key management asks; the answer at once, if it cannot be asked.
-    pub(super) fn ask(
-        &mut self,
-        now: Instant,
-        ticket: output::Ticket,
-        of: &OwnedIdentity,
-    ) -> Option<PeerRecord> {
+    pub(super) fn ask(&mut self, now: Instant, ticket: Ticket, of: &OwnedIdentity) -> Option<PeerRecord> {
         let unable = || Some(PeerRecord::silence(now));
         let Some(question) = Question::about(&of.view()) else { return unable() };
-        let ticket = Ticket(ticket.0);
         if self.asked.push(Asked { ticket, question, is_begun: false }).is_err() {
             return unable();
         }

@@ -14,6 +14,8 @@ use super::ipseckey::Ipseckey;
 use super::records::Records;
 use super::{Name, UnixTime};
 
+pub use crate::pad::Presence;
+
 /// Octets for the records of one outcome: four RSA keys of 2,048 bits and four IPv6 addresses, or many
 /// short keys.
 pub const RECORDS: usize = 1152;
@@ -59,17 +61,6 @@ pub enum Indeterminate {
     OutOfTime,
     /// The source of randomness failed: nothing can be asked.
     NoRandom,
-}
-
-/// Whether there is what was asked for. Of a [`super::question::Question::Peer`] this is about its keys.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Presence {
-    /// There are records, one of them usable.
-    Present,
-    /// There are none; believed as far as [`Outcome::security`] says.
-    Absent,
-    /// There are records, none of them usable.
-    OnlyUnusable,
 }
 
 /// One link of the chain, from the trust anchor down.
@@ -133,7 +124,7 @@ pub enum Found {
 pub struct Outcome {
     /// How far all of it is to be believed: as far as its weakest part.
     pub security: Security,
-    /// Whether there is what was asked for.
+    /// Whether there is what was asked for; of a [`super::question::Question::Peer`] this is about its keys.
     pub presence: Presence,
     /// Records were made from a wildcard: the name was not chosen by who made the key.
     pub wildcard: bool,

@@ -39,9 +39,8 @@ impl Outcome {
                 Security::Indeterminate(_) => pad::Security::Indeterminate,
             },
             presence: match self.presence {
-                Presence::Absent => pad::Presence::Absent,
-                Presence::Present if !keys.is_empty() => pad::Presence::Present,
-                Presence::Present | Presence::OnlyUnusable => pad::Presence::OnlyUnusable,
+                Presence::Present if keys.is_empty() => Presence::OnlyUnusable,
+                found => found,
             },
             keys,
             addresses: self.addresses().take(pad::MAX_ADDRESSES).collect(),

@@ -6,6 +6,8 @@ use domain::base::Rtype;
 
 use super::Name;
 
+pub use crate::names::Ticket;
+
 /// A question of ours, which may take several to the servers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Question {
@@ -21,10 +23,6 @@ pub enum Question {
         rtype: Rtype,
     },
 }
-
-/// Whose question it is; the asker chooses it.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Ticket(pub u32);
 
 impl Question {
     /// The name that it begins with.

@@ -58,12 +58,12 @@ pub enum Security {
     Indeterminate,
 }
 
-/// Whether there are IPSECKEY records.
+/// Whether there are records, as a rule of IPSECKEY.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Presence {
-    /// With at least one key that can be used.
+    /// At least one that can be used.
     Present,
-    /// Without any such key.
+    /// None that can be used.
     OnlyUnusable,
     /// None.
     Absent,
