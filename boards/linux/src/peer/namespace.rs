@@ -8,6 +8,9 @@ use std::thread::JoinHandle;
 
 use super::{PeerError, output};
 
+/// What a thread inside has for a stack: as much as a program's first thread, where devices run otherwise.
+const STACK: usize = 8 << 20;
+
 /// A network namespace; it goes when this goes.
 #[derive(Debug)]
 pub struct Namespace {
@@ -58,7 +61,7 @@ impl Namespace {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<JoinHandle<io::Result<T>>> {
         let namespace = File::open(format!("/run/netns/{}", self.name))?;
-        std::thread::Builder::new().spawn(move || {
+        std::thread::Builder::new().stack_size(STACK).spawn(move || {
             // SAFETY: the descriptor is open; only this thread moves.
             if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } < 0 {
                 return Err(io::Error::last_os_error());
