@@ -45,6 +45,7 @@ use crate::network::dns::{OWN_SOCKETS, PUBLISHING};
 use crate::queue::{Command, Datagram, Notice, Queues, Report};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
+use crate::storage::Storage;
 
 /// Look-ups that are under way at once.
 pub const LOOKUPS: usize = 2;
@@ -104,16 +105,17 @@ pub async fn run<
     C: Crypto + Copy,
     R: TryCryptoRng,
     S: Sink,
+    M: Storage,
     const IKE_SAS: usize,
     const HANDSHAKES: usize,
     const CHILD_SAS: usize,
     const BUFFERS: usize,
 >(
-    board: Board<'_, C, R, S>,
+    board: Board<'_, C, R, S, M>,
     queues: &Queues<C::Cipher>,
     memory: &mut Memory<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
 ) -> Result<Infallible, ConfigError> {
-    let Board { config, crypto, rng, sink, management, time_of_day, seed: _, wakers: _ } = board;
+    let Board { config, crypto, rng, sink, storage, management, time_of_day, seed: _, wakers: _ } = board;
     let tables = Tables::new(config);
     let (pad, policies) = (tables.pad(), tables.policies());
     let for_endpoint = config.for_key_management(&tables, &pad, &policies);
@@ -145,6 +147,7 @@ pub async fn run<
         directory,
         publishing,
         sink,
+        storage,
         peers: config.peers.iter().map(|_| PeerState::new()).collect(),
         children: Vec::new(),
         status_wanted: false,
@@ -205,7 +208,7 @@ impl<R: TryCryptoRng> TryRng for Shared<'_, R> {
 
 impl<R: TryCryptoRng> TryCryptoRng for Shared<'_, R> {}
 
-struct Control<'a, C: Crypto, R, S> {
+struct Control<'a, C: Crypto, R, S, M> {
     config: &'a Config,
     queues: &'a Queues<C::Cipher>,
     endpoint: Endpoint<'a, C, R>,
@@ -218,6 +221,8 @@ struct Control<'a, C: Crypto, R, S> {
     /// What keeps our own name up to date.
     publishing: Option<Publishing<C, R>>,
     sink: S,
+    /// What is remembered across restarts.
+    storage: M,
     peers: Vec<PeerState, MAX_PEERS>,
     /// Child SAs that stand, as far as they fit; for the status only.
     children: Vec<ChildEstablished, MAX_LISTED>,
@@ -247,7 +252,7 @@ impl PeerState {
     }
 }
 
-impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
+impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     /// Does everything that the endpoint, the resolver and the publisher want done; returns when they want to be
     /// called.
     async fn drain(&mut self) -> Option<Instant> {

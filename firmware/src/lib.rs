@@ -18,7 +18,7 @@
 //! ```ignore
 //! let config = Config::load(&flash)?;
 //! config.check()?;
-//! let board = Board { config: &config, crypto, rng, sink, management: &MANAGEMENT, seed, wakers: &WAKERS };
+//! let board = Board { config: &config, crypto, rng, sink, storage, management: &MANAGEMENT, seed, wakers: &WAKERS };
 //! match config.role {
 //!     Role::Host => host::run(board, driver, memory, key_management, async |stack| app(stack).await).await?,
 //!     Role::Gateway => gateway::run(board, [outside, inside], memory, key_management, async |_| {}).await?,
@@ -34,6 +34,7 @@
 //! | [`network`], [`control`], [`queue`] | the halves and the words between them |
 //! | [`role`] | host and gateway |
 //! | [`report`], [`management`] | what the board may show, what an operator may ask |
+//! | [`storage`] | what is remembered across restarts |
 //! | [`clock`], [`side_by_side`] | time for the cores, wakers for the parts of Network |
 #![no_std]
 #![deny(unsafe_code)]
@@ -51,3 +52,4 @@ pub mod report;
 pub mod role;
 #[expect(unsafe_code, reason = "a waker's table can be had in no other way without a heap")]
 pub mod side_by_side;
+pub mod storage;

@@ -67,6 +67,8 @@ pub struct Reason {
 pub struct Status {
     /// Milliseconds since the device started.
     pub uptime_ms: u64,
+    /// Whether what is learnt will be there after a restart.
+    pub remembers: bool,
     /// The configured peers.
     pub peers: Vec<PeerStatus, MAX_PEERS>,
     /// IKE SAs, at most [`MAX_LISTED`].

@@ -16,7 +16,7 @@ use crate::management::Management;
 use crate::side_by_side::Wakers;
 
 /// What a board hands to a role, apart from its drivers and its memory.
-pub struct Board<'a, C, R, S> {
+pub struct Board<'a, C, R, S, M> {
     /// What the operator decided; has to have passed its check.
     pub config: &'a Config,
     /// Algorithms.
@@ -25,6 +25,8 @@ pub struct Board<'a, C, R, S> {
     pub rng: R,
     /// Where events go.
     pub sink: S,
+    /// What is remembered across restarts.
+    pub storage: M,
     /// Where operators ask.
     pub management: &'a Management,
     /// The time of day by a clock that is believed, seconds since 1970 in UTC; without it no signature in DNS

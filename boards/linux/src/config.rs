@@ -36,6 +36,8 @@ pub struct Device {
     pub ports: Vec<PortName>,
     /// Where it answers `status` and `why`.
     pub socket: PathBuf,
+    /// What it remembers across restarts; `None`: nothing.
+    pub state: Option<PathBuf>,
 }
 
 /// What an interface of the device stands on.
@@ -109,7 +111,12 @@ fn parse(text: &str, path: &Path) -> Result<Device, Fault> {
     config.check().map_err(|refused| place(&written, refused))?;
     let ports = written.interface.iter().map(|i| port_name(i.get_ref().device.get_ref())).collect();
     let socket = written.socket.as_ref().map_or(DEFAULT_SOCKET.into(), |name| folder.join(name.get_ref()));
-    Ok(Device { config, ports, socket })
+    let state = match &written.state {
+        None => Some(path.with_extension("state")),
+        Some(word) if word.get_ref() == "none" => None,
+        Some(name) => Some(folder.join(name.get_ref())),
+    };
+    Ok(Device { config, ports, socket, state })
 }
 
 /// The line that an entry refused by firmware stands in.

@@ -8,6 +8,7 @@
 //! | [`capture`] | pcapng files, and the key tables with which Wireshark decrypts them |
 //! | [`key`] | private keys in files, public keys in every spelling that peers want |
 //! | [`publish`] | our own name into its zone, by signed updates |
+//! | [`state`] | what is remembered across restarts, in a file |
 //! | [`resolve`] | what a device would believe about a name |
 //! | [`bgp`] | a small BGP speaker, the application that the demo protects |
 //! | [`peer`] | strongSwan and BIRD from the distribution, each in a namespace of its own |
@@ -26,5 +27,6 @@ pub mod readiness;
 pub mod resolve;
 pub mod run;
 pub mod signal;
+pub mod state;
 pub mod time;
 pub mod words;

@@ -105,6 +105,9 @@ fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
 pub fn show(status: &Status) -> String {
     use std::fmt::Write as _;
     let mut text = format!("up {} s\n", status.uptime_ms / 1000);
+    if !status.remembers {
+        text.push_str("no storage: what is learnt is forgotten at the next start\n");
+    }
     for peer in &status.peers {
         let _ = match (peer.established, &peer.last_reason) {
             (0, Some(reason)) => writeln!(text, "peer {}: not connected: {}", peer.name, reason.words),
@@ -151,7 +154,13 @@ mod tests {
 
     #[test]
     fn a_status_without_anything_is_readable() {
-        let text = show(&Status::default());
+        let text = show(&Status { remembers: true, ..Status::default() });
         assert!(text.starts_with("up 0 s\npackets: 0 sealed"), "{text}");
+    }
+
+    #[test]
+    fn a_device_without_storage_says_so() {
+        let text = show(&Status::default());
+        assert!(text.starts_with("up 0 s\nno storage: "), "{text}");
     }
 }

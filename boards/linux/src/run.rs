@@ -25,7 +25,7 @@ use crate::config::{Device, PortName};
 use crate::port::interface::Unusable;
 use crate::port::{AnyWire, Losses, Port, packet, tap};
 use crate::signal::Termination;
-use crate::{executor, manage, time};
+use crate::{executor, manage, state, time};
 
 /// Pairs of SAs; a Linux machine has the room.
 const SAS: usize = 64;
@@ -50,6 +50,8 @@ pub enum Stopped {
     NoPort,
     /// Nobody could ask it.
     Socket(std::path::PathBuf, std::io::Error),
+    /// What is to be remembered has no place.
+    State(String),
     /// Key management refuses the configuration.
     KeyManagement(ike_core::config::ConfigError),
     /// The system gives no random numbers.
@@ -65,6 +67,9 @@ impl std::fmt::Display for Stopped {
             Self::NoPort => f.write_str("no port: write at least one [[interface]]"),
             Self::Socket(path, error) => {
                 write!(f, "{}: {error}: name another place with socket = \"FILE\"", path.display())
+            }
+            Self::State(reason) => {
+                write!(f, "{reason}; with state = \"none\" a device remembers nothing")
             }
             Self::KeyManagement(error) => write!(f, "key management refuses the configuration: {error:?}"),
             Self::Random => f.write_str("the system gives no random numbers"),
@@ -91,6 +96,10 @@ pub fn run(
     let termination = Termination::hold_back().map_err(Stopped::Signals)?;
     let ports = device.ports.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(Stopped::Port)?;
     let listener = listen(&device.socket).map_err(|error| Stopped::Socket(device.socket.clone(), error))?;
+    let storage = device.state.as_deref().map(state::open).transpose().map_err(Stopped::State)?;
+    if storage.is_none() {
+        warn("no storage: what is learnt is forgotten at the next start");
+    }
     let management = Management::new();
     let mut key_management = Box::new(control::Memory::<Software, IKE_SAS, HANDSHAKES, SAS, BUFFERS>::new());
     let board = Board {
@@ -98,6 +107,7 @@ pub fn run(
         crypto: Software,
         rng: SysRng,
         sink: |_now, event: &Event| hear(event),
+        storage,
         management: &management,
         time_of_day: time_of_day(),
         seed: SysRng.try_next_u64().map_err(|_| Stopped::Random)?,

@@ -24,6 +24,7 @@ use firmware::management::{Management, Request, Response, Status};
 use firmware::report::Event;
 use firmware::role::{Board, host};
 use firmware::side_by_side::Wakers;
+use firmware::storage::NoStorage;
 use ike_core::crypto::software::Software;
 use ike_core::discovery::ipseckey;
 use rand_chacha::ChaCha20Rng;
@@ -227,6 +228,7 @@ impl Station {
             sink: |now: Instant, event: &Event| {
                 self.log.borrow_mut().push(format!("{} {event:?}", now.as_millis()));
             },
+            storage: NoStorage,
             management: &self.management,
             time_of_day: None,
             seed: number.into(),

@@ -74,8 +74,8 @@ impl Config {
     }
 }
 
-/// CRC-32 of ISO 3309, bit by bit: a configuration is read once.
-fn crc32(octets: &[u8]) -> u32 {
+/// CRC-32 of ISO 3309, bit by bit: what it protects is short, and seldom read.
+pub(crate) fn crc32(octets: &[u8]) -> u32 {
     !octets.iter().fold(u32::MAX, |crc, octet| {
         (0..8).fold(crc ^ u32::from(*octet), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
     })

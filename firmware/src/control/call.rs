@@ -11,11 +11,12 @@ use super::Control;
 use crate::clock;
 use crate::config::Start;
 use crate::report::Sink;
+use crate::storage::Storage;
 
 /// The first break before a lost peer is called again; each further one is twice as long.
 pub(super) const FIRST_BREAK: Duration = Duration::from_secs(1);
 
-impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
+impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     pub(super) fn call_at_once(&mut self) {
         for (peer, state) in self.config.peers.iter().zip(&mut self.peers) {
             if peer.start == Start::AtOnce {

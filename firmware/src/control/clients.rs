@@ -11,8 +11,9 @@ use crate::clock;
 use crate::management::MAX_LISTED;
 use crate::queue::Command;
 use crate::report::{Event, Sink};
+use crate::storage::Storage;
 
-impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
+impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     /// What the capturing resolver wants done.
     pub(super) async fn carry_out(&mut self, step: Step) {
         let now = clock::now();

@@ -13,12 +13,14 @@ use crate::config::Name;
 use crate::management::{ChildSaStatus, Datagrams, IkeSaStatus, PeerStatus, Shown, Status, Words};
 use crate::network::Counters;
 use crate::report::Sink;
+use crate::storage::Storage;
 
-impl<C: Crypto, R: TryCryptoRng, S: Sink> Control<'_, C, R, S> {
+impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     pub(super) fn status(&self, now: Instant, counters: &Counters) -> Status {
         let ike = self.endpoint.counters();
         Status {
             uptime_ms: now.as_millis(),
+            remembers: self.storage.remembers(),
             peers: (0..)
                 .map(PeerId)
                 .zip(&self.config.peers)

@@ -44,6 +44,7 @@ use crate::network::{self, Half};
 use crate::queue::Queues;
 use crate::report::Sink;
 use crate::side_by_side::{self, Wakers};
+use crate::storage::Storage;
 use crate::{clock, control};
 
 /// Frames of each port that are handled before everyone else has a turn.
@@ -133,6 +134,7 @@ pub async fn run<
     C,
     R,
     S,
+    M,
     A,
     const SAS: usize,
     const WORDS: usize,
@@ -141,7 +143,7 @@ pub async fn run<
     const HANDSHAKES: usize,
     const BUFFERS: usize,
 >(
-    board: Board<'_, C, R, S>,
+    board: Board<'_, C, R, S, M>,
     drivers: [D; 2],
     memory: &mut Memory<C::Cipher, SAS, WORDS, SOCKETS>,
     key_management: &mut control::Memory<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
@@ -152,6 +154,7 @@ where
     C: Crypto + Copy,
     R: TryCryptoRng,
     S: Sink,
+    M: Storage,
     A: AsyncFnOnce(Stack<'_>),
 {
     let queues = Queues::new();

@@ -20,6 +20,7 @@ use crate::network::{self, Half};
 use crate::queue::Queues;
 use crate::report::Sink;
 use crate::side_by_side::{self, Wakers};
+use crate::storage::Storage;
 use crate::{clock, control};
 
 /// Octets of an Ethernet header.
@@ -87,6 +88,7 @@ pub async fn run<
     C,
     R,
     S,
+    M,
     A,
     const SAS: usize,
     const WORDS: usize,
@@ -95,7 +97,7 @@ pub async fn run<
     const HANDSHAKES: usize,
     const BUFFERS: usize,
 >(
-    board: Board<'_, C, R, S>,
+    board: Board<'_, C, R, S, M>,
     driver: D,
     memory: &mut Memory<C::Cipher, SAS, WORDS, SOCKETS>,
     key_management: &mut control::Memory<C, IKE_SAS, HANDSHAKES, SAS, BUFFERS>,
@@ -106,6 +108,7 @@ where
     C: Crypto + Copy,
     R: TryCryptoRng,
     S: Sink,
+    M: Storage,
     A: AsyncFnOnce(Stack<'_>),
 {
     let queues = Queues::new();

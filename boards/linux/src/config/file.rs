@@ -28,6 +28,7 @@ pub struct Written {
     #[serde(default)]
     pub mobike: bool,
     pub socket: Option<Text>,
+    pub state: Option<Text>,
     #[serde(default)]
     pub interface: Vec<Spanned<InterfaceTable>>,
     #[serde(default)]

@@ -18,6 +18,7 @@ use firmware::network::Counters;
 use firmware::report::Event;
 use firmware::role::{Board, host};
 use firmware::side_by_side::Wakers;
+use firmware::storage::NoStorage;
 use ike_core::crypto::software::Software;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -136,6 +137,7 @@ impl Router {
                 crypto: Software,
                 rng: ChaCha20Rng::seed_from_u64(self.seed),
                 sink: |_now, event: &Event| self.hear(event),
+                storage: NoStorage,
                 management: &self.management,
                 time_of_day: None,
                 seed: self.seed,

@@ -23,6 +23,7 @@ use firmware::management::{Management, Request, Response, Status};
 use firmware::report::Event;
 use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::Wakers;
+use firmware::storage::NoStorage;
 use ike_core::crypto::software::Software;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -143,7 +144,7 @@ impl Surroundings {
     pub fn board<'a>(
         &'a self,
         config: &'a Config,
-    ) -> Board<'a, Software, ChaCha20Rng, impl FnMut(Instant, &Event) + use<'a>> {
+    ) -> Board<'a, Software, ChaCha20Rng, impl FnMut(Instant, &Event) + use<'a>, NoStorage> {
         assert_eq!(config.check(), Ok(()));
         let log = self.log.clone();
         let seed = config.interfaces[0].addresses[0].address.to_string().bytes().map(u64::from).sum();
@@ -154,6 +155,7 @@ impl Surroundings {
             sink: move |now: Instant, event: &Event| {
                 log.borrow_mut().push(format!("{} {event:?}", now.as_millis()));
             },
+            storage: NoStorage,
             management: &self.management,
             seed,
             time_of_day: None,
@@ -187,7 +189,7 @@ fn room<T>(new: fn() -> T) -> Box<T> {
 }
 
 pub async fn run_host(
-    board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event)>,
+    board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event), NoStorage>,
     port: End,
     app: impl AsyncFnOnce(Stack<'_>),
 ) {
@@ -198,7 +200,7 @@ pub async fn run_host(
 }
 
 pub async fn run_gateway(
-    board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event)>,
+    board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event), NoStorage>,
     ports: [End; 2],
 ) {
     let mut memory = room(gateway::Memory::<SoftwareCipher, 8, 2, 26>::new);
