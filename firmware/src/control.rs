@@ -11,9 +11,11 @@ mod directory;
 mod publish;
 pub mod reason;
 mod status;
+mod why;
 
 use core::cell::RefCell;
 use core::convert::Infallible;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use embassy_futures::select::{Either3, select3};
@@ -150,6 +152,7 @@ pub async fn run<
         storage,
         peers: config.peers.iter().map(|_| PeerState::new()).collect(),
         children: Vec::new(),
+        setbacks: Vec::new(),
         status_wanted: false,
     };
     control.locate_all();
@@ -225,14 +228,21 @@ struct Control<'a, C: Crypto, R, S, M> {
     storage: M,
     peers: Vec<PeerState, MAX_PEERS>,
     /// Child SAs that stand, as far as they fit; for the status only.
-    children: Vec<ChildEstablished, MAX_LISTED>,
+    children: Vec<Listed, MAX_LISTED>,
+    /// What went wrong last with whom the configuration does not name, by address; the oldest first.
+    setbacks: Vec<(IpAddr, Reason), MAX_LISTED>,
     /// An operator waits for the counters of Network.
     status_wanted: bool,
 }
 
+/// A Child SA that stands.
+struct Listed {
+    is: ChildEstablished,
+    since: Instant,
+}
+
 /// What is wanted of one peer.
 enum Order {
-    Why,
     Start,
     RekeyIkeSa,
     Close,
@@ -330,7 +340,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             let peer = PeerId(u16::try_from(place).unwrap_or(u16::MAX));
             if self.config.policies_by_name(peer).next().is_some() {
                 let located = self.endpoint.locate(now, peer);
-                self.begun(now, Some(peer), located);
+                self.begun(now, Some(peer), None, located);
             }
         }
     }
@@ -364,7 +374,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             output::Event::Update(update) => return Some(Command::Update(update)),
             output::Event::Retire(spi) => return Some(Command::Retire(spi)),
             output::Event::Remove(spi) => {
-                self.children.retain(|child| child.inbound != spi);
+                self.children.retain(|child| child.is.inbound != spi);
                 self.sink.report(now, &Event::Removed(spi));
                 return Some(Command::Remove(spi));
             }
@@ -375,14 +385,14 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 Event::Established(established)
             }
             output::Event::Rekeyed { old, new } => {
-                for child in self.children.iter_mut().filter(|child| child.ike == old) {
-                    child.ike = new.spis;
+                for child in self.children.iter_mut().filter(|child| child.is.ike == old) {
+                    child.is.ike = new.spis;
                 }
                 Event::Rekeyed { old, new }
             }
             output::Event::ChildEstablished(child) => {
                 // A status that lists only the first few is no reason to forget the SA itself.
-                let _ = self.children.push(child.clone());
+                let _ = self.children.push(Listed { is: child.clone(), since: now });
                 if let Some(captor) = &mut self.captor {
                     captor.established(now, child.policy);
                 }
@@ -394,14 +404,14 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 {
                     captor.failed_at(now, failed.path.remote.ip());
                 }
+                self.note(now, failed.peer, Some(failed.path.remote.ip()), reason::failed(&failed));
                 if let Some(peer) = failed.peer {
-                    self.note(now, peer, reason::failed(&failed));
                     self.call_later(now, peer);
                 }
                 Event::Failed(failed)
             }
             output::Event::Closed { spis, peer, reason } => {
-                self.note(now, peer, reason::closed(reason));
+                self.note(now, Some(peer), None, reason::closed(reason));
                 if !matches!(reason, CloseReason::Requested | CloseReason::Replaced) {
                     self.call_later(now, peer);
                 }
@@ -412,12 +422,12 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 self.look_up(now, ticket, &of);
                 return None;
             }
-            output::Event::NotBegun { peer, policy, reason } => {
+            output::Event::NotBegun { peer, policy, to, reason } => {
                 if let Some(captor) = &mut self.captor {
                     captor.failed_for(now, policy);
                 }
                 let peer = peer.or_else(|| self.peer_of_policy(policy));
-                self.begun(now, peer, Err(reason));
+                self.begun(now, peer, to, Err(reason));
                 if let Some(peer) = peer {
                     self.call_later(now, peer);
                 }
@@ -462,7 +472,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             Report::Notice(Notice::Acquire { policy, packet }) => {
                 self.sink.report(now, &Event::Acquire { policy, packet });
                 let begun = self.endpoint.acquire(now, policy, packet);
-                self.begun(now, self.peer_of_policy(policy), begun);
+                self.begun(now, self.peer_of_policy(policy), Some(packet.destination), begun);
             }
             Report::Notice(Notice::Sa(news)) => {
                 self.sink.report(now, &Event::Sa(news));
@@ -523,7 +533,9 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 self.endpoint.shutdown(now);
                 return Some(Response::Done);
             }
-            Request::Why(name) => (Order::Why, name),
+            Request::Why(subject) => {
+                return Some(self.explain(now, &subject).map_or(Response::NoSuchPeer, Response::Why));
+            }
             Request::Start(name) => (Order::Start, name),
             Request::RekeyIkeSa(name) => (Order::RekeyIkeSa, name),
             Request::Close(name) => (Order::Close, name),
@@ -531,7 +543,6 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         let Some(peer) = self.config.peer_id(&name) else { return Some(Response::NoSuchPeer) };
         let state = self.peers.get_mut(usize::from(peer.0))?;
         Some(match order {
-            Order::Why => Response::Why(state.reason.clone()),
             Order::Start => match self.endpoint.rekey(now, peer) {
                 Ok(()) => Response::Done,
                 Err(reason) => Response::Refused(reason::not_begun(reason)),
@@ -552,17 +563,35 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     }
 
     /// Takes note of a negotiation that could not begin.
-    fn begun(&mut self, now: Instant, peer: Option<PeerId>, result: Result<(), AcquireError>) {
+    fn begun(
+        &mut self,
+        now: Instant,
+        peer: Option<PeerId>,
+        to: Option<IpAddr>,
+        result: Result<(), AcquireError>,
+    ) {
         let Err(reason) = result else { return };
-        if let Some(peer) = peer {
-            self.note(now, peer, reason::not_begun(reason));
+        // Why the last attempt failed was noted when it did.
+        if reason != AcquireError::TooSoon {
+            self.note(now, peer, to, reason::not_begun(reason));
         }
         self.sink.report(now, &Event::NotStarted { peer, reason });
     }
 
-    fn note(&mut self, now: Instant, peer: PeerId, words: Words) {
-        if let Some(state) = self.peers.get_mut(usize::from(peer.0)) {
-            state.reason = Some(Reason { at_ms: now.as_millis(), words });
+    /// Remembers what went wrong: with a peer of the configuration, or else with whoever is at an address.
+    fn note(&mut self, now: Instant, peer: Option<PeerId>, to: Option<IpAddr>, words: Words) {
+        let reason = Reason { at_ms: now.as_millis(), words };
+        match (peer.and_then(|peer| self.peers.get_mut(usize::from(peer.0))), to) {
+            (Some(state), _) => state.reason = Some(reason),
+            (None, Some(to)) => {
+                self.setbacks.retain(|(address, _)| *address != to);
+                if self.setbacks.is_full() {
+                    self.setbacks.remove(0);
+                }
+                // There is room now.
+                let _ = self.setbacks.push((to, reason));
+            }
+            (None, None) => {}
         }
     }
 

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{LevelWords, MAX_PEERS, Name};
 
+pub use explanation::{Explanation, Subject};
+
+pub mod explanation;
+
 /// IKE SAs and Child SAs that a status lists.
 pub const MAX_LISTED: usize = 8;
 /// Octets of a reason in words.
@@ -25,8 +29,8 @@ pub type Words = String<MAX_WORDS>;
 pub enum Request {
     /// How things are.
     Status,
-    /// What the last thing was that kept this peer from being connected.
-    Why(Name),
+    /// Why traffic with somebody is encrypted, or is not.
+    Why(Subject),
     /// Begin an IKE SA with this peer; where one stands, a successor of its Child SA.
     Start(Name),
     /// Begin a successor of each IKE SA with this peer.
@@ -43,11 +47,11 @@ pub enum Request {
 pub enum Response {
     /// How things are.
     Status(Status),
-    /// The last reason, if there is one.
-    Why(Option<Reason>),
+    /// Why.
+    Why(Explanation),
     /// The order is being carried out.
     Done,
-    /// No peer has this name.
+    /// No peer has this name, and no client asked for it.
     NoSuchPeer,
     /// The order cannot be carried out.
     Refused(Words),

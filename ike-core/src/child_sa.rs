@@ -4,6 +4,7 @@
 use core::mem::size_of;
 use core::time::Duration;
 
+use esp_engine::crypto::Algorithm;
 use esp_engine::sa::{PeerKey, Spi};
 use esp_engine::selector::TrafficSelectors;
 use esp_engine::spd::PolicyId;
@@ -33,6 +34,8 @@ pub struct Child {
     /// The SPI that the peer chose; `None` while the peer has not answered.
     pub(crate) outbound: Option<Spi>,
     pub(crate) policy: PolicyId,
+    /// How packets are protected, once that is agreed on.
+    pub(crate) algorithm: Option<Algorithm>,
     pub(crate) peer: Option<PeerKey>,
     pub(crate) local_ts: TrafficSelectors,
     pub(crate) remote_ts: TrafficSelectors,

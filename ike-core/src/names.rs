@@ -328,6 +328,12 @@ impl<'r> Names<'r> {
         })
     }
 
+    /// Where the caller was told that the peer of this entry is.
+    pub(crate) fn told(&self, peer: PeerId) -> Option<&Addresses> {
+        let mut named = self.iter().filter(|name| name.peer == peer && name.is_configured);
+        named.find(|name| !name.told.is_empty()).map(|name| &name.told)
+    }
+
     /// Names whose records should be renewed by now.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(PeerId, OwnedIdentity)> {
         let is_due = |name: &&mut Name| name.renewal.is_some_and(|at| at <= now);

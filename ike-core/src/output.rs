@@ -1,6 +1,6 @@
 //! What an endpoint says: datagrams, events, and when it wants to be called again.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::{ChildSa, Mode, PeerKey, SaUpdate, Spi};
@@ -102,6 +102,8 @@ pub enum Event {
         peer: Option<PeerId>,
         /// The policy.
         policy: PolicyId,
+        /// Where the packet goes that asked for it, if one did.
+        to: Option<IpAddr>,
         /// Why.
         reason: AcquireError,
     },
@@ -236,6 +238,21 @@ pub struct SaStatus {
     pub identity: Option<OwnedIdentity>,
     /// Child SAs under it.
     pub children: u16,
+}
+
+/// What there is to say about one pair of Child SAs that carries packets.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ChildStatus {
+    /// The peer's entry.
+    pub peer: PeerId,
+    /// The SPI that we chose.
+    pub inbound: Spi,
+    /// The SPI that the peer chose.
+    pub outbound: Spi,
+    /// How packets are protected.
+    pub algorithm: Algorithm,
+    /// How well the peer is authenticated.
+    pub level: Level,
 }
 
 /// How far an IKE SA has come.

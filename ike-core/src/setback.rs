@@ -35,7 +35,13 @@ impl<K: PartialEq> Setbacks<K> {
 
     /// Whether this and this address have to wait.
     pub(crate) fn is_waiting(&self, what: K, remote: IpAddr, now: Instant) -> bool {
-        self.0.iter().any(|s| s.what == what && s.remote == remote && now < s.until)
+        self.until(what, remote, now).is_some()
+    }
+
+    /// Until when this and this address have to wait, if they do.
+    pub(crate) fn until(&self, what: K, remote: IpAddr, now: Instant) -> Option<Instant> {
+        let setback = self.0.iter().find(|s| s.what == what && s.remote == remote && now < s.until)?;
+        Some(setback.until)
     }
 
     /// Whether the last attempt failed, however long ago.

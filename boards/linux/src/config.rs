@@ -34,6 +34,8 @@ pub struct Device {
     pub config: Config,
     /// What each of its interfaces stands on.
     pub ports: Vec<PortName>,
+    /// The line that each policy begins in.
+    pub policy_lines: Vec<u32>,
     /// Where it answers `status` and `why`.
     pub socket: PathBuf,
     /// What it remembers across restarts; `None`: nothing.
@@ -96,11 +98,16 @@ pub fn read(path: &Path) -> Result<Device, BadConfig> {
     })?;
     parse(&text, path).map_err(|(span, advice)| {
         let line = span.map(|span| {
-            let number = text.get(..span.start).unwrap_or(&text).matches('\n').count() + 1;
+            let number = line_at(&text, span.start);
             (number, text.lines().nth(number - 1).unwrap_or_default().trim().to_owned())
         });
         BadConfig { file: path.into(), line, advice }
     })
+}
+
+/// The line, from 1, that an octet stands in.
+fn line_at(text: &str, octet: usize) -> usize {
+    text.get(..octet).unwrap_or(text).matches('\n').count() + 1
 }
 
 fn parse(text: &str, path: &Path) -> Result<Device, Fault> {
@@ -116,7 +123,11 @@ fn parse(text: &str, path: &Path) -> Result<Device, Fault> {
         Some(word) if word.get_ref() == "none" => None,
         Some(name) => Some(folder.join(name.get_ref())),
     };
-    Ok(Device { config, ports, socket, state })
+    let line = |table: &toml::Spanned<PolicyTable>| {
+        u32::try_from(line_at(text, table.span().start)).unwrap_or(u32::MAX)
+    };
+    let policy_lines = written.policy.iter().map(line).collect();
+    Ok(Device { config, ports, policy_lines, socket, state })
 }
 
 /// The line that an entry refused by firmware stands in.

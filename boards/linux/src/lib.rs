@@ -29,4 +29,5 @@ pub mod run;
 pub mod signal;
 pub mod state;
 pub mod time;
+pub mod why;
 pub mod words;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use buttons::{config, demo, key, manage, publish, resolve, run, words};
+use buttons::{config, demo, key, manage, publish, resolve, run, why, words};
 use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
 use firmware::report::Event;
@@ -69,10 +69,15 @@ enum Command {
         #[arg(long, default_value = config::DEFAULT_SOCKET)]
         socket: PathBuf,
     },
-    /// Say what last kept a peer from being connected.
+    /// Say why traffic with somebody is encrypted, or is not.
+    ///
+    /// Exit status: 0 encrypted, 1 not, 2 if nobody can tell.
     Why {
-        /// The peer's name in the configuration.
-        peer: String,
+        /// An address, a peer's name, or a name that a client asked for.
+        whom: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
         /// Where the device listens.
         #[arg(long, default_value = config::DEFAULT_SOCKET)]
         socket: PathBuf,
@@ -150,7 +155,13 @@ fn main() -> ExitCode {
         Some(Command::Publish(arguments)) => arguments.run().map(|told| print!("{told}")),
         Some(Command::Run { file }) => run_device(&file),
         Some(Command::Status { json, socket }) => status(&socket, json),
-        Some(Command::Why { peer, socket }) => why(&socket, &peer),
+        Some(Command::Why { whom, json, socket }) => match why(&socket, &whom, json) {
+            Ok(status) => return ExitCode::from(status),
+            Err(reason) => {
+                eprintln!("buttons: {reason}");
+                return ExitCode::from(why::UNKNOWN);
+            }
+        },
         Some(Command::Rekey { peer, ike_sa, socket }) => rekey(&socket, &peer, ike_sa),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
         Some(Command::Resolve(arguments)) => match resolve_name(&arguments) {
@@ -200,18 +211,22 @@ fn status(socket: &Path, json: bool) -> Result<(), String> {
     }
 }
 
-fn why(socket: &Path, peer: &str) -> Result<(), String> {
-    let name = peer.try_into().map_err(|_| format!("no peer is called {peer}"))?;
-    match manage::ask(socket, &Request::Why(name))? {
-        Response::Why(Some(reason)) => {
-            println!("{peer}: {} ({} s after the start)", reason.words, reason.at_ms / 1000);
-            Ok(())
+fn why(socket: &Path, asked: &str, json: bool) -> Result<u8, String> {
+    match manage::ask(socket, &Request::Why(why::subject(asked)?))? {
+        Response::Why(explanation) => {
+            if json {
+                println!(
+                    "{}",
+                    serde_json::to_string_pretty(&explanation).map_err(|error| error.to_string())?
+                );
+            } else {
+                print!("{}", why::show(asked, &explanation));
+            }
+            Ok(why::exit_status(&explanation))
         }
-        Response::Why(None) => {
-            println!("{peer}: nothing has kept it from being connected");
-            Ok(())
+        Response::NoSuchPeer => {
+            Err(format!("{asked}: no peer has this name, and no client asked for it: try its address"))
         }
-        Response::NoSuchPeer => Err(format!("no peer is called {peer}: `buttons status` lists them")),
         _ => Err("the device answered something else".to_owned()),
     }
 }

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use embassy_futures::select::select;
 use embassy_time::{Duration, Timer};
-use firmware::management::{Management, Request, Response, Status};
+use firmware::management::{Explanation, Management, Request, Response, Status};
 
 use crate::readiness::{Interest, when_ready};
 
@@ -19,8 +19,8 @@ const MAX_REQUEST: usize = 512;
 /// How long an operator's connection may stay silent.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers operators for ever, one after the other.
-pub async fn serve(listener: &UnixListener, management: &Management) {
+/// Answers operators for ever, one after the other. `lines` are those that policies begin in.
+pub async fn serve(listener: &UnixListener, management: &Management, lines: &[u32]) {
     loop {
         let accepted = poll_fn(|cx| match listener.accept() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -31,13 +31,13 @@ pub async fn serve(listener: &UnixListener, management: &Management) {
         });
         match accepted.await {
             // Whoever does not speak or listen has himself to blame; the next one is served.
-            Ok((stream, _)) => drop(select(answer(stream, management), Timer::after(PATIENCE)).await),
+            Ok((stream, _)) => drop(select(answer(stream, management, lines), Timer::after(PATIENCE)).await),
             Err(_) => Timer::after(PATIENCE).await,
         }
     }
 }
 
-async fn answer(mut stream: UnixStream, management: &Management) -> io::Result<()> {
+async fn answer(mut stream: UnixStream, management: &Management, lines: &[u32]) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let mut asked = Vec::new();
     while !asked.ends_with(b"\n") && asked.len() < MAX_REQUEST {
@@ -56,7 +56,11 @@ async fn answer(mut stream: UnixStream, management: &Management) -> io::Result<(
         asked.extend(octets.iter().take(count));
     }
     let request: Request = serde_json::from_slice(&asked)?;
-    let mut answer = serde_json::to_vec(&management.ask(request).await)?;
+    let mut response = management.ask(request).await;
+    if let Response::Why(explanation) = &mut response {
+        add_line(explanation, lines);
+    }
+    let mut answer = serde_json::to_vec(&response)?;
     answer.push(b'\n');
     let mut rest = answer.as_slice();
     while !rest.is_empty() {
@@ -71,6 +75,13 @@ async fn answer(mut stream: UnixStream, management: &Management) -> io::Result<(
         rest = rest.get(written..).unwrap_or_default();
     }
     Ok(())
+}
+
+/// Says where the policy is written, if those of the file begin in these lines.
+pub fn add_line(explanation: &mut Explanation, lines: &[u32]) {
+    if let Some(policy) = &mut explanation.policy {
+        policy.line = policy.place.and_then(|place| lines.get(usize::from(place)).copied());
+    }
 }
 
 /// Asks the device at `socket`.

@@ -114,8 +114,10 @@ pub fn run(
         wakers: Box::leak(Box::new(Wakers::new())),
     };
     let losses = device.ports.iter().zip(&ports).map(|(name, port)| (name.name(), port.losses())).collect();
-    let tasks: Vec<executor::Task<'_>> =
-        vec![Box::pin(manage::serve(&listener, &management)), Box::pin(give_hints(losses, warn))];
+    let tasks: Vec<executor::Task<'_>> = vec![
+        Box::pin(manage::serve(&listener, &management, &device.policy_lines)),
+        Box::pin(give_hints(losses, warn)),
+    ];
     let end = async {
         termination.requested().await;
         say_goodbye(&management).await;

@@ -106,9 +106,9 @@ fn answers() -> Result<(), Failed> {
     let json = ask(&folder.0, &["status", "--json"])?;
     let status: serde_json::Value = serde_json::from_slice(&json.stdout)?;
     expect(status["peers"][0]["name"] == "b", &format!("{status}"))?;
-    expect(said(&ask(&folder.0, &["why", "b"])?).contains("nothing has kept it"), "no reason yet")?;
+    expect(said(&ask(&folder.0, &["why", "b"])?).contains("nothing has asked for"), "no reason yet")?;
     let nobody = ask(&folder.0, &["why", "nobody"])?;
-    expect(nobody.status.code() == Some(1), "an unknown peer has to be a failure")?;
+    expect(nobody.status.code() == Some(2), "of an unknown peer nobody can tell")?;
 
     // Nobody speaks IKE at the peer's address.
     let _ = topology.host.run("ping", &["-c", "1", "-W", "1", "10.2.0.1"]);

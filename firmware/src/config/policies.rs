@@ -118,7 +118,7 @@ impl Config {
 
     /// Of the operator's policies, the first that lets everything pass in clear somewhere: what is found takes
     /// its place before it, behind all that protects or forbids.
-    pub(super) fn place_of_found(&self) -> usize {
+    pub(crate) fn place_of_found(&self) -> usize {
         self.policies.iter().position(Policy::is_open).unwrap_or(self.policies.len())
     }
 
@@ -182,11 +182,13 @@ impl Policy {
 impl Policy {
     /// Whether it lets everything pass in clear to some network.
     pub(super) fn is_open(&self) -> bool {
+        self.action == Action::Bypass && self.is_for_all_traffic()
+    }
+
+    /// Whether it is about every protocol and port.
+    pub(crate) fn is_for_all_traffic(&self) -> bool {
         let is_all = |ports: super::Ports| ports == super::Ports::ANY;
-        self.action == Action::Bypass
-            && self.protocol == super::EVERY_PROTOCOL
-            && is_all(self.local_ports)
-            && is_all(self.remote_ports)
+        self.protocol == super::EVERY_PROTOCOL && is_all(self.local_ports) && is_all(self.remote_ports)
     }
 
     /// The far side's selectors, where its addresses are these.

@@ -45,7 +45,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             let due = self.peers.get_mut(place).and_then(|state| state.call.take_if(|moment| *moment <= now));
             if due.is_some() {
                 let begun = self.endpoint.initiate(now, peer);
-                self.begun(now, Some(peer), begun);
+                self.begun(now, Some(peer), None, begun);
                 if begun.is_err() {
                     self.call_later(now, peer);
                 }

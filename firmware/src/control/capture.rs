@@ -324,6 +324,27 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
         debug_assert!(pushed.is_ok());
     }
 
+    /// The policy that holds traffic with this address to what was found; `None` while that goes on as without.
+    pub(super) fn policy_at(&self, address: IpAddr) -> Option<PolicyId> {
+        let holds = |place: &Option<Place>| {
+            place.as_ref().is_some_and(|place| {
+                place.address == address && (place.stage != Stage::Open || place.demand >= Demand::Require)
+            })
+        };
+        self.places.iter().position(holds).map(|n| self.policy(n))
+    }
+
+    /// The name that led to this address.
+    pub(super) fn name_at(&self, address: IpAddr) -> Option<&Name> {
+        self.proxy.found().find(|found| found.address == address).map(|found| &found.name)
+    }
+
+    /// An address that this name led to.
+    pub(super) fn address_of(&self, name: &str) -> Option<IpAddr> {
+        let name: Name = name.parse().ok()?;
+        self.proxy.found().find(|found| found.name == name).map(|found| found.address)
+    }
+
     fn policy(&self, n: usize) -> PolicyId {
         PolicyId(self.first.0.saturating_add(u16::try_from(n).unwrap_or(u16::MAX)))
     }

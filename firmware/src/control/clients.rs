@@ -1,14 +1,12 @@
 //! What the capturing resolver wants of Network, of the directory and of key management.
 
 use esp_engine::sa::SaReport;
-use heapless::Vec;
 use ike_core::crypto::Crypto;
 use rand_core::TryCryptoRng;
 
 use super::Control;
 use super::capture::{Change, Step};
 use crate::clock;
-use crate::management::MAX_LISTED;
 use crate::queue::Command;
 use crate::report::{Event, Sink};
 use crate::storage::Storage;
@@ -34,12 +32,11 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 {
                     captor.failed_for(now, policy);
                 }
-                return self.begun(now, None, begun);
+                return self.begun(now, None, Some(packet.destination), begun);
             }
             Step::Change(Change::End(policy)) => {
-                let ended = self.children.iter().filter(|child| child.policy == policy);
-                for spi in ended.map(|child| child.inbound).collect::<Vec<_, MAX_LISTED>>() {
-                    self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
+                while let Some(child) = self.endpoint.protection(policy, None) {
+                    self.endpoint.handle_sa_report(now, SaReport::HardExpired(child.inbound));
                 }
                 return;
             }

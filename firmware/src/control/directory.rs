@@ -1,9 +1,12 @@
 //! Peers by name: the resolver between key management, which asks, and Network, which carries.
 
+use core::net::{IpAddr, SocketAddr};
+
 use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::crypto::Crypto;
 use ike_core::discovery::clock::Clock;
+use ike_core::discovery::outcome::{Presence, Security};
 use ike_core::discovery::output::{Output, Socket, Transport};
 use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, ConfigError, Resolver, Resources};
@@ -23,13 +26,18 @@ const ASKED: usize = MAX_PEERS;
 /// Answers that come on connections at once.
 const STREAMS: usize = 2;
 
+/// Answers that are remembered for an operator who asks.
+const HEARD: usize = MAX_PEERS;
+
 /// No clock of ours is behind this: the first second of the year in which this was written.
 const NOT_BEFORE: UnixTime = UnixTime(1_767_225_600);
 
 /// The resolver and what it is asked.
 pub(super) struct Directory<'r, C, R> {
     resolver: Resolver<'r, C, R>,
+    servers: &'r [SocketAddr],
     asked: Vec<Asked, ASKED>,
+    heard: Vec<Heard, HEARD>,
     streams: Vec<(Socket, Stream), STREAMS>,
 }
 
@@ -39,6 +47,17 @@ struct Asked {
     question: Question,
     /// The resolver looks into it.
     is_begun: bool,
+}
+
+/// The last answer to a question.
+pub(super) struct Heard {
+    question: Question,
+    pub(super) security: Security,
+    pub(super) presence: Presence,
+    /// The server that answered last.
+    pub(super) server: Option<SocketAddr>,
+    pub(super) at: Instant,
+    pub(super) expires: Instant,
 }
 
 /// What is to be done next.
@@ -67,8 +86,9 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
             // A clock that is behind is none: everything stays undecided then.
             let _ = clock.set(now, time);
         }
+        let servers = config.servers;
         let resolver = Resolver::new(config, clock, resources, crypto, rng)?;
-        Ok(Self { resolver, asked: Vec::new(), streams: Vec::new() })
+        Ok(Self { resolver, servers, asked: Vec::new(), heard: Vec::new(), streams: Vec::new() })
     }
 
     /// Key management asks; the answer at once, if it cannot be asked.
@@ -135,6 +155,31 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         self.streams.retain(|(of, _)| *of != socket);
     }
 
+    /// In the place of the last answer to the same question, or of the oldest one.
+    fn remember(&mut self, heard: Heard) {
+        if let Some(place) = self.heard.iter().position(|old| old.question == heard.question) {
+            self.heard.remove(place);
+        } else if self.heard.is_full() {
+            self.heard.remove(0);
+        }
+        // There is room now.
+        let _ = self.heard.push(heard);
+    }
+
+    /// What DNS said last of the keys of this name.
+    pub(super) fn heard_of_name(&self, name: &str) -> Option<&Heard> {
+        let asked: Name = name.parse().ok()?;
+        self.heard.iter().find(|heard| match &heard.question {
+            Question::Peer(name) | Question::Records { name, .. } => *name == asked,
+            Question::Reverse(_) => false,
+        })
+    }
+
+    /// What DNS said last of the keys of this address in the reverse tree.
+    pub(super) fn heard_of_address(&self, address: IpAddr) -> Option<&Heard> {
+        self.heard.iter().find(|heard| heard.question == Question::Reverse(address))
+    }
+
     /// What the resolver wants done.
     pub(super) fn step<K>(&mut self, now: Instant) -> Step<K> {
         loop {
@@ -143,7 +188,18 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                     let Some(place) = self.asked.iter().position(|asked| asked.ticket == ticket) else {
                         continue;
                     };
-                    let record = outcome.peer_record(&self.asked.remove(place).question);
+                    let Asked { question, .. } = self.asked.remove(place);
+                    let record = outcome.peer_record(&question);
+                    let server = outcome.server.and_then(|place| self.servers.get(usize::from(place)));
+                    let heard = Heard {
+                        question,
+                        security: outcome.security,
+                        presence: outcome.presence,
+                        server: server.copied(),
+                        at: now,
+                        expires: outcome.expires,
+                    };
+                    self.remember(heard);
                     self.begin(now);
                     Step::Answer(ticket, record)
                 }

@@ -2,6 +2,7 @@
 
 use core::fmt::Write;
 
+use ike_core::discovery::outcome::{Indeterminate, Security};
 use ike_core::error::{AcquireError, CloseReason, FailReason, Mismatch, Transform};
 use ike_core::output::Failed;
 use ike_core::wire::notify::NotifyType;
@@ -44,6 +45,20 @@ pub(super) fn closed(reason: CloseReason) -> Words {
 pub(super) fn not_begun(reason: AcquireError) -> Words {
     let text = reason.words();
     Words::try_from(text).unwrap_or_default()
+}
+
+/// Why an answer of DNS is not proven; `None` when it is, or when it is proven that nobody signs it.
+pub(super) fn unproven(security: Security) -> Option<Words> {
+    let mut words = Words::new();
+    let _ = match security {
+        Security::Secure | Security::Insecure => return None,
+        Security::Bogus(bogus) => words.write_str(bogus.words()),
+        Security::Indeterminate(reason @ Indeterminate::Refused(rcode)) => {
+            write!(words, "{}: RCODE {rcode}", reason.words())
+        }
+        Security::Indeterminate(reason) => words.write_str(reason.words()),
+    };
+    Some(words)
 }
 
 fn differs(words: &mut Words, mismatch: Mismatch) -> core::fmt::Result {

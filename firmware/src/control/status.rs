@@ -32,7 +32,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 .take(crate::management::MAX_LISTED)
                 .map(|sa| self.ike_sa(&sa))
                 .collect(),
-            child_sas: self.children.iter().map(|child| self.child_sa(child, counters)).collect(),
+            child_sas: self.children.iter().map(|child| self.child_sa(&child.is, counters)).collect(),
             packets: counters.packets(),
             datagrams: Datagrams {
                 accepted: ike.accepted,

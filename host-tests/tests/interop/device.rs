@@ -10,7 +10,7 @@ use buttons::peer::{Namespace, wait_until};
 use buttons::{config, manage, words};
 use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
-use firmware::management::{Request, Response, Status};
+use firmware::management::{Request, Response, Status, Subject};
 use firmware::report::Event;
 
 use crate::Fault;
@@ -152,8 +152,10 @@ impl Device {
 
     /// What last kept `peer` from being connected, in words.
     pub fn why(&self, peer: &str) -> Result<String, Fault> {
-        match self.ask(&Request::Why(peer.try_into().map_err(|_| "long name")?))? {
-            Response::Why(reason) => {
+        let peer = Subject::Name(peer.try_into().map_err(|_| "long name")?);
+        match self.ask(&Request::Why(peer))? {
+            Response::Why(why) => {
+                let reason = why.ike.and_then(|ike| ike.last_reason);
                 Ok(reason.map(|reason| reason.words.as_str().into()).unwrap_or_default())
             }
             other => Err(format!("no reason: {other:?}").into()),

@@ -199,6 +199,23 @@ impl<'r> Children<'r> {
         })
     }
 
+    /// A pair of this policy that packets leave by; to this address, if there is one.
+    pub(crate) fn carrying(&self, policy: PolicyId, remote: Option<IpAddr>) -> Option<&Child> {
+        let fits = |child: &&Child| {
+            child.policy == policy
+                && child.stands()
+                && child.outbound.is_some()
+                && child.sending == Sending::Yes
+        };
+        match remote {
+            Some(remote) => {
+                let covers = |child: &&Child| child.remote_ts.iter().any(|ts| ts.addresses.contains(remote));
+                self.towards(remote).filter(fits).find(covers)
+            }
+            None => self.slots.iter().flatten().find(fits),
+        }
+    }
+
     /// Whether a flow between these selectors lives under another key than this.
     pub(crate) fn is_taken(
         &self,

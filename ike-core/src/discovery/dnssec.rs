@@ -103,3 +103,22 @@ pub enum Bogus {
     /// It takes more signatures, hashes or records than anybody may make us look at.
     TooMuchWork,
 }
+
+impl Bogus {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Malformed => "the answer cannot be read",
+            Self::NoRecords => "the records are not in the answer",
+            Self::NoSignature => "it should be signed and is not",
+            Self::Expired => "the signature has expired",
+            Self::NotYetValid => "the signature is not valid yet",
+            Self::NoKey => "it is signed by no key of the zone",
+            Self::BadSignature => "the signature is wrong",
+            Self::NoDnskeyForDs => "the zone has no key that its parent names",
+            Self::NoProof => "nothing proves that it does not exist",
+            Self::Iterations => "NSEC3 asks for too many iterations",
+            Self::TooMuchWork => "it takes too much work to check",
+        }
+    }
+}

@@ -135,6 +135,7 @@ impl Lookup {
             left_out: 0,
             expires: now,
             signed_until: None,
+            server: None,
             links: heapless::Vec::new(),
             records: Records::new(),
         };

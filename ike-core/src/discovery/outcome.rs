@@ -13,6 +13,7 @@ use super::dnssec::Bogus;
 use super::ipseckey::Ipseckey;
 use super::records::Records;
 use super::{Name, UnixTime};
+use crate::pad;
 
 pub use crate::pad::Presence;
 
@@ -134,6 +135,8 @@ pub struct Outcome {
     pub expires: Instant,
     /// When the first of the signatures ends; `None` where none was checked.
     pub signed_until: Option<UnixTime>,
+    /// The server that answered last, by its place in the configuration; `None` while none did.
+    pub server: Option<u8>,
     /// The chain.
     pub links: heapless::Vec<Link, LINKS>,
     /// What was found: aliases first, in their order, then records.
@@ -145,6 +148,16 @@ impl Security {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         if other.rank() < self.rank() { other } else { self }
+    }
+
+    /// Without the reason.
+    pub const fn class(self) -> pad::Security {
+        match self {
+            Self::Secure => pad::Security::Secure,
+            Self::Insecure => pad::Security::Insecure,
+            Self::Bogus(_) => pad::Security::Bogus,
+            Self::Indeterminate(_) => pad::Security::Indeterminate,
+        }
     }
 
     const fn rank(self) -> u8 {

@@ -4,7 +4,7 @@
 use core::net::IpAddr;
 
 use super::ipseckey::{self, RecordKey};
-use super::outcome::{Outcome, Presence, Security};
+use super::outcome::{Outcome, Presence};
 use super::question::Question;
 use super::{Name, outcome};
 use crate::pad::{self, Gateway, Identity, PeerRecord, PublishedKey};
@@ -32,12 +32,7 @@ impl Outcome {
         });
         let keys: heapless::Vec<_, { pad::MAX_KEYS }> = usable.take(pad::MAX_KEYS).collect();
         PeerRecord {
-            security: match self.security {
-                Security::Secure => pad::Security::Secure,
-                Security::Insecure => pad::Security::Insecure,
-                Security::Bogus(_) => pad::Security::Bogus,
-                Security::Indeterminate(_) => pad::Security::Indeterminate,
-            },
+            security: self.security.class(),
             presence: match self.presence {
                 Presence::Present if keys.is_empty() => Presence::OnlyUnusable,
                 found => found,

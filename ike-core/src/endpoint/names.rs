@@ -89,7 +89,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 self.desk.lookups.take_ready(&self.names)
             {
                 if let Err(reason) = self.begin(now, policy, peer, packet) {
-                    self.outbox.event(Event::NotBegun { peer, policy, reason });
+                    let to = packet.map(|packet| packet.destination);
+                    self.outbox.event(Event::NotBegun { peer, policy, to, reason });
                 }
             } else if let Some(slot) = self.names.take_held() {
                 let _ =
@@ -215,7 +216,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     }
 
     /// The entry that somebody at this address probably falls under.
-    pub(super) fn likely_entry(&self, address: IpAddr) -> Option<PeerId> {
+    pub fn likely_entry(&self, address: IpAddr) -> Option<PeerId> {
         let is_there = |record: &PeerRecord| record.addresses.contains(&address);
         let named = self.names.iter().find(|name| name.record.as_ref().is_some_and(is_there));
         named.map(|name| name.peer).or_else(|| self.config.likely_entry(address))

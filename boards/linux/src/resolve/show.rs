@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use base64ct::{Base64, Encoding};
-use ike_core::discovery::dnssec::Bogus;
 use ike_core::discovery::ipseckey::{Gateway, Ipseckey, RecordKey};
 use ike_core::discovery::outcome::{self, Indeterminate, Link, Presence, Security};
 use ike_core::discovery::question::Question;
@@ -196,29 +195,13 @@ const fn presence_word(presence: Presence) -> &'static str {
 fn reason(security: Security) -> Option<String> {
     match security {
         Security::Secure | Security::Insecure => None,
-        Security::Bogus(bogus) => Some(bogus_words(bogus).into()),
+        Security::Bogus(bogus) => Some(bogus.words().into()),
         Security::Indeterminate(Indeterminate::Refused(rcode)) => Some(match rcode {
             2 => "the servers failed (SERVFAIL)".into(),
             5 => "the servers refuse to answer us (REFUSED)".into(),
             rcode => format!("the servers answered with RCODE {rcode}"),
         }),
         Security::Indeterminate(reason) => Some(reason.words().into()),
-    }
-}
-
-const fn bogus_words(bogus: Bogus) -> &'static str {
-    match bogus {
-        Bogus::Malformed => "the answer cannot be read",
-        Bogus::NoRecords => "the records are not in the answer",
-        Bogus::NoSignature => "it should be signed and is not",
-        Bogus::Expired => "the signature has expired",
-        Bogus::NotYetValid => "the signature is not valid yet",
-        Bogus::NoKey => "it is signed by no key of the zone",
-        Bogus::BadSignature => "the signature is wrong",
-        Bogus::NoDnskeyForDs => "the zone has no key that its parent names",
-        Bogus::NoProof => "nothing proves that it does not exist",
-        Bogus::Iterations => "NSEC3 asks for too many iterations",
-        Bogus::TooMuchWork => "it takes too much work to check",
     }
 }
 

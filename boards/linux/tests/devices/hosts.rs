@@ -3,7 +3,7 @@
 use embassy_time::{Duration, Timer};
 use esp_engine::spd::Level;
 use firmware::config::{Action, Authentication, PrivateKey, SharedKey, Start, Suite};
-use firmware::management::{Request, Response};
+use firmware::management::{Request, Response, Subject};
 
 use crate::stage::*;
 
@@ -136,7 +136,7 @@ fn an_operator_has_sas_replaced() {
 #[test]
 fn an_unknown_peer_is_not_asked_about() {
     with_hosts(&hosts(true), "192.0.2.2".parse().unwrap(), async |_, [near, _], _| {
-        let answer = near.management.ask(Request::Why("nobody".try_into().unwrap())).await;
+        let answer = near.management.ask(Request::Why(Subject::Name("nobody".try_into().unwrap()))).await;
         assert_eq!(answer, Response::NoSuchPeer);
     });
 }

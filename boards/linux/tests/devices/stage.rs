@@ -19,7 +19,7 @@ use firmware::config::{
     Start, Suite, Timing,
 };
 use firmware::control;
-use firmware::management::{Management, Request, Response, Status};
+use firmware::management::{Management, Request, Response, Status, Subject};
 use firmware::report::Event;
 use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::Wakers;
@@ -171,8 +171,10 @@ impl Surroundings {
     }
 
     pub async fn why(&self, peer: &str) -> Option<String> {
-        match self.management.ask(Request::Why(peer.try_into().unwrap())).await {
-            Response::Why(reason) => reason.map(|reason| reason.words.to_string()),
+        match self.management.ask(Request::Why(Subject::Name(peer.try_into().unwrap()))).await {
+            Response::Why(why) => {
+                why.ike.and_then(|ike| ike.last_reason).map(|reason| reason.words.to_string())
+            }
             other => panic!("{other:?}"),
         }
     }

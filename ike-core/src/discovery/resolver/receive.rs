@@ -105,6 +105,7 @@ fn receive<C: Crypto>(
         means.servers.forget_cookie(number);
     }
     means.servers.answered(number, received.cookie);
+    lookup.outcome.server = Some(number);
     if server.is_none() && lost {
         means.servers.lossy(number, means.now);
     }

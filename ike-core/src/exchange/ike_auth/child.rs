@@ -57,6 +57,7 @@ pub(crate) fn reserve<C: Crypto, R: TryCryptoRng>(
         inbound,
         outbound: None,
         policy,
+        algorithm: None,
         peer: None,
         local_ts: TrafficSelectors::new(),
         remote_ts: TrafficSelectors::new(),
@@ -104,6 +105,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         inbound,
         outbound: Some(choice.outbound),
         policy,
+        algorithm: Some(choice.algorithm),
         // A flow of nobody's is in nobody's way (RFC 7619 §3).
         peer: (proven.level > Level::Null).then_some(proven.key),
         local_ts: local_ts.clone(),

@@ -9,7 +9,7 @@ use crate::child_sa::Stage;
 use crate::config::IkePolicy;
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
-use crate::error::{CloseReason, Discarded, FailReason, NameFault};
+use crate::error::{CloseReason, Discarded, FailReason};
 use crate::exchange::{self, Received, create_child_sa, informational, mobike};
 use crate::handshake::{Agreed, Handshake, Want};
 use crate::ike_sa::window::Purpose;
@@ -198,7 +198,7 @@ fn judge<C: Crypto, R>(
     peer::judge(endpoint, agreed, payloads, want.peer, sa.path.remote.ip(), sa.created).map_err(|unproven| {
         match unproven {
             Unproven::Refused(reason) => reason,
-            Unproven::Asks(_) => FailReason::Name(NameFault::Indeterminate),
+            Unproven::Asks(_, fault) => FailReason::Name(fault),
         }
     })
 }

@@ -72,8 +72,8 @@ pub(super) fn with_secret<C: Crypto, R>(
 pub(super) enum Unproven {
     /// It is refused.
     Refused(FailReason),
-    /// First DNS has to be asked under this entry, for its [`question`].
-    Asks(PeerId),
+    /// First DNS has to be asked under this entry, for its [`question`]; why what is known does not do.
+    Asks(PeerId, NameFault),
 }
 
 impl From<FailReason> for Unproven {
@@ -245,7 +245,7 @@ fn published_key<C: Crypto, R>(
     };
     let name = endpoint.names.find(peer, of);
     let Some(record) = endpoint.names.fresh(peer, of, since) else {
-        return Err(Unproven::Asks(peer));
+        return Err(Unproven::Asks(peer, NameFault::Indeterminate));
     };
     let key = match (shown, record.fault(published)) {
         (Some(key), _) => key,
@@ -254,14 +254,14 @@ fn published_key<C: Crypto, R>(
     };
     let was_validated = name.is_some_and(|name| name.was_validated);
     let verdict = weigh(record, &key, source, published, was_validated);
-    let may_have_changed = matches!(
-        verdict,
-        Verdict::Refused(NameFault::OtherKey | NameFault::OtherAddress | NameFault::Absent)
-    );
-    if may_have_changed && name.is_some_and(|name| name.may_be_outdated(since)) {
-        return Err(Unproven::Asks(peer));
+    match verdict {
+        Verdict::Refused(fault @ (NameFault::OtherKey | NameFault::OtherAddress | NameFault::Absent))
+            if name.is_some_and(|name| name.may_be_outdated(since)) =>
+        {
+            Err(Unproven::Asks(peer, fault))
+        }
+        verdict => Ok((verdict, key)),
     }
-    Ok((verdict, key))
 }
 
 /// What a peer is bound to that is known by its name rather than by its key.

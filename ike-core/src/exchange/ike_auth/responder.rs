@@ -157,7 +157,7 @@ fn judge<C: Crypto, R: TryCryptoRng>(
         match peer::judge(endpoint, agreed, payloads, None, source, now) {
             Ok(proven) => Ok(proven),
             Err(Unproven::Refused(reason)) => Err(reason),
-            Err(Unproven::Asks(peer)) => return Ok(Judged::Asks(peer)),
+            Err(Unproven::Asks(peer, _)) => return Ok(Judged::Asks(peer)),
         }
     };
     match (secret, &judged) {

@@ -1,6 +1,4 @@
-//! Devices that know each other by name, on a simulated cable in virtual time, with a DNS server beside them: a
-//! policy for a name is all that one end has, and the end of names all that the other has. Their configurations
-//! are read as operators write them.
+//! The devices, the server beside them, and what is heard of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,16 +9,15 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use buttons::cable::Cable;
-use buttons::{config, executor, key, time};
+use buttons::{config, executor, key, manage, time};
 use embassy_net::udp::{PacketMetadata, UdpSocket};
 use embassy_net::{IpEndpoint, Stack};
 use embassy_time::{Duration, Timer, with_timeout};
 use esp_engine::crypto::software::SoftwareCipher;
-use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 use firmware::config::{Config, PrivateKey};
 use firmware::control;
-use firmware::management::{Management, Request, Response, Status};
+use firmware::management::{Explanation, Management, Request, Response, Status};
 use firmware::report::Event;
 use firmware::role::{Board, host};
 use firmware::side_by_side::Wakers;
@@ -99,7 +96,7 @@ remote = "0.0.0.0/0"
 action = "bypass"
 "#;
 
-fn read(name: &str, text: &str) -> Config {
+fn read(name: &str, text: &str) -> config::Device {
     // Tests run beside each other.
     static FOLDERS: AtomicU32 = AtomicU32::new(0);
     let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
@@ -110,13 +107,33 @@ fn read(name: &str, text: &str) -> Config {
     key::write_private(&folder.join("far.pem"), &FAR).unwrap();
     let file = folder.join("device.toml");
     fs::write(&file, text).unwrap();
-    config::read(&file).unwrap_or_else(|bad| panic!("{bad}")).config
+    config::read(&file).unwrap_or_else(|bad| panic!("{bad}"))
 }
 
-/// What the server has: addresses and IPSECKEY records by name.
-type Zone = Rc<RefCell<BTreeMap<&'static str, (Ipv4Addr, Vec<u8>)>>>;
+/// What the server has, and how it says it.
+pub struct Zone {
+    /// Addresses and IPSECKEY records by name.
+    pub names: BTreeMap<&'static str, (Ipv4Addr, Vec<u8>)>,
+    pub says: Says,
+}
 
-fn zone() -> Zone {
+/// How the server answers.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// What it validated.
+    Proven,
+    /// What nobody signs.
+    Unsigned,
+    /// That it failed (SERVFAIL).
+    Failure,
+    /// Nothing.
+    Nothing,
+}
+
+pub type Shared = Rc<RefCell<Zone>>;
+
+/// Both devices' names.
+pub fn zone() -> Shared {
     let record = |key: &PrivateKey| {
         let public = key::parse_spki(&key::public(key).unwrap()).unwrap();
         ipseckey::encode(10, &ipseckey::Gateway::None, &public).to_vec()
@@ -125,11 +142,11 @@ fn zone() -> Zone {
         ("near.example", (Ipv4Addr::new(192, 0, 2, 1), record(&NEAR))),
         ("far.example", (Ipv4Addr::new(192, 0, 2, 2), record(&FAR))),
     ];
-    Rc::new(RefCell::new(entries.into_iter().collect()))
+    Rc::new(RefCell::new(Zone { names: entries.into_iter().collect(), says: Says::Proven }))
 }
 
-/// The answer to a question, marked as validated (RFC 1035 §4, RFC 4035 §3.2.3).
-fn answer(zone: &Zone, question: &[u8]) -> Option<Vec<u8>> {
+/// The answer to a question, marked as validated if it is (RFC 1035 §4, RFC 4035 §3.2.3).
+fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     let (mut name, mut at) = (String::new(), 12);
     while question[at] != 0 {
         let length = usize::from(question[at]);
@@ -140,16 +157,23 @@ fn answer(zone: &Zone, question: &[u8]) -> Option<Vec<u8>> {
     let kind = u16::from_be_bytes([question[at + 1], question[at + 2]]);
     let end = at + 5;
     let zone = zone.borrow();
-    let found = zone.get(name.trim_end_matches('.').to_lowercase().as_str());
+    let flags = match zone.says {
+        Says::Proven => 0xA0,
+        Says::Unsigned => 0x80,
+        Says::Failure => 0x82,
+        Says::Nothing => return None,
+    };
+    let found = zone.names.get(name.trim_end_matches('.').to_lowercase().as_str());
     let data = match (found, kind) {
+        _ if zone.says == Says::Failure => None,
         (Some((address, _)), 1) => Some(address.octets().to_vec()),
         (Some((_, ipseckey)), 45) => Some(ipseckey.clone()),
         _ => None,
     };
     let count = u8::from(data.is_some());
-    // QR, RD; RA, AD; one question, so many answers.
+    // QR, RD; RA, AD, RCODE; one question, so many answers.
     let mut message =
-        [&question[..2], &[0x81, 0xA0, 0, 1, 0, count, 0, 0, 0, 0], &question[12..end]].concat();
+        [&question[..2], &[0x81, flags, 0, 1, 0, count, 0, 0, 0, 0], &question[12..end]].concat();
     if let Some(data) = data {
         message.extend([0xC0, 12]);
         message.extend(kind.to_be_bytes());
@@ -166,7 +190,7 @@ fn room<T>(new: fn() -> T) -> Box<T> {
     Box::new(new())
 }
 
-async fn serve_dns(stack: Stack<'_>, zone: Zone) {
+async fn serve_dns(stack: Stack<'_>, zone: Shared) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY; 8]);
     let (mut rx, mut tx) = (vec![0; 8192], vec![0; 8192]);
     let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
@@ -209,15 +233,17 @@ async fn echo(stack: Stack<'_>) {
 }
 
 /// A device and what it said.
-struct Station {
+pub struct Station {
     config: Config,
+    lines: Vec<u32>,
     management: Management,
-    log: RefCell<Vec<String>>,
+    pub log: RefCell<Vec<String>>,
 }
 
 impl Station {
     fn new(name: &str, text: &str) -> Self {
-        Self { config: read(name, text), management: Management::new(), log: RefCell::default() }
+        let config::Device { config, policy_lines: lines, .. } = read(name, text);
+        Self { config, lines, management: Management::new(), log: RefCell::default() }
     }
 
     async fn run(&self, cable: &Cable, number: u8, app: impl AsyncFnOnce(Stack<'_>)) {
@@ -240,23 +266,31 @@ impl Station {
         panic!("a device ended: {result:?}");
     }
 
-    async fn status(&self) -> Status {
+    pub async fn status(&self) -> Status {
         match self.management.ask(Request::Status).await {
             Response::Status(status) => status,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn why(&self, peer: &str) -> Option<String> {
-        match self.management.ask(Request::Why(peer.try_into().unwrap())).await {
-            Response::Why(reason) => reason.map(|reason| reason.words.to_string()),
+    /// What an operator is told who asks why; `None` for whom nobody knows.
+    pub async fn why(&self, whom: &str) -> Option<Explanation> {
+        match self.management.ask(Request::Why(buttons::why::subject(whom).unwrap())).await {
+            Response::Why(mut explanation) => {
+                manage::add_line(&mut explanation, &self.lines);
+                Some(explanation)
+            }
+            Response::NoSuchPeer => None,
             other => panic!("{other:?}"),
         }
     }
 }
 
 /// Runs all three until `main` is done. Near sends to far, in clear or not, from the first moment on.
-fn with_stations<T>(zone: &Zone, main: impl AsyncFnOnce(&Cable, [&Station; 2], &RefCell<bool>) -> T) -> T {
+pub fn with_stations<T>(
+    zone: &Shared,
+    main: impl AsyncFnOnce(&Cable, [&Station; 2], &RefCell<bool>) -> T,
+) -> T {
     time::make_virtual();
     let cable = Cable::new(1);
     let [near, far, server] = [("near", OF_NEAR), ("far", OF_FAR), ("server", OF_SERVER)]
@@ -272,39 +306,6 @@ fn with_stations<T>(zone: &Zone, main: impl AsyncFnOnce(&Cable, [&Station; 2], &
     executor::run(main(&cable, [&near, &far], &came_back), tasks).unwrap()
 }
 
-fn is_on_the_cable(cable: &Cable) -> bool {
+pub fn is_on_the_cable(cable: &Cable) -> bool {
     cable.seen().iter().any(|seen| seen.octets.windows(MARKER.len()).any(|window| window == MARKER))
-}
-
-/// "Protect everything to far.example" is enough; the other end takes whoever has a name under `.example`. Not one
-/// packet leaves in clear, not even before DNS has said where far.example is.
-#[test]
-fn policy_for_a_name_is_enough() {
-    with_stations(&zone(), async |cable, [near, far], came_back| {
-        for _ in 0..100 {
-            Timer::after(Duration::from_millis(100)).await;
-        }
-        assert!(*came_back.borrow(), "{:#?}\n{:#?}", near.log.borrow(), far.log.borrow());
-        assert!(!is_on_the_cable(cable));
-        for (station, peer, identity) in
-            [(near, "far.example", "far.example"), (far, "customers", "near.example")]
-        {
-            let status = station.status().await;
-            assert_eq!(status.ike_sas[0].level.unwrap().0, Level::Validated);
-            assert_eq!(status.ike_sas[0].peer.as_deref(), Some(peer));
-            assert_eq!(status.ike_sas[0].identity, identity);
-        }
-    });
-}
-
-/// A name that DNS does not have is not reached, in clear as little as otherwise, and `why` says so.
-#[test]
-fn name_that_is_not_there_is_not_reached() {
-    let zone = zone();
-    zone.borrow_mut().remove("far.example");
-    with_stations(&zone, async |cable, [near, _], came_back| {
-        Timer::after(Duration::from_secs(20)).await;
-        assert!(!*came_back.borrow() && !is_on_the_cable(cable));
-        assert_eq!(near.why("far.example").await.as_deref(), Some("DNS has no key for the peer"));
-    });
 }
