@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`time`], [`executor`], [`readiness`], [`signal`] | embassy's time driver (real or virtual), tasks on one thread, `poll(2)`, SIGTERM |
+//! | [`memory`] | a device's memory, on the heap without passing through the stack that the device runs on |
 //! | [`cable`] | the simulated cable, with an eavesdropper, an attacker and a saboteur on it |
 //! | [`port`] | Linux interfaces (AF_PACKET, TAP) as embassy-net drivers |
 //! | [`capture`] | pcapng files, and the key tables with which Wireshark decrypts them |
@@ -20,6 +21,7 @@ pub mod demo;
 pub mod executor;
 pub mod key;
 pub mod manage;
+pub mod memory;
 pub mod peer;
 pub mod port;
 pub mod publish;

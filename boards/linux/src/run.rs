@@ -22,6 +22,7 @@ use ike_core::discovery::UnixTime;
 use rand_core::TryRng;
 
 use crate::config::{Device, PortName};
+use crate::memory::room;
 use crate::port::interface::Unusable;
 use crate::port::{AnyWire, Losses, Port, packet, tap};
 use crate::signal::Termination;
@@ -101,7 +102,7 @@ pub fn run(
         warn("no storage: what is learnt is forgotten at the next start");
     }
     let management = Management::new();
-    let mut key_management = Box::new(control::Memory::<Software, IKE_SAS, HANDSHAKES, SAS, BUFFERS>::new());
+    let mut key_management = room(control::Memory::<Software, IKE_SAS, HANDSHAKES, SAS, BUFFERS>::new);
     let board = Board {
         config: &device.config,
         crypto: Software,
@@ -126,15 +127,15 @@ pub fn run(
     let mut ports = ports.into_iter();
     let ran = match (device.config.role, ports.next(), ports.next()) {
         (Role::Gateway, Some(outside), Some(inside)) => {
-            let mut memory = Box::new(gateway::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
+            let mut memory = room(gateway::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new);
             let drivers = [outside, inside];
-            let life = gateway::run(board, drivers, &mut memory, &mut key_management, app);
-            executor::run(select(life, end), tasks)
+            let life = room(|| gateway::run(board, drivers, &mut memory, &mut key_management, app));
+            executor::run(select(Box::into_pin(life), end), tasks)
         }
         (_, Some(port), _) => {
-            let mut memory = Box::new(host::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new());
-            let life = host::run(board, port, &mut memory, &mut key_management, app);
-            executor::run(select(life, end), tasks)
+            let mut memory = room(host::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new);
+            let life = room(|| host::run(board, port, &mut memory, &mut key_management, app));
+            executor::run(select(Box::into_pin(life), end), tasks)
         }
         (_, None, _) => Err(executor::Stalled),
     };

@@ -28,6 +28,7 @@ use super::story::Story;
 use crate::bgp::{self, Session, Speaker, message};
 use crate::cable::End;
 use crate::capture::{self, Keys};
+use crate::memory::room;
 use crate::{executor, key};
 
 /// What each speaker proposes, seconds: a session without packets ends after this.
@@ -130,8 +131,8 @@ impl Router {
                 self.story.say(self.name(), &format!("refuses its configuration: {refused}"));
                 return;
             }
-            let mut memory = Box::new(host::Memory::<SoftwareCipher, 8, 2, 26>::new());
-            let mut key_management = Box::new(control::Memory::<Software, 4, 2, 8, 8>::new());
+            let mut memory = room(host::Memory::<SoftwareCipher, 8, 2, 26>::new);
+            let mut key_management = room(control::Memory::<Software, 4, 2, 8, 8>::new);
             let board = Board {
                 config: &config,
                 crypto: Software,
@@ -144,7 +145,8 @@ impl Router {
                 wakers: Box::leak(Box::new(Wakers::new())),
             };
             let app = async |stack: Stack<'_>| self.speak(stack).await;
-            if host::run(board, end, &mut memory, &mut key_management, app).await.is_err() {
+            let life = room(|| host::run(board, end, &mut memory, &mut key_management, app));
+            if Box::into_pin(life).await.is_err() {
                 self.story.say(self.name(), "key management refuses its configuration");
             }
         })

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use buttons::cable::Cable;
+use buttons::memory::room;
 use buttons::{config, executor, key, manage, time};
 use embassy_net::udp::{PacketMetadata, UdpSocket};
 use embassy_net::{IpEndpoint, Stack};
@@ -184,12 +185,6 @@ fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// A device's memory, which is made on a stack: on one that is left again before the device runs.
-#[inline(never)]
-fn room<T>(new: fn() -> T) -> Box<T> {
-    Box::new(new())
-}
-
 async fn serve_dns(stack: Stack<'_>, zone: Shared) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY; 8]);
     let (mut rx, mut tx) = (vec![0; 8192], vec![0; 8192]);
@@ -262,7 +257,8 @@ impl Station {
         };
         let mut memory = room(host::Memory::<SoftwareCipher, 8, 2, 26>::new);
         let mut ike = room(control::Memory::<Software, 4, 4, 8, 10>::new);
-        let result = host::run(board, cable.plug([2, 0, 0, 0, 0, number]), &mut memory, &mut ike, app).await;
+        let life = room(|| host::run(board, cable.plug([2, 0, 0, 0, 0, number]), &mut memory, &mut ike, app));
+        let result = Box::into_pin(life).await;
         panic!("a device ended: {result:?}");
     }
 

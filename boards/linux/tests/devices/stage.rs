@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use buttons::cable::{Cable, End};
+use buttons::memory::room;
 use buttons::{executor, key, time};
 use embassy_futures::join::join;
 use embassy_net::tcp::TcpSocket;
@@ -184,12 +185,6 @@ impl Surroundings {
     }
 }
 
-/// A device's memory, which is made on a stack: on one that is left again before the device runs.
-#[inline(never)]
-fn room<T>(new: fn() -> T) -> Box<T> {
-    Box::new(new())
-}
-
 pub async fn run_host(
     board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event), NoStorage>,
     port: End,
@@ -197,7 +192,8 @@ pub async fn run_host(
 ) {
     let mut memory = room(host::Memory::<SoftwareCipher, 8, 2, 26>::new);
     let mut ike = room(control::Memory::<Software, 4, 4, 8, 8>::new);
-    let result = host::run(board, port, &mut memory, &mut ike, app).await;
+    let life = room(|| host::run(board, port, &mut memory, &mut ike, app));
+    let result = Box::into_pin(life).await;
     panic!("a device ended: {result:?}");
 }
 
@@ -207,7 +203,8 @@ pub async fn run_gateway(
 ) {
     let mut memory = room(gateway::Memory::<SoftwareCipher, 8, 2, 26>::new);
     let mut ike = room(control::Memory::<Software, 4, 4, 8, 24>::new);
-    let result = gateway::run(board, ports, &mut memory, &mut ike, async |_| {}).await;
+    let life = room(|| gateway::run(board, ports, &mut memory, &mut ike, async |_| {}));
+    let result = Box::into_pin(life).await;
     panic!("a device ended: {result:?}");
 }
 
