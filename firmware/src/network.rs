@@ -19,7 +19,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use embassy_futures::join::{join_array, join4};
+use embassy_futures::join::{join_array, join5};
 use embassy_futures::select::{Either4, select4};
 use embassy_futures::yield_now;
 use embassy_net::udp::{UdpMetadata, UdpSocket};
@@ -43,7 +43,7 @@ use crate::config::policies::MAX_SPD;
 use crate::management::MAX_LISTED;
 use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Queues, Report, Upward};
 use clients::Replies;
-use dns::{DNS_SOCKETS, Orders};
+use dns::{MAX_UPDATE, Orders, PUBLISHING};
 use sockets::{IKE_PORT, NAT_PORT, Sockets};
 
 /// A NAT that saw ESP within so many ms needs no keepalive: the next one comes after 20 s, and no NAT
@@ -54,33 +54,41 @@ const QUIET: u64 = 5_000;
 pub const IKE_SOCKETS: usize = 2;
 
 /// What Network needs in memory, apart from what the role adds: `SAS` pairs of SAs with replay windows
-/// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`] and
-/// [`DNS_SOCKETS`] of them its own.
-pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
+/// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`], one for updates and `QUESTIONS` of
+/// them its own.
+pub(crate) struct Memory<
+    C: Cipher,
+    const SAS: usize,
+    const WORDS: usize,
+    const SOCKETS: usize,
+    const QUESTIONS: usize,
+> {
     pub(crate) engine: Resources<C, MAX_SPD, SAS, WORDS>,
     pub(crate) stack: StackResources<SOCKETS>,
-    pub(crate) sockets: Sockets,
-    pub(crate) questions: [dns::Memory; DNS_SOCKETS],
+    pub(crate) buffers: Buffers<QUESTIONS>,
 }
 
-impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Memory<C, SAS, WORDS, SOCKETS> {
-    /// Unused; a device that starts again takes another.
-    pub const fn new() -> Self {
-        const { assert!(SOCKETS >= IKE_SOCKETS + DNS_SOCKETS, "IKE takes two sockets, and DNS the others") };
+/// Buffers of Network's own sockets.
+pub(crate) struct Buffers<const QUESTIONS: usize> {
+    ike: Sockets,
+    questions: [dns::Memory; QUESTIONS],
+    update: dns::Memory<{ 2 + MAX_UPDATE }>,
+}
+
+impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize, const QUESTIONS: usize>
+    Memory<C, SAS, WORDS, SOCKETS, QUESTIONS>
+{
+    pub(crate) const fn new() -> Self {
+        const { assert!(SOCKETS > IKE_SOCKETS + QUESTIONS, "the stack has too few sockets for Network") };
         Self {
             engine: Resources::new(),
             stack: StackResources::new(),
-            sockets: Sockets::new(),
-            questions: [const { dns::Memory::new() }; DNS_SOCKETS],
+            buffers: Buffers {
+                ike: Sockets::new(),
+                questions: [const { dns::Memory::new() }; QUESTIONS],
+                update: dns::Memory::new(),
+            },
         }
-    }
-}
-
-impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> Default
-    for Memory<C, SAS, WORDS, SOCKETS>
-{
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -151,18 +159,18 @@ impl DataPath for adapter::Port {
 }
 
 /// The part of Network that both roles share.
-pub(crate) struct Half<'a, 'r, C: Cipher, P> {
+pub(crate) struct Half<'a, 'r, C: Cipher, P, const QUESTIONS: usize> {
     engine: &'a RefCell<Engine<'r, C>>,
     path: &'a P,
     queues: &'a Queues<C>,
     up: Upward<'a, C>,
-    orders: Orders,
+    orders: Orders<QUESTIONS>,
     replies: &'a Replies,
     unsent: Cell<u32>,
     oversize: Cell<u32>,
 }
 
-impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
+impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, QUESTIONS> {
     pub(crate) const fn new(
         engine: &'a RefCell<Engine<'r, C>>,
         path: &'a P,
@@ -182,25 +190,21 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
     }
 
     /// Serves Control for ever.
-    pub(crate) async fn run(
-        &self,
-        stack: Stack<'_>,
-        sockets: &mut Sockets,
-        questions: &mut [dns::Memory; DNS_SOCKETS],
-    ) -> Infallible {
-        let ike = sockets.ike.open(stack, IKE_PORT);
-        let nat = sockets.nat.open(stack, NAT_PORT);
+    pub(crate) async fn run(&self, stack: Stack<'_>, buffers: &mut Buffers<QUESTIONS>) -> Infallible {
+        let Buffers { ike, questions, update } = buffers;
+        let [ike, nat] = [ike.ike.open(stack, IKE_PORT), ike.nat.open(stack, NAT_PORT)];
         let mut number = 0;
-        let lanes = questions.each_mut().map(|memory| {
+        let questions = questions.each_mut().map(|memory| {
             let socket = Socket(number);
             number += 1;
-            dns::serve(socket, &self.orders, stack, memory, self.queues)
+            self.orders.asking(socket, stack, memory, self.queues).serve()
         });
-        let (never, _, _, _) = join4(
+        let (never, _, _, _, _) = join5(
             self.attend(&ike, &nat),
             self.receive(&ike, IKE_PORT),
             self.receive(&nat, NAT_PORT),
-            join_array(lanes),
+            join_array(questions),
+            self.orders.asking(PUBLISHING, stack, update, self.queues).serve(),
         )
         .await;
         never
@@ -221,6 +225,9 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
                 Either4::First(Command::Transmit { path, datagram }) => {
                     let socket = if path.local.port() == NAT_PORT { nat } else { ike };
                     self.transmit(socket, path, &datagram).await;
+                }
+                Either4::First(Command::Query { socket, question }) => {
+                    self.orders.ask(socket, question).await
                 }
                 Either4::First(command) => self.obey(clock::now(), command),
                 Either4::Third(()) => {
@@ -244,8 +251,7 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
             Command::Remove(spi) => drop(self.engine.borrow_mut().remove(spi)),
             Command::Update(update) => drop(self.engine.borrow_mut().update(update)),
             Command::Policy { policy, remote } => drop(self.engine.borrow_mut().set_remote(policy, remote)),
-            Command::Query { socket, question } => drop(self.orders.give(socket, Some(question))),
-            Command::CloseQuery(socket) => drop(self.orders.give(socket, None)),
+            Command::CloseQuery(socket) => self.orders.close(socket),
             Command::Reply { client, octets, more } => {
                 if !self.replies.give(client, octets, more) {
                     bump(&self.unsent);
@@ -253,7 +259,7 @@ impl<'a, 'r, C: Cipher, P: DataPath> Half<'a, 'r, C, P> {
                 return;
             }
             Command::Count => return self.up.offer(Report::Counted(self.count())),
-            Command::Transmit { .. } => return,
+            Command::Transmit { .. } | Command::Query { .. } => return,
         }
         self.path.wake();
     }

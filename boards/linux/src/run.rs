@@ -11,8 +11,6 @@ use esp_engine::crypto::software::SoftwareCipher;
 use firmware::config::Role;
 use firmware::control;
 use firmware::management::{Management, Request, Response};
-use firmware::network::IKE_SOCKETS;
-use firmware::network::dns::DNS_SOCKETS;
 use firmware::report::Event;
 use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::Wakers;
@@ -32,8 +30,8 @@ use crate::{executor, manage, state, time};
 const SAS: usize = 64;
 /// Words of 32 packets in a replay window.
 const WORDS: usize = 8;
-/// Sockets of the stack: the two of IKE, those for DNS, and two to spare.
-const SOCKETS: usize = IKE_SOCKETS + DNS_SOCKETS + 2;
+/// Sockets of the stack that applications may have.
+const SPARE: usize = 2;
 const IKE_SAS: usize = 32;
 const HANDSHAKES: usize = 8;
 const BUFFERS: usize = 32;
@@ -127,13 +125,16 @@ pub fn run(
     let mut ports = ports.into_iter();
     let ran = match (device.config.role, ports.next(), ports.next()) {
         (Role::Gateway, Some(outside), Some(inside)) => {
-            let mut memory = room(gateway::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new);
+            let mut memory = room(
+                gateway::Memory::<SoftwareCipher, SAS, WORDS, { gateway::NETWORK_SOCKETS + SPARE }>::new,
+            );
             let drivers = [outside, inside];
             let life = room(|| gateway::run(board, drivers, &mut memory, &mut key_management, app));
             executor::run(select(Box::into_pin(life), end), tasks)
         }
         (_, Some(port), _) => {
-            let mut memory = room(host::Memory::<SoftwareCipher, SAS, WORDS, SOCKETS>::new);
+            let mut memory =
+                room(host::Memory::<SoftwareCipher, SAS, WORDS, { host::NETWORK_SOCKETS + SPARE }>::new);
             let life = room(|| host::run(board, port, &mut memory, &mut key_management, app));
             executor::run(select(Box::into_pin(life), end), tasks)
         }

@@ -13,7 +13,7 @@ use ike_core::discovery::update::{Event, Output, Publisher};
 use rand_core::TryCryptoRng;
 
 use crate::config::Config;
-use crate::network::dns::{MAX_QUESTION, PUBLISHING, Question};
+use crate::network::dns::{MAX_UPDATE, PUBLISHING, Question};
 use crate::queue::{Command, DnsReport};
 
 /// Devices that start at the same moment ask within so many ms of each other.
@@ -25,7 +25,7 @@ pub(super) struct Publishing<C, R> {
     server: SocketAddr,
     time: Option<(Instant, UnixTime)>,
     /// What came on a connection so far.
-    stream: Stream<MAX_QUESTION>,
+    stream: Stream<MAX_UPDATE>,
 }
 
 /// What is to be done next.
@@ -94,7 +94,7 @@ impl<C: Crypto, R: TryCryptoRng> Publishing<C, R> {
                     self.stream = Stream::new();
                 }
                 // The check of the configuration saw to it that there is room.
-                let octets = octets.iter().copied().take(MAX_QUESTION).collect();
+                let octets = octets.iter().copied().take(MAX_UPDATE).collect();
                 let question = Question { server: self.server, transport, octets };
                 Step::Command(Command::Query { socket: PUBLISHING, question })
             }

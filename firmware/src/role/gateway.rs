@@ -40,7 +40,7 @@ use self::shared::Shared;
 use super::Board;
 use crate::config::Config;
 use crate::network::clients::{self, Replies};
-use crate::network::{self, Half};
+use crate::network::{self, Half, dns};
 use crate::queue::Queues;
 use crate::report::Sink;
 use crate::side_by_side::{self, Wakers};
@@ -50,9 +50,16 @@ use crate::{clock, control};
 /// Frames of each port that are handled before everyone else has a turn.
 const TURN: usize = 8;
 
-/// What a gateway's Network needs in memory.
+/// Sockets for questions.
+const QUESTIONS: usize = dns::ALL_SOCKETS;
+
+/// Sockets of the stack that a gateway needs itself; what is beyond them is for applications.
+pub const NETWORK_SOCKETS: usize = network::IKE_SOCKETS + QUESTIONS + 1;
+
+/// What a gateway's Network needs in memory: `SAS` pairs of SAs with replay windows of `WORDS` × 32 packets, and a
+/// stack of so many sockets, [`NETWORK_SOCKETS`] of them its own.
 pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
-    shared: network::Memory<C, SAS, WORDS, SOCKETS>,
+    shared: network::Memory<C, SAS, WORDS, SOCKETS, QUESTIONS>,
     desk: Shared,
     local: Local,
     clients: clients::Memory,
@@ -101,7 +108,7 @@ where
     A: AsyncFnOnce(Stack<'_>),
 {
     let Memory { shared, desk, local, clients, to_clients, tables, reassembly } = memory;
-    let network::Memory { engine, stack, sockets, questions } = shared;
+    let network::Memory { engine, stack, buffers } = shared;
     let (desk, local, to_clients) = (&*desk, &*local, &*to_clients);
     let [outside, inside] = &drivers;
     let ports = [port(outside, config, OUTSIDE), port(inside, config, INSIDE)];
@@ -117,7 +124,7 @@ where
     let replies = Replies::new();
     let half = Half::new(&engine, desk, queues, &replies);
     let path = pin!(pass(drivers, forwarding, desk, [local, to_clients], reassembly));
-    let ike = pin!(half.run(stack, sockets, questions));
+    let ike = pin!(half.run(stack, buffers));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));
     let clients = pin!(clients::serve(their_stack, &mut clients.sockets, &replies, queues));

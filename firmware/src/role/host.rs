@@ -16,7 +16,7 @@ use rand_core::TryCryptoRng;
 use super::Board;
 use crate::config::Config;
 use crate::network::clients::Replies;
-use crate::network::{self, Half};
+use crate::network::{self, Half, dns};
 use crate::queue::Queues;
 use crate::report::Sink;
 use crate::side_by_side::{self, Wakers};
@@ -26,9 +26,16 @@ use crate::{clock, control};
 /// Octets of an Ethernet header.
 const LINK_HEADER: usize = 14;
 
-/// What a host's Network needs in memory.
+/// Sockets for questions.
+const QUESTIONS: usize = dns::OWN_SOCKETS as usize;
+
+/// Sockets of the stack that a host needs itself; what is beyond them is for applications.
+pub const NETWORK_SOCKETS: usize = network::IKE_SOCKETS + QUESTIONS + 1;
+
+/// What a host's Network needs in memory: `SAS` pairs of SAs with replay windows of `WORDS` × 32 packets, and a
+/// stack of so many sockets, [`NETWORK_SOCKETS`] of them its own.
 pub struct Memory<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize> {
-    shared: network::Memory<C, SAS, WORDS, SOCKETS>,
+    shared: network::Memory<C, SAS, WORDS, SOCKETS, QUESTIONS>,
     buffers: Buffers,
 }
 
@@ -63,7 +70,7 @@ where
     C: Cipher,
     A: AsyncFnOnce(Stack<'_>),
 {
-    let network::Memory { engine, stack, sockets, questions } = &mut memory.shared;
+    let network::Memory { engine, stack, buffers } = &mut memory.shared;
     let mtu = driver.capabilities().max_transmission_unit.saturating_sub(LINK_HEADER);
     let engine = RefCell::new(network::engine(config, engine, mtu));
     let port = Port::new();
@@ -71,7 +78,7 @@ where
     let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config, 0), stack, seed);
     let replies = Replies::new();
     let half = Half::new(&engine, &port, queues, &replies);
-    let ike = pin!(half.run(stack, sockets, questions));
+    let ike = pin!(half.run(stack, buffers));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));
     let (path, clients, their_runner) =
