@@ -23,6 +23,7 @@ use rand_core::SeedableRng;
 use crate::parties::leak_all;
 use crate::signed_zone::{DnsName, NOW, Rr, name, owned};
 
+pub mod measured;
 mod tree;
 
 pub use tree::{Reply, Signing, Tree};

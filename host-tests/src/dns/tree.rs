@@ -45,7 +45,11 @@ impl Tree {
     /// From the texts of zones without their SOA, NS and DNSSEC records: `(apex, how it is, text)`. Delegations
     /// are made by themselves.
     pub fn new(zones: &[(&str, Signing, &str)]) -> Self {
-        let key = |n: usize| ZoneKey::new(KeyKind::Ed25519, n as u8 + 1, 257);
+        Self::with_keys(zones, |n| ZoneKey::new(KeyKind::Ed25519, n as u8 + 1, 257))
+    }
+
+    /// The same with this key for the zone in each place.
+    pub fn with_keys(zones: &[(&str, Signing, &str)], key: impl Fn(usize) -> ZoneKey) -> Self {
         let planted = zones.iter().enumerate().map(|(n, (apex, signing, text))| {
             let mut whole = format!("{apex} SOA ns.test. hostmaster.test. 1 3600 600 86400 60\n");
             whole += &format!("{apex} NS ns.test.\n{text}\n");

@@ -1,0 +1,148 @@
+//! What it costs to find a peer's key by its name, validated from the root down: root signed by RSA with 2,048 bits, a
+//! zone below it by ECDSA P-256, and below that one of each kind. First with nothing known, then another name of the
+//! same zone. The servers' answers were recorded (`host-tests/src/dns/measured.rs`).
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use cortex_m_semihosting::hprintln;
+use esp_engine::time::Instant;
+use ike_core::crypto::software::Software;
+use ike_core::discovery::clock::Clock;
+use ike_core::discovery::dnssec::Ds;
+use ike_core::discovery::outcome::Security;
+use ike_core::discovery::output::Output;
+use ike_core::discovery::question::{Question, Ticket};
+use ike_core::discovery::resolver::{Config, Resolver, Resources};
+use ike_core::discovery::{Name, UnixTime};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use static_cell::ConstStaticCell;
+
+use crate::measure::{Paint, Stopwatch};
+
+/// What a device has: two look-ups at once, four answers and eight zones that are kept.
+type Room = Resources<2, 4, 8>;
+
+/// The last zone's kind of key, and the answers.
+const ZONES: [(&str, &[u8]); 3] = [
+    ("Ed25519", include_bytes!("answers/ed25519.bin")),
+    ("P-256", include_bytes!("answers/p256.bin")),
+    ("RSA-2048", include_bytes!("answers/rsa.bin")),
+];
+/// The peers of that zone: nothing is known of it when the first one is asked for.
+const PEERS: [(&str, &str); 2] = [("cold", "one.peer.test"), ("warm", "two.peer.test")];
+/// Octets of the DS record in front of the answers.
+const DS: usize = 36;
+/// Octets of a header, in front of the question (RFC 1035 §4.1).
+const HEADER: usize = 12;
+
+const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)), 53);
+const NOW: Instant = Instant::from_millis(1_000);
+/// Between the inception and the expiration of the recorded signatures.
+const TIME: UnixTime = UnixTime(1_795_000_000);
+
+/// Octets of stack below a look-up that are too many.
+const STACK: usize = 16 * 1024;
+/// Octets of all but answers and zones that are too many.
+const WORKING_SET: usize = 8 * 1024;
+
+static ROOM: ConstStaticCell<Room> = ConstStaticCell::new(Room::new());
+static ANSWER: ConstStaticCell<[u8; 1232]> = ConstStaticCell::new([0; 1232]);
+
+/// Prints all of it.
+pub fn measure() {
+    let (room, answer) = (ROOM.take(), ANSWER.take());
+    let kept = 4 * Room::ANSWER + 8 * Room::ZONE;
+    let working_set = size_of::<Room>() - kept;
+    hprintln!(
+        "resolver, octets: {} without cache (two look-ups of {}), and {} an answer, {} a zone",
+        working_set,
+        Room::LOOKUP,
+        Room::ANSWER,
+        Room::ZONE
+    );
+    assert!(working_set <= WORKING_SET, "the working set has grown");
+    for (name, file) in ZONES {
+        zone(name, file, room, answer);
+    }
+}
+
+fn zone(name: &str, file: &[u8], room: &mut Room, answer: &mut [u8; 1232]) {
+    let (ds, answers) = file.split_at(DS);
+    let anchors = [Ds::read(ds).expect("the root's")];
+    let config = Config { servers: &[SERVER], anchors: &anchors, believe_servers: false };
+    let mut clock = Clock::new(UnixTime(0));
+    clock.set(NOW, TIME).expect("later than 1970");
+    let rng = ChaCha20Rng::seed_from_u64(1);
+    let mut resolver = Resolver::new(config, clock, room, Software, rng).expect("it works");
+    hprintln!("a key by name, zone signed by {}", name);
+    let mut before = (0, 0);
+    for (what, peer) in PEERS {
+        let peer = Question::Peer(peer.parse::<Name>().expect("a name"));
+        let paint = Paint::new();
+        let instructions = look_up(&mut resolver, peer, answers, answer);
+        let stack = paint.deepest();
+        let counters = resolver.counters();
+        let (queries, checks) = (counters.queries - before.0, counters.verifications - before.1);
+        before = (counters.queries, counters.verifications);
+        hprintln!(
+            "  {}: {} queries, {} signatures, {} instructions, deepest stack {}",
+            what,
+            queries,
+            checks,
+            instructions,
+            stack
+        );
+        assert!(stack <= STACK, "the stack has grown");
+    }
+}
+
+/// Not inlined, so that its stack is counted whole. Instructions of the resolver alone.
+#[inline(never)]
+fn look_up(
+    resolver: &mut Resolver<'_, Software, ChaCha20Rng>,
+    peer: Question,
+    answers: &[u8],
+    answer: &mut [u8; 1232],
+) -> u64 {
+    let watch = Stopwatch::new();
+    resolver.lookup(NOW, Ticket(1), peer).expect("there is room");
+    let mut instructions = watch.instructions();
+    loop {
+        let watch = Stopwatch::new();
+        let output = resolver.poll_output();
+        instructions += watch.instructions();
+        match output {
+            Output::Query { socket, server, octets, .. } => {
+                let length = serve(octets, answers, answer);
+                let watch = Stopwatch::new();
+                resolver.handle_datagram(NOW, socket, server, &answer[..length]).expect("its own answer");
+                instructions += watch.instructions();
+            }
+            Output::Answer { outcome, .. } => {
+                assert!(outcome.security == Security::Secure, "{:?}", outcome.security);
+                assert!(outcome.keys().count() == 1, "the peer has a key");
+                return instructions;
+            }
+            Output::Close { .. } | Output::Time(_) => {}
+            Output::Timeout(_) => panic!("something was not answered"),
+        }
+    }
+}
+
+/// Writes the recorded answer to a query, with its ID and its letters; how many octets.
+fn serve(query: &[u8], mut answers: &[u8], answer: &mut [u8; 1232]) -> usize {
+    let name = query[HEADER..].iter().position(|octet| *octet == 0).expect("the root ends a name");
+    let question = HEADER..HEADER + name + 5;
+    loop {
+        let (length, rest) = answers.split_first_chunk::<2>().expect("all answers are there");
+        let (recorded, rest) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
+        if recorded.get(question.clone()).is_some_and(|it| it.eq_ignore_ascii_case(&query[question.clone()])) {
+            answer[..recorded.len()].copy_from_slice(recorded);
+            answer[..2].copy_from_slice(&query[..2]);
+            answer[question.clone()].copy_from_slice(&query[question]);
+            return recorded.len();
+        }
+        answers = rest;
+    }
+}
