@@ -20,7 +20,7 @@ use crate::parties::{PEER, leak};
 use crate::zone::Zone;
 
 /// Resources of a tested endpoint.
-pub type Room = Resources<Software, 4, 3, 32, 10, 2, 4>;
+pub type Room = Resources<Software, 4, 3, 32, 10, 2, 4, 4>;
 
 /// An endpoint under test.
 pub type Tested = Endpoint<'static, Software, ChaCha20Rng>;
@@ -316,6 +316,7 @@ fn message(port: u16, datagram: &[u8]) -> String {
 /// An event in words.
 pub fn describe(event: &Event) -> String {
     match event {
+        Event::Remember(_) => "remembers the peer".into(),
         Event::Install(_) => "installs".into(),
         Event::Retire(_) => "retires".into(),
         Event::Remove(_) => "removes".into(),

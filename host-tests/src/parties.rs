@@ -76,6 +76,9 @@ pub const BTNS: PadEntry<'static> = PadEntry {
     ppk: None,
 };
 
+/// The wildcard that remembers.
+pub const FIRST_USE: PadEntry<'static> = PadEntry { authentication: Authentication::FirstUse, ..BTNS };
+
 /// A policy for all traffic between two hosts.
 pub fn between(local: IpAddr, remote: IpAddr, minimum: Level, peer: Peer) -> IkePolicy<'static> {
     let all = |address| leak_all(vec![TrafficSelector::all(AddressRange::single(address))]);

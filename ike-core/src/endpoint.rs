@@ -20,6 +20,7 @@ use crate::outbox::{Outbox, Queued};
 use crate::output::{Event, Output, Path, SaStatus};
 use crate::pad::PeerId;
 use crate::random::Random;
+use crate::remembered::Memory;
 use crate::resources::{Buffers, Desk, Draft, Reassemblies};
 
 mod begin;
@@ -50,6 +51,7 @@ pub struct Endpoint<'r, C: Crypto, R> {
     pub(crate) buffers: Buffers<'r>,
     pub(crate) reassemblies: Reassemblies<'r>,
     pub(crate) names: Names<'r>,
+    pub(crate) memory: Memory<'r>,
     pub(crate) draft: &'r mut Draft,
     pub(crate) outbox: &'r mut Outbox,
     pub(crate) desk: &'r mut Desk,

@@ -2,6 +2,8 @@
 //! [`FailReason`] and [`CloseReason`]: what ended a negotiation or an IKE SA, for the operator.
 //! [`AcquireError`]: why a negotiation could not begin. [`Mismatch`]: where two proposals part.
 
+use esp_engine::spd::Level;
+
 use crate::wire::Malformed;
 
 macro_rules! discarded {
@@ -241,6 +243,17 @@ pub enum FailReason {
     NoPpk,
     /// What DNS says about the peer does not do.
     Name(NameFault),
+    /// A stranger of this name, or one at this address, had another key. SHA-256 of both SubjectPublicKeyInfos.
+    KeyChanged {
+        /// The key that is remembered.
+        old: [u8; 32],
+        /// The key that was proven now.
+        new: [u8; 32],
+    },
+    /// The peer was once authenticated better, to this level.
+    Lowered(Level),
+    /// A stranger that is not known, and no room to remember it.
+    NoRoomForStranger,
     /// The peer is not authenticated well enough for any policy over these addresses.
     LevelTooLow,
     /// No policy and no claim of the peer allows these traffic selectors.
@@ -277,6 +290,9 @@ impl FailReason {
             Self::WrongMethod => "authentication failed: method not allowed for this peer",
             Self::NoKey => "authentication failed: the peer's key is not known and was not sent",
             Self::Name(fault) => fault.words(),
+            Self::KeyChanged { .. } => "authentication failed: a stranger's key is not the one remembered",
+            Self::Lowered(_) => "authentication failed: the peer was authenticated better before",
+            Self::NoRoomForStranger => "no room to remember another stranger",
             Self::NoPpk => "authentication failed: no post-quantum preshared key in common",
             Self::LevelTooLow => "not authenticated well enough for the policy",
             Self::SelectorsUnacceptable => "traffic selectors not acceptable",
@@ -303,6 +319,9 @@ impl FailReason {
                 | Self::NoKey
                 | Self::NoPpk
                 | Self::Name(_)
+                | Self::KeyChanged { .. }
+                | Self::Lowered(_)
+                | Self::NoRoomForStranger
         )
     }
 }

@@ -25,6 +25,7 @@
 //! | [`output`], [`error`], [`counters`] | what it says |
 //! | `exchange` | one file per exchange and role |
 //! | [`ike_sa`], `child_sa`, `handshake`, `wants`, `names` | state |
+//! | [`remembered`] | what outlives SAs |
 //! | `proposal`, `narrow`, [`auth`] | negotiation, selectors, proof |
 //! | [`wire`] | messages and payloads |
 //! | `discovery` | peers by name: DNS, DNSSEC, IPSECKEY (with the feature of that name) |
@@ -55,6 +56,7 @@ mod pace;
 pub mod pad;
 mod proposal;
 mod random;
+pub mod remembered;
 pub mod resources;
 mod setback;
 mod wants;

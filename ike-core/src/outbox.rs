@@ -6,11 +6,11 @@ use crate::output::{Event, Path};
 use crate::resources::BufferId;
 
 /// Entries that wait at most.
-const CAPACITY: usize = 8;
+const CAPACITY: usize = 9;
 
-/// The most entries that one input causes: the keys, the Install, both Established, a failure, and the
-/// datagram.
-const ROOM: usize = 6;
+/// The most entries that one input causes: the keys, what is remembered, the Install, both Established, a
+/// failure, and the datagram.
+const ROOM: usize = 7;
 
 /// Octets of the longest answer without IKE SA: a cookie.
 const REPLY: usize = 80;

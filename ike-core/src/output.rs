@@ -48,6 +48,9 @@ pub enum Output<'a> {
 #[derive(Clone, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// What is in this place of [`Endpoint::remembered`](crate::endpoint::Endpoint::remembered) is new, and has to be
+    /// kept before anything else is done: an `Install` that comes next is of no use without it.
+    Remember(u8),
     /// Install this pair of SAs, both or neither.
     Install(ChildSa),
     /// Send nothing more on this pair of SAs, named by the SPI that we chose: it has a successor, and is removed

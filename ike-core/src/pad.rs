@@ -93,12 +93,14 @@ pub enum Authentication<'c> {
     Dns(Published),
     /// Any key that signs (RFC 5386).
     Btns,
+    /// Any key that signs, which is remembered from then on: nobody takes its place with another (RFC 5386 §4.2).
+    FirstUse,
     /// Nothing at all (RFC 7619): whoever took part in the key exchange.
     Null,
 }
 
 impl Authentication<'_> {
-    /// What a peer reaches that passes, at least.
+    /// What a peer reaches that passes; a stranger not before it comes again.
     pub const fn level(&self) -> Level {
         match self {
             Self::Pinned(_) | Self::Fingerprints(_) => Level::Pinned,
@@ -106,6 +108,7 @@ impl Authentication<'_> {
             Self::Dns(Published { unproven: true, .. }) => Level::Any,
             Self::Dns(_) => Level::Validated,
             Self::Btns => Level::Any,
+            Self::FirstUse => Level::Known,
             Self::Null => Level::Null,
         }
     }
@@ -169,7 +172,7 @@ impl PadEntry<'_> {
 
     /// Whether it is for those whom nobody vouches for.
     pub(crate) const fn is_strangers(&self) -> bool {
-        matches!(self.authentication, Authentication::Btns | Authentication::Null)
+        matches!(self.authentication, Authentication::Btns | Authentication::FirstUse | Authentication::Null)
     }
 
     /// Whether it is for those who prove nothing.

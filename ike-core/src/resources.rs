@@ -7,6 +7,7 @@ use crate::handshake::Handshake;
 use crate::ike_sa::table::{self, IkeSas};
 use crate::names::Name;
 use crate::outbox::Outbox;
+use crate::remembered::Place;
 
 pub(crate) use buffers::{Buffer, BufferId, Buffers};
 pub(crate) use desk::Desk;
@@ -33,7 +34,8 @@ pub const LONGEST: usize = 3072;
 /// `CHILD_SAS` must be the number of places in the data plane's SA table, because the SPIs that we
 /// choose carry the slot. Three buffers serve one handshake, or more where messages are fragmented;
 /// `REASSEMBLIES` such messages can arrive at once. `NAMES` peers can have their keys in DNS: one for each such
-/// entry that names somebody, and some for those whose names are not known before.
+/// entry that names somebody, and some for those whose names are not known before. `REMEMBERED` peers are remembered
+/// when their SAs are gone: one for each entry that names somebody, and some for strangers.
 #[derive(Debug)]
 #[cfg_attr(feature = "explore", derive(Clone))]
 pub struct Resources<
@@ -44,6 +46,7 @@ pub struct Resources<
     const BUFFERS: usize,
     const REASSEMBLIES: usize = 2,
     const NAMES: usize = 0,
+    const REMEMBERED: usize = 0,
 > {
     pub(crate) ike_sas: table::Storage<IKE_SAS>,
     pub(crate) handshakes: [Option<Handshake<C>>; HANDSHAKES],
@@ -51,6 +54,7 @@ pub struct Resources<
     pub(crate) buffers: [Buffer; BUFFERS],
     pub(crate) reassemblies: [Reassembly; REASSEMBLIES],
     pub(crate) names: [Option<Name>; NAMES],
+    pub(crate) remembered: [Option<Place>; REMEMBERED],
     pub(crate) draft: Draft,
     pub(crate) outbox: Outbox,
     pub(crate) desk: Desk,
@@ -64,7 +68,8 @@ impl<
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
     const NAMES: usize,
-> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
+    const REMEMBERED: usize,
+> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES, REMEMBERED>
 {
     /// Empty; fit for a `static`.
     pub const fn new() -> Self {
@@ -75,6 +80,7 @@ impl<
             buffers: [const { Buffer::new() }; BUFFERS],
             reassemblies: [const { Reassembly::new() }; REASSEMBLIES],
             names: [const { None }; NAMES],
+            remembered: [const { None }; REMEMBERED],
             draft: Draft::new(),
             outbox: Outbox::new(),
             desk: Desk::new(),
@@ -89,6 +95,7 @@ impl<
         self.buffers.iter_mut().for_each(|buffer| *buffer = Buffer::new());
         self.reassemblies.iter_mut().for_each(|slot| *slot = Reassembly::new());
         self.names.iter_mut().for_each(|entry| *entry = None);
+        self.remembered.iter_mut().for_each(|entry| *entry = None);
         self.draft = Draft::new();
         self.outbox = Outbox::new();
         self.desk = Desk::new();
@@ -103,7 +110,8 @@ impl<
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
     const NAMES: usize,
-> Default for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
+    const REMEMBERED: usize,
+> Default for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES, REMEMBERED>
 {
     fn default() -> Self {
         Self::new()

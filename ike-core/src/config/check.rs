@@ -97,7 +97,9 @@ impl Config<'_> {
         self.check_place(id, entry)?;
         match (&entry.matcher, &entry.authentication) {
             (Matcher::Any, _) => {}
-            (_, Authentication::Btns | Authentication::Null) => return Err(ConfigError::BtnsNamesPeer(id)),
+            (_, Authentication::Btns | Authentication::FirstUse | Authentication::Null) => {
+                return Err(ConfigError::BtnsNamesPeer(id));
+            }
             (Matcher::Exact(identity), _) if !identity.is_valid() => {
                 return Err(ConfigError::EntryIdentity(id));
             }
@@ -118,7 +120,10 @@ impl Config<'_> {
             Authentication::Pinned(keys) => keys.is_empty(),
             Authentication::Fingerprints(hashes) => hashes.is_empty(),
             Authentication::SharedKey(secret) => secret.is_empty(),
-            Authentication::Dns(_) | Authentication::Btns | Authentication::Null => false,
+            Authentication::Dns(_)
+            | Authentication::Btns
+            | Authentication::FirstUse
+            | Authentication::Null => false,
         };
         if empty || entry.ppk.is_some_and(|ppk| ppk.id.is_empty() || ppk.secret.is_empty()) {
             return Err(ConfigError::EmptyCredentials(id));

@@ -106,18 +106,33 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 let want = endpoint.handshake_of(sa).and_then(Handshake::want);
                 let peer = sa.established().map(|e| e.peer).or(want.map(|want| want.entry));
                 match sa.state {
-                    State::Established(_) if concerns(peer) => {
-                        if endpoint.outbox.has_room() && endpoint.buffers.spare(0) {
-                            endpoint.close_sa(slot, sa, reason, now);
-                        } else {
-                            sa.timers.set(Timer::Expire, now);
-                        }
-                    }
+                    State::Established(_) if concerns(peer) => endpoint.close_soon(slot, sa, reason, now),
                     State::Handshake(_) if concerns(peer) => endpoint.forget(sa),
                     _ => {}
                 }
                 Ok(())
             });
+        }
+    }
+
+    /// Closes the established IKE SAs that this concerns.
+    pub(crate) fn close_sas(&mut self, now: Instant, reason: CloseReason, concerns: impl Fn(&IkeSa) -> bool) {
+        for slot in 0..self.sas.capacity() {
+            let _ = self.with_sa(slot, |endpoint, sa| {
+                if matches!(sa.state, State::Established(_)) && concerns(sa) {
+                    endpoint.close_soon(slot, sa, reason, now);
+                }
+                Ok(())
+            });
+        }
+    }
+
+    /// Closes an IKE SA now, or as soon as there is room for what that causes.
+    fn close_soon(&mut self, slot: u16, sa: &mut IkeSa, reason: CloseReason, now: Instant) {
+        if self.outbox.has_room() && self.buffers.spare(0) {
+            self.close_sa(slot, sa, reason, now);
+        } else {
+            sa.timers.set(Timer::Expire, now);
         }
     }
 

@@ -191,7 +191,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             Err(AcquireError::Name(fault)) => {
                 let allows = self.config.entry(peer).and_then(|entry| entry.published());
                 let stranger = self.config.strangers().map(|(stranger, _)| stranger);
-                match stranger.filter(|_| fault.is_no_statement() && allows.is_some_and(|a| a.or_stranger)) {
+                let may_be = fault.is_no_statement() && allows.is_some_and(|a| a.or_stranger);
+                match stranger.filter(|_| may_be && !self.was_validated(&Identity::Address(remote))) {
                     Some(stranger) => Ok(Some(stranger)),
                     None => Err(AcquireError::Name(fault)),
                 }

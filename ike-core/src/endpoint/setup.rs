@@ -10,6 +10,7 @@ use crate::ike_sa::table::IkeSas;
 use crate::names::Names;
 use crate::pad::Authentication;
 use crate::random::Random;
+use crate::remembered::{self, Memory};
 use crate::resources::{Buffers, Reassemblies, Resources};
 
 impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
@@ -24,9 +25,19 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const BUFFERS: usize,
         const REASSEMBLIES: usize,
         const NAMES: usize,
+        const REMEMBERED: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
+        resources: &'r mut Resources<
+            C,
+            IKE_SAS,
+            HANDSHAKES,
+            CHILD_SAS,
+            BUFFERS,
+            REASSEMBLIES,
+            NAMES,
+            REMEMBERED,
+        >,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
@@ -46,9 +57,19 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const BUFFERS: usize,
         const REASSEMBLIES: usize,
         const NAMES: usize,
+        const REMEMBERED: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
+        resources: &'r mut Resources<
+            C,
+            IKE_SAS,
+            HANDSHAKES,
+            CHILD_SAS,
+            BUFFERS,
+            REASSEMBLIES,
+            NAMES,
+            REMEMBERED,
+        >,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
@@ -62,18 +83,37 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         const BUFFERS: usize,
         const REASSEMBLIES: usize,
         const NAMES: usize,
+        const REMEMBERED: usize,
     >(
         config: &'r Config<'r>,
-        resources: &'r mut Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>,
+        resources: &'r mut Resources<
+            C,
+            IKE_SAS,
+            HANDSHAKES,
+            CHILD_SAS,
+            BUFFERS,
+            REASSEMBLIES,
+            NAMES,
+            REMEMBERED,
+        >,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
         const {
             assert!(IKE_SAS > 0 && HANDSHAKES > 0 && CHILD_SAS > 0 && BUFFERS > 3);
-            assert!(IKE_SAS <= 0xFFFF && HANDSHAKES <= 0xFF && CHILD_SAS <= 0xFFFF && BUFFERS <= 0xFF);
+            assert!(
+                IKE_SAS <= 0xFFFF
+                    && HANDSHAKES <= 0xFF
+                    && REMEMBERED <= 0xFF
+                    && CHILD_SAS <= 0xFFFF
+                    && BUFFERS <= 0xFF
+            );
         }
         config.check()?;
-        if config.names_needed() > NAMES {
+        let remembers_strangers =
+            config.pad.iter().any(|entry| matches!(entry.authentication, Authentication::FirstUse));
+        let has_no_room = remembers_strangers && REMEMBERED <= remembered::names(config).count();
+        if config.names_needed() > NAMES || has_no_room {
             return Err(ConfigError::Resources);
         }
         let signer = match &config.key {
@@ -99,6 +139,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             children: Children::new(&mut resources.children),
             buffers: Buffers::new(&mut resources.buffers),
             names: Names::new(&mut resources.names),
+            memory: Memory::new(&mut resources.remembered),
             reassemblies: Reassemblies::new(&mut resources.reassemblies, config.timing.half_open),
             draft: &mut resources.draft,
             outbox: &mut resources.outbox,

@@ -223,7 +223,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         let entry = self.config.entry(established.peer);
         let is_within_reach = entry.is_some_and(|entry| match entry.authentication {
-            Authentication::Btns | Authentication::Null | Authentication::Dns(_) => !established.nat.remote,
+            Authentication::Btns
+            | Authentication::FirstUse
+            | Authentication::Null
+            | Authentication::Dns(_) => !established.nat.remote,
             _ => entry.address.is_some(),
         });
         if is_within_reach && established.standing == Standing::Current {

@@ -201,5 +201,6 @@ fn proven(established: &Established) -> Proven {
         level: established.level,
         method: established.method,
         fingerprint: None,
+        public: None,
     }
 }

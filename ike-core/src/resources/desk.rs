@@ -29,6 +29,8 @@ pub(crate) struct Desk {
     pub(crate) due: Option<Spi>,
     /// What is to be begun when the present input is dealt with.
     pub(crate) again: Option<Want>,
+    /// Strangers that are not known may become so.
+    pub(crate) admits_strangers: bool,
     /// Nothing new begins any more.
     pub(crate) shutting_down: bool,
 }
@@ -45,6 +47,7 @@ impl Desk {
             complaints: Pace::new(),
             due: None,
             again: None,
+            admits_strangers: true,
             shutting_down: false,
         }
     }

@@ -15,7 +15,8 @@ impl<
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
     const NAMES: usize,
-> Hash for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
+    const REMEMBERED: usize,
+> Hash for Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES, REMEMBERED>
 where
     C: Hash,
     C::KeyExchange: Hash,
@@ -25,6 +26,7 @@ where
         self.handshakes.hash(state);
         self.children.slots.hash(state);
         self.names.hash(state);
+        self.remembered.hash(state);
         self.outbox.hash(state);
         self.desk.hash(state);
         let mut messages = self.buffers.each_ref().map(Buffer::content);
@@ -55,7 +57,8 @@ impl<
     const BUFFERS: usize,
     const REASSEMBLIES: usize,
     const NAMES: usize,
-> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES>
+    const REMEMBERED: usize,
+> Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, NAMES, REMEMBERED>
 {
     /// The messages that may leave again.
     pub fn messages(&self) -> impl Iterator<Item = &[u8]> {

@@ -153,6 +153,9 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     let identity = received.payloads.as_ref().ok().and_then(|payloads| asserted(&agreed, payloads));
     match (judged, &received.payloads) {
         (Ok(proven), Ok(payloads)) => {
+            if is_somebody(proven.level) {
+                endpoint.remember(sa, &proven, now);
+            }
             establish(endpoint, sa, &agreed, &proven, now);
             peer::note_validated(endpoint, sa, &proven, now);
             if mobike::is_wanted(endpoint, want.policy)
@@ -253,6 +256,9 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
             let answer = (answer, tsi, tsr);
             match child::offer::accept(endpoint, sa, proven, offer, inbound, None, answer, is_transport) {
                 Ok(agreement) => {
+                    if !is_somebody(proven.level) {
+                        endpoint.remember(sa, proven, now);
+                    }
                     child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
                     endpoint.desk.setbacks.succeeded(want.policy, want.path.remote.ip());
                     match want.replaces {

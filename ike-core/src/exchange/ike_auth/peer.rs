@@ -38,6 +38,8 @@ pub(crate) struct Proven {
     pub(crate) method: Method,
     /// SHA-256 of the SubjectPublicKeyInfo of the key that signed, in IKE_AUTH.
     pub(crate) fingerprint: Option<[u8; 32]>,
+    /// That key.
+    pub(crate) public: Option<PublicKey>,
 }
 
 impl Proven {
@@ -130,7 +132,7 @@ pub(super) fn judge<C: Crypto, R>(
     let id = id.ok_or(FailReason::BadMessage)?;
     let auth = payloads.auth.ok_or(FailReason::WrongMethod)?;
     if auth.method == AuthMethod::NULL {
-        return nobody(endpoint, agreed, &id, auth, wanted).map_err(Unproven::Refused);
+        return nobody(endpoint, agreed, &id, auth, wanted, source).map_err(Unproven::Refused);
     }
     let asserted = Identity::from_wire(id.kind.0, id.data);
     let identity = asserted.to_owned().ok_or(FailReason::UnknownPeer)?;
@@ -147,7 +149,8 @@ pub(super) fn judge<C: Crypto, R>(
         verify(&endpoint.crypto, Expected::SharedKey(secret), agreed.hashes, &octets, auth)
             .map_err(reason)?;
         let (key, level, method) = (named(endpoint, &identity), Level::Shared, Method::SharedKey);
-        return Ok(Proven { peer, identity, key, level, method, fingerprint: None });
+        check_floor(endpoint, &entry, &asserted, source, level)?;
+        return Ok(Proven { peer, identity, key, level, method, fingerprint: None, public: None });
     }
     let signed = Signed { hashes: agreed.hashes, octets: &octets, auth, shown: shown_key(payloads) };
     let mut level = entry.authentication.level();
@@ -178,7 +181,9 @@ pub(super) fn judge<C: Crypto, R>(
                 Authentication::Pinned(keys) => keys,
                 _ => &[],
             };
-            (peer, entry, proven_key(endpoint, &signed, pinned.iter())?)
+            let known = endpoint.remembered_key(&asserted, source);
+            let known = known.filter(|_| matches!(entry.authentication, Authentication::FirstUse));
+            (peer, entry, proven_key(endpoint, &signed, pinned.iter().chain(known))?)
         }
     };
     if wanted.is_some_and(|wanted| wanted != peer) {
@@ -186,11 +191,31 @@ pub(super) fn judge<C: Crypto, R>(
     }
     let hash = fingerprint(endpoint, &key);
     check_key(entry.authentication, &key, hash)?;
+    if matches!(entry.authentication, Authentication::FirstUse) {
+        level = endpoint.judge_stranger(&asserted, source, hash)?;
+    }
+    check_floor(endpoint, &entry, &asserted, source, level)?;
     let method = method(key.kind());
     // A name may change its key; it stays the same peer. What somebody who was only reached calls itself is no name.
     let is_named = level == Level::Validated && entry.matcher != Matcher::Reached;
+    let (public, fingerprint) = (Some(key), Some(hash));
     let key = if is_named { named(endpoint, &identity) } else { PeerKey(hash) };
-    Ok(Proven { peer, identity, key, level, method, fingerprint: Some(hash) })
+    Ok(Proven { peer, identity, key, level, method, fingerprint, public })
+}
+
+/// Whether a peer that the entry does not name, and who could have been found under another one, was not
+/// authenticated better before (RFC 7435 §3).
+fn check_floor<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    entry: &PadEntry<'_>,
+    asserted: &Identity<'_>,
+    source: IpAddr,
+    level: Level,
+) -> Result<(), FailReason> {
+    match entry.matcher {
+        Matcher::Exact(_) | Matcher::Reached => Ok(()),
+        _ => endpoint.check_floor(asserted, source, level),
+    }
 }
 
 /// Somebody who proves nothing but that it took part in the key exchange, whatever it calls itself (RFC 7619 §2.2).
@@ -201,8 +226,10 @@ fn nobody<C: Crypto, R>(
     id: &IdView<'_>,
     auth: AuthView<'_>,
     wanted: Option<PeerId>,
+    source: IpAddr,
 ) -> Result<Proven, FailReason> {
     let (peer, _) = endpoint.config.nobody().ok_or(FailReason::WrongMethod)?;
+    endpoint.check_floor(&Identity::Null, source, Level::Null)?;
     if wanted.is_some_and(|wanted| wanted != peer) {
         return Err(FailReason::OtherPeer);
     }
@@ -211,7 +238,8 @@ fn nobody<C: Crypto, R>(
     let identity = Identity::Null.to_owned().ok_or(FailReason::Internal)?;
     let nonces = agreed.nonces();
     let key = PeerKey(endpoint.crypto.sha256(&[nonces.initiator, nonces.responder]));
-    Ok(Proven { peer, identity, key, level: Level::Null, method: Method::Null, fingerprint: None })
+    let (level, method) = (Level::Null, Method::Null);
+    Ok(Proven { peer, identity, key, level, method, fingerprint: None, public: None })
 }
 
 /// The entry of a peer that calls itself so: the first that matches. Whoever was only reached is nobody that an
@@ -243,16 +271,21 @@ fn published_key<C: Crypto, R>(
         Some(_) => Some(proven_key(endpoint, signed, [].iter())?),
         None => None,
     };
+    let known = endpoint.remembered_key(of, source).filter(|_| published.or_stranger);
     let name = endpoint.names.find(peer, of);
     let Some(record) = endpoint.names.fresh(peer, of, since) else {
         return Err(Unproven::Asks(peer, NameFault::Indeterminate));
     };
     let key = match (shown, record.fault(published)) {
         (Some(key), _) => key,
-        (None, Some(fault)) => return Err(FailReason::Name(fault).into()),
-        (None, None) => proven_key(endpoint, signed, record.keys.iter().map(|published| &published.key))?,
+        (None, Some(fault)) if known.is_none() => return Err(FailReason::Name(fault).into()),
+        (None, Some(_)) => proven_key(endpoint, signed, known.into_iter())?,
+        (None, None) => {
+            let of_name = record.keys.iter().map(|published| &published.key);
+            proven_key(endpoint, signed, known.into_iter().chain(of_name))?
+        }
     };
-    let was_validated = name.is_some_and(|name| name.was_validated);
+    let was_validated = name.is_some_and(|name| name.was_validated) || endpoint.was_validated(of);
     let verdict = weigh(record, &key, source, published, was_validated);
     match verdict {
         Verdict::Refused(fault @ (NameFault::OtherKey | NameFault::OtherAddress | NameFault::Absent))
@@ -330,7 +363,7 @@ fn check_key(authentication: Authentication<'_>, key: &PublicKey, hash: [u8; 32]
     let is_known = match authentication {
         Authentication::Pinned(keys) => keys.contains(key),
         Authentication::Fingerprints(hashes) => hashes.contains(&hash),
-        Authentication::Dns(_) | Authentication::Btns => true,
+        Authentication::Dns(_) | Authentication::Btns | Authentication::FirstUse => true,
         Authentication::SharedKey(_) | Authentication::Null => false,
     };
     if is_known { Ok(()) } else { Err(FailReason::KeyMismatch(hash)) }

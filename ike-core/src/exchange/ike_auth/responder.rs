@@ -224,6 +224,9 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     };
     #[cfg(feature = "keylog")]
     super::log_keys(endpoint, sa, agreed.suite, &agreed.keys);
+    if is_somebody(proven.level) || matches!(agreement, Some(Ok(_))) {
+        endpoint.remember(sa, proven, now);
+    }
     establish(endpoint, sa, agreed, proven, now);
     peer::note_validated(endpoint, sa, proven, now);
     if is_mobile {
