@@ -4,6 +4,7 @@
 //! checked ([`Config::check`]) and hands it to a role. [`policies`] and [`pad`] make of it what the
 //! two cores take: the SPD (RFC 4301 §4.4.1) and the PAD (RFC 4301 §4.4.3).
 
+mod belief;
 pub mod capture;
 pub mod check;
 mod fault;
@@ -23,6 +24,7 @@ use esp_engine::spd::Level;
 use heapless::{String, Vec};
 use ike_core::crypto::{CrtNumbers, Group, MAX_MODULUS, Prf, RsaPrivateKey, RsaPublicKey};
 use ike_core::discovery::dnssec::{Ds, ROOT};
+use ike_core::discovery::upstream::Server;
 use ike_core::wire::spki;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -92,6 +94,19 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whom DNS is asked of.
+    pub fn dns_servers(&self) -> Vec<Server, MAX_SERVERS> {
+        let resolver = self.resolver.iter();
+        let servers =
+            resolver.flat_map(|resolver| resolver.servers.iter().map(move |address| (resolver, address)));
+        servers
+            .map(|(resolver, address)| Server {
+                address: *address,
+                is_believed: resolver.believed.contains(address),
+            })
+            .collect()
+    }
+
     /// What is believed about the root of DNS without proof.
     pub fn anchors(&self) -> Vec<Ds, MAX_ANCHORS> {
         match &self.resolver {
@@ -359,8 +374,8 @@ pub struct Resolver {
     pub servers: Vec<SocketAddr, MAX_SERVERS>,
     /// DS records of the root's keys as they are in DNS; none: those of the Internet.
     pub anchors: Vec<Vec<u8, MAX_DS>, MAX_ANCHORS>,
-    /// The way to the servers is protected, so that their word is enough: nothing is validated here.
-    pub believe_servers: bool,
+    /// Those of them whose word is enough, because a policy protects the way to them (RFC 4035 §4.9.3).
+    pub believed: Vec<SocketAddr, MAX_SERVERS>,
     /// What is done about the names that clients behind a gateway ask for.
     pub capture: Option<capture::Capture>,
 }

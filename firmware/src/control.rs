@@ -124,15 +124,10 @@ pub async fn run<
     let rng = RefCell::new(rng);
     let time = time_of_day.map(|time| (clock::now(), time));
     let anchors = config.anchors();
+    let servers = config.dns_servers();
     // Without servers, or without randomness, nobody can be asked, and who needs it waits in vain.
-    let directory = config.resolver.as_ref().and_then(|resolver| {
-        let asks = resolver::Config {
-            servers: &resolver.servers,
-            anchors: &anchors,
-            believe_servers: resolver.believe_servers,
-        };
-        Directory::new(asks, time, &mut memory.resolver, crypto, Shared(&rng)).ok()
-    });
+    let asks = resolver::Config { servers: &servers, anchors: &anchors };
+    let directory = Directory::new(asks, time, &mut memory.resolver, crypto, Shared(&rng)).ok();
     let lists = Lists::new(config);
     let settings = lists.as_ref().map(Lists::settings);
     let captor = settings

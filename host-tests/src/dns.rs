@@ -11,12 +11,14 @@ use domain::base::name::ToName;
 use domain::base::{Message, Rtype, StaticCompressor};
 use esp_engine::time::Instant;
 use ike_core::crypto::software::Software;
+use ike_core::discovery::UnixTime;
 use ike_core::discovery::clock::Clock;
 use ike_core::discovery::dnssec::Ds;
-use ike_core::discovery::outcome::Outcome;
+use ike_core::discovery::outcome::{Outcome, Security};
 use ike_core::discovery::output::{Discarded, Output, Socket, Transport};
 use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, Resolver, Resources};
+use ike_core::discovery::upstream;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -24,6 +26,7 @@ use crate::parties::leak_all;
 use crate::signed_zone::{DnsName, NOW, Rr, name, owned};
 
 pub mod measured;
+pub mod root;
 mod tree;
 
 pub use tree::{Reply, Signing, Tree};
@@ -159,9 +162,13 @@ pub struct World {
     pub asked: Vec<Asked>,
     /// Why messages were dropped.
     pub discarded: Vec<Discarded>,
-    /// The times that it told.
-    pub times: Vec<u64>,
-    addresses: &'static [SocketAddr],
+    /// What came of times that were proposed.
+    pub proposed: Vec<Result<u64, Security>>,
+    /// What it had kept as the lower bound of the time.
+    pub not_before: Option<UnixTime>,
+    /// What it had kept of the root's keys, and when.
+    pub stored: Vec<(Instant, Vec<u8>)>,
+    addresses: &'static [upstream::Server],
     under_way: Vec<(Instant, Asked, Arrival)>,
     answers: Vec<(Ticket, Outcome)>,
     tickets: u32,
@@ -170,7 +177,7 @@ pub struct World {
 impl World {
     /// With these servers and the keys of this root, at [`NOW`].
     pub fn new(servers: Vec<Server>, anchors: Vec<Ds>) -> Self {
-        let mut clock = Clock::new(ike_core::discovery::UnixTime(0));
+        let mut clock = Clock::new(UnixTime(0));
         clock.set(Instant::ZERO, NOW).expect("later than 1970");
         Self::with_clock(servers, anchors, clock)
     }
@@ -178,8 +185,8 @@ impl World {
     /// With this clock.
     pub fn with_clock(servers: Vec<Server>, anchors: Vec<Ds>, clock: Clock) -> Self {
         let address = |n: usize| SocketAddr::from(([192, 0, 2, 53 + n as u8], 53));
-        let addresses = leak_all((0..servers.len()).map(address).collect());
-        let config = Config { servers: addresses, anchors: leak_all(anchors), believe_servers: false };
+        let addresses = leak_all((0..servers.len()).map(|n| address(n).into()).collect());
+        let config = Config { servers: addresses, anchors: leak_all(anchors) };
         Self::with_config(servers, config, clock)
     }
 
@@ -194,7 +201,9 @@ impl World {
             now: Instant::ZERO,
             asked: Vec::new(),
             discarded: Vec::new(),
-            times: Vec::new(),
+            proposed: Vec::new(),
+            not_before: None,
+            stored: Vec::new(),
             addresses: config.servers,
             under_way: Vec::new(),
             answers: Vec::new(),
@@ -242,6 +251,20 @@ impl World {
         while self.step() {}
     }
 
+    /// Lets time pass until this moment.
+    pub fn pass_until(&mut self, end: Instant) {
+        while self.alarm().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = end;
+    }
+
+    /// When something happens next.
+    pub fn alarm(&mut self) -> Option<Instant> {
+        let alarm = self.drain();
+        self.under_way.iter().map(|(at, ..)| *at).chain(alarm).min()
+    }
+
     /// The next thing that happens; `false` when there is none.
     fn step(&mut self) -> bool {
         let alarm = self.drain();
@@ -282,7 +305,7 @@ impl World {
                 Output::Query { socket, server, transport, octets } => {
                     self.under_way.retain(|(_, asked, _)| asked.socket != socket);
                     let asked = Asked { at: self.now, socket, server, transport, octets: octets.to_vec() };
-                    let number = self.addresses.iter().position(|it| *it == server).expect("a server");
+                    let number = self.addresses.iter().position(|it| it.address == server).expect("a server");
                     for arrival in (self.servers[number])(&asked) {
                         let at = self.now + std::time::Duration::from_millis(arrival.after);
                         self.under_way.push((at, asked.clone(), arrival));
@@ -291,7 +314,9 @@ impl World {
                 }
                 Output::Close { socket } => self.under_way.retain(|(_, asked, _)| asked.socket != socket),
                 Output::Answer { ticket, outcome } => self.answers.push((ticket, outcome.clone())),
-                Output::Time(time) => self.times.push(time.0),
+                Output::Proposed(result) => self.proposed.push(result.map(|time| time.0)),
+                Output::NotBefore(bound) => self.not_before = Some(bound),
+                Output::Anchors(anchors) => self.stored.push((self.now, anchors.stored().to_vec())),
                 Output::Timeout(alarm) => return alarm,
             }
         }

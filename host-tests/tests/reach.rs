@@ -164,7 +164,7 @@ impl Net {
             let rng = |salt: u64| ChaCha8Rng::seed_from_u64(seed << 32 | (n as u64) << 1 | salt);
             let mut clock = Clock::new(UnixTime(0));
             clock.set(Instant::ZERO, NOW).expect("later than 1970");
-            let dns = resolver::Config { servers: leak_all(vec![SERVER]), anchors, believe_servers: false };
+            let dns = resolver::Config { servers: leak_all(vec![SERVER.into()]), anchors };
             let room = Box::leak(Box::new(DnsRoom::new()));
             Router {
                 endpoint: Endpoint::new(config(n, everyone), Box::leak(Box::new(Room::new())), Toy, rng(0))
@@ -316,7 +316,7 @@ impl Net {
                         answered = true;
                     }
                 }
-                Said::Close { .. } | Said::Time(_) => {}
+                Said::Close { .. } | Said::Proposed(_) | Said::NotBefore(_) | Said::Anchors(_) => {}
                 Said::Timeout(alarm) => {
                     let is_new = alarms[1] != alarm;
                     alarms[1] = alarm;

@@ -15,6 +15,7 @@ use ike_core::discovery::outcome::{Indeterminate, Outcome, Presence, Security};
 use ike_core::discovery::output::Busy;
 use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, TimeRefused};
+use ike_core::discovery::upstream::Server;
 
 const KEY: &str = "GhuEwFlMIDHlzdvElFUqA3kXCkFqMvSPRCZcQvsFIqU=";
 
@@ -262,10 +263,14 @@ fn a_time_is_proven_by_the_keys_of_the_root() {
     assert_eq!(world.resolver.propose_time(now, UnixTime(bound.0 - 1)), Err(TimeRefused::BeforeBound));
     world.resolver.propose_time(now, UnixTime(u64::from(EXPIRATION) + 1_000_000_000)).unwrap();
     world.rest();
-    assert_eq!((world.resolver.time(world.now), world.times.len()), (None, 0));
+    assert_eq!(world.resolver.time(world.now), None);
+    assert_eq!(world.proposed, [Err(Security::Bogus(Bogus::Expired))]);
     world.resolver.propose_time(world.now, UnixTime(true_time)).unwrap();
     world.rest();
-    assert_eq!(world.times, [true_time]);
+    assert_eq!(
+        (world.proposed.last(), world.not_before),
+        (Some(&Ok(true_time)), Some(UnixTime(INCEPTION.into())))
+    );
     world.now = world.now + std::time::Duration::from_secs(6);
     assert_eq!(world.peer("vpn.peer.test.").security, Security::Secure);
 }
@@ -282,10 +287,11 @@ fn a_servers_word_counts_only_where_it_is_to_be_believed() {
             asked.answered(octets)
         })
     };
-    let servers = host_tests::parties::leak(["192.0.2.53:53".parse().unwrap()]);
-    for (believe_servers, security) in [(true, Security::Secure), (false, Security::Insecure)] {
+    let address = "192.0.2.53:53".parse().unwrap();
+    for (is_believed, security) in [(true, Security::Secure), (false, Security::Insecure)] {
         let anchors = host_tests::parties::leak_all(tree.anchors());
-        let config = Config { servers, anchors, believe_servers };
+        let servers = host_tests::parties::leak([Server { address, is_believed }]);
+        let config = Config { servers, anchors };
         let mut clock = Clock::new(UnixTime(0));
         clock.set(Default::default(), host_tests::signed_zone::NOW).unwrap();
         let mut world = World::with_config(vec![with_ad(&tree)], config, clock);

@@ -7,6 +7,7 @@
 
 use domain::base::name::{self, ToLabelIter, ToName};
 
+pub mod anchors;
 mod answer;
 mod cache;
 pub mod clock;
@@ -21,6 +22,7 @@ mod query;
 pub mod question;
 pub mod records;
 pub mod resolver;
+pub mod sntp;
 pub mod stream;
 pub mod update;
 pub mod upstream;

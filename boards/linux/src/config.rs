@@ -250,11 +250,14 @@ fn build_resolver(table: &DnsTable, folder: &Path) -> Result<config::Resolver, F
     let mut resolver = config::Resolver {
         servers: Default::default(),
         anchors: Default::default(),
-        believe_servers: table.believe_servers,
+        believed: Default::default(),
         capture: table.capture.as_ref().map(build_capture).transpose()?,
     };
     for server in &table.servers {
         push(&mut resolver.servers, value::parse(server)?, server.span())?;
+    }
+    for server in &table.believe {
+        push(&mut resolver.believed, value::parse(server)?, server.span())?;
     }
     if let Some(file) = &table.anchors {
         let anchors = anchor::read(&folder.join(file.get_ref()))

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant as Monotonic};
 use esp_engine::time::Instant;
 use getrandom::SysRng;
 use ike_core::crypto::software::Software;
+use ike_core::discovery::anchors::MAX_ANCHORS;
 use ike_core::discovery::clock::Clock;
 use ike_core::discovery::dnssec::{Ds, ROOT};
 use ike_core::discovery::outcome::{Outcome, Presence, Security};
 use ike_core::discovery::output::{Output, Transport};
 use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, Resolver, Resources};
-use ike_core::discovery::upstream::ServerStatus;
+use ike_core::discovery::upstream::{Server, ServerStatus};
 use ike_core::discovery::{Name, Rtype, UnixTime};
 
 use servers::{Came, Sockets};
@@ -100,6 +101,8 @@ pub enum ResolveError {
     NoServer,
     /// More than four servers.
     TooManyServers,
+    /// More anchors than are looked at.
+    TooManyAnchors,
     /// The file of anchors.
     Anchor(PathBuf, anchors::BadAnchor),
     /// The system gives no random numbers.
@@ -114,6 +117,9 @@ impl std::fmt::Display for ResolveError {
                 write!(f, "{RESOLV_CONF} names no server that can be asked: name one with --server ADDRESS")
             }
             Self::TooManyServers => f.write_str("four servers can be asked, not more: leave out a --server"),
+            Self::TooManyAnchors => {
+                write!(f, "{MAX_ANCHORS} keys of a root are looked at, not more: shorten the file")
+            }
             Self::Anchor(file, bad) => write!(f, "{}: {bad}", file.display()),
             Self::Random => f.write_str("the system gives no random numbers"),
         }
@@ -153,7 +159,8 @@ pub fn resolve(arguments: &Arguments) -> Result<Found, ResolveError> {
     let time = arguments.at.unwrap_or_else(moment::present);
     // There is no time before the bound.
     let _ = clock.set(Instant::ZERO, time);
-    let config = Config { servers: &servers, anchors: &anchors, believe_servers: false };
+    let servers: Vec<Server> = servers.into_iter().map(Server::from).collect();
+    let config = Config { servers: &servers, anchors: &anchors };
     let mut resources = Box::new(Resources::<1, 1, 8>::new());
     let mut resolver = Resolver::new(config, clock, &mut resources, Software, SysRng).map_err(bad_config)?;
     // The only question, so there is room for it.
@@ -166,6 +173,7 @@ const fn bad_config(error: ike_core::discovery::resolver::ConfigError) -> Resolv
     match error {
         ConfigError::NoServer => ResolveError::NoServer,
         ConfigError::TooManyServers => ResolveError::TooManyServers,
+        ConfigError::TooManyAnchors => ResolveError::TooManyAnchors,
         ConfigError::NoRandom => ResolveError::Random,
     }
 }
@@ -200,7 +208,7 @@ fn run(resolver: &mut Resolver<'_, Software, SysRng>, question: Question) -> Fou
                     took: now().as_millis(),
                 };
             }
-            Output::Time(_) => continue,
+            Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => continue,
             Output::Timeout(alarm) => alarm,
         };
         let wait = alarm.map_or(Duration::from_secs(1), |alarm| alarm.since(now()));

@@ -122,6 +122,9 @@ impl Config {
         require(!resolver.servers.is_empty(), Fault::NoServer)
             .and_then(|()| resolver.servers.iter().try_for_each(server))
             .and_then(|()| {
+                resolver.believed.iter().try_for_each(|server| self.check_believed(*server, resolver))
+            })
+            .and_then(|()| {
                 require(resolver.anchors.iter().all(|anchor| Ds::read(anchor).is_ok()), Fault::BadAnchor)
             })
             .and_then(|()| resolver.capture.as_ref().map_or(Ok(()), |capture| self.check_capture(capture)))
@@ -315,7 +318,7 @@ fn each<T>(
     Ok(())
 }
 
-fn require(holds: bool, fault: Fault) -> Result<(), Fault> {
+pub(super) fn require(holds: bool, fault: Fault) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err(fault) }
 }
 

@@ -370,7 +370,7 @@ fn by_name() -> Config {
     *minimum = Level::Validated;
     config.policies[0].remote = Remote::Peer;
     let servers = ["192.0.2.53:53".parse().unwrap()].into_iter().collect();
-    config.resolver = Some(Resolver { servers, anchors: Vec::new(), believe_servers: false, capture: None });
+    config.resolver = Some(Resolver { servers, anchors: Vec::new(), believed: Vec::new(), capture: None });
     config
 }
 
@@ -399,6 +399,46 @@ fn names_need_a_server_and_a_way_to_be_told_apart() {
     refused(Entry::Resolver, Fault::NoServer, by_name(), |c| c.resolver.as_mut().unwrap().servers.clear());
     refused(Entry::Resolver, Fault::BadAnchor, by_name(), |c| {
         c.resolver.as_mut().unwrap().anchors.push(Vec::from_slice(&[0; 24]).unwrap()).unwrap();
+    });
+}
+
+/// RFC 4035 §4.9.3: the word of a server is believed where all questions to it go by SAs with a key of ours.
+#[test]
+fn a_server_is_believed_behind_a_policy_with_a_key() {
+    let believing = |address: &str| {
+        let mut config = host();
+        let servers: Vec<_, 2> = [address.parse().unwrap()].into_iter().collect();
+        config.resolver =
+            Some(Resolver { believed: servers.clone(), servers, anchors: Vec::new(), capture: None });
+        config
+    };
+    let behind_peer = || believing("192.0.2.2:53");
+    assert_eq!(behind_peer().check(), Ok(()));
+    let in_clear = |config: &Config| {
+        config.fixed_bypasses().iter().any(|(what, _)| *what == crate::config::policies::FixedBypass::Dns)
+    };
+    assert!(!in_clear(&behind_peer()));
+    let unprotected = |config: Config, change: fn(&mut Config)| {
+        refused(Entry::Resolver, Fault::UnprotectedBelief, config, change);
+    };
+    let elsewhere = Refused { entry: Entry::Resolver, fault: Fault::UnprotectedBelief };
+    assert_eq!(believing("192.0.2.53:53").check(), Err(elsewhere));
+    unprotected(behind_peer(), |c| {
+        c.policies[0].protocol = 17;
+        c.policies[0].remote_ports = Ports { first: 54, last: 60 };
+    });
+    unprotected(behind_peer(), |c| c.policies[0].protocol = 6);
+    unprotected(behind_peer(), |c| {
+        c.policies[0].protocol = 17;
+        c.policies[0].local_ports = Ports { first: 0, last: 1023 };
+    });
+    unprotected(behind_peer(), |c| {
+        c.peers[0] = wildcard();
+        c.policies[0].action =
+            Action::Protect { mode: Mode::Transport, minimum: Level::Any, peer: None, pfs: false };
+    });
+    refused(Entry::Resolver, Fault::BelievedStranger, behind_peer(), |c| {
+        c.resolver.as_mut().unwrap().servers = ["192.0.2.3:53".parse().unwrap()].into_iter().collect();
     });
 }
 

@@ -113,6 +113,10 @@ pub enum Fault {
     NoResolver,
     /// A resolver without server.
     NoServer,
+    /// A server that is believed and not asked.
+    BelievedStranger,
+    /// A server that is believed over a way that nothing protects.
+    UnprotectedBelief,
     /// A trust anchor that is no DS record with a supported digest.
     BadAnchor,
     /// Names of clients are captured on a host, which has no clients.
@@ -221,6 +225,11 @@ impl Fault {
             Self::BadSuffix => "write the end of the peers' names with its dot, such as .customers.example",
             Self::NoResolver => "its key is in DNS: add [dns] with servers = [\"192.0.2.53\"]",
             Self::NoServer => "name the servers to ask: servers = [\"192.0.2.53\"]",
+            Self::BelievedStranger => "only a server that is asked can be believed: add it to servers",
+            Self::UnprotectedBelief => {
+                "anybody could speak for this server: add a policy that protects all traffic with it by a peer with a \
+                 pinned or shared key, or remove it from believe and have its answers validated"
+            }
             Self::BadAnchor => {
                 "a trust anchor is a DS record with a SHA-256 or SHA-384 digest, as the root zone's"
             }

@@ -33,7 +33,8 @@ pub enum FixedBypass {
     IkeNat,
     /// ICMPv6 types 133 to 137. A gateway answers these itself and never forwards them.
     NeighbourDiscovery,
-    /// Questions to the configured DNS servers and updates of our own name, from our own addresses.
+    /// Questions to the configured DNS servers, but to those whose word is believed, and updates of our own name,
+    /// from our own addresses.
     Dns,
 }
 
@@ -60,7 +61,11 @@ impl Config {
             let _ = fixed.push((FixedBypass::NeighbourDiscovery, bypass(both.clone(), both)));
         }
         let primary = self.publication.iter().map(|publication| &publication.server);
-        for server in self.resolver.iter().flat_map(|resolver| &resolver.servers).chain(primary) {
+        // What is believed goes the protected way, or not at all.
+        let servers = self.resolver.iter().flat_map(|resolver| {
+            resolver.servers.iter().filter(|server| !resolver.believed.contains(server))
+        });
+        for server in servers.chain(primary) {
             for protocol in [UDP, TCP] {
                 let addresses =
                     self.interfaces.first().map(|port| port.addresses.as_slice()).unwrap_or_default();
@@ -272,7 +277,7 @@ mod tests {
         config.resolver = Some(crate::config::Resolver {
             servers: ["192.0.2.53:53".parse().unwrap()].into_iter().collect(),
             anchors: Vec::new(),
-            believe_servers: false,
+            believed: Vec::new(),
             capture: Some(capture),
         });
         config.check().unwrap();

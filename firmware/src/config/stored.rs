@@ -6,7 +6,7 @@
 use super::{Config, MAX_KEYS, MAX_PEERS, MAX_PUBLIC_KEY};
 
 /// The layout below; another one gets another number.
-pub const VERSION: u16 = 8;
+pub const VERSION: u16 = 9;
 /// Octets before the postcard.
 pub const HEADER: usize = 12;
 /// Octets that always suffice.
@@ -119,8 +119,8 @@ mod tests {
         assert_eq!(Config::load(&buffer[..length - 1]), Err(LoadError::Truncated));
         buffer[length - 1] ^= 1;
         assert_eq!(Config::load(&buffer), Err(LoadError::Damaged));
-        buffer[5] = 9;
-        assert_eq!(Config::load(&buffer), Err(LoadError::Version(9)));
+        buffer[5] = 99;
+        assert_eq!(Config::load(&buffer), Err(LoadError::Version(99)));
     }
 
     #[test]

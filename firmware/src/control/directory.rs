@@ -11,6 +11,7 @@ use ike_core::discovery::output::{Output, Socket, Transport};
 use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, ConfigError, Resolver, Resources};
 use ike_core::discovery::stream::Stream;
+use ike_core::discovery::upstream::Server;
 use ike_core::discovery::{Name, Rtype, UnixTime};
 use ike_core::pad::{OwnedIdentity, PeerRecord};
 use rand_core::TryCryptoRng;
@@ -35,7 +36,7 @@ const NOT_BEFORE: UnixTime = UnixTime(1_767_225_600);
 /// The resolver and what it is asked.
 pub(super) struct Directory<'r, C, R> {
     resolver: Resolver<'r, C, R>,
-    servers: &'r [SocketAddr],
+    servers: &'r [Server],
     asked: Vec<Asked, ASKED>,
     heard: Vec<Heard, HEARD>,
     streams: Vec<(Socket, Stream), STREAMS>,
@@ -195,7 +196,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                         question,
                         security: outcome.security,
                         presence: outcome.presence,
-                        server: server.copied(),
+                        server: server.map(|server| server.address),
                         at: now,
                         expires: outcome.expires,
                     };
@@ -217,8 +218,8 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                     self.forget_stream(socket);
                     Step::Command(Command::CloseQuery(socket))
                 }
-                // Nobody here keeps the time across a restart.
-                Output::Time(_) => continue,
+                // Nobody here keeps anything across a restart.
+                Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => continue,
                 Output::Timeout(moment) => Step::Wait(moment),
             };
         }

@@ -102,6 +102,11 @@ impl<'r> Zones<'r> {
         }
     }
 
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.places.fill(None);
+    }
+
     /// Zones that are kept.
     pub(crate) fn count(&self) -> usize {
         self.places.iter().flatten().count()

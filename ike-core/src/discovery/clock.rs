@@ -3,7 +3,9 @@
 //! A device may start in 1970. Its [`Clock`] is not set until somebody sets it, and never believes a time
 //! before its lower bound: that of the build, or one that was kept across a restart. A time from the network
 //! (SNTP, a peer's hint) is first proven by the resolver: keys of the root, asked for afresh, have to verify
-//! at that time. Nothing is ever learned from an answer that was not proven.
+//! at that time. Nothing is ever learned from an answer that was not proven, and the bound rises to when those
+//! keys were signed, not to the time that was proposed: whoever lies within the life of that signature is
+//! believed until somebody tells the truth, and no longer.
 
 use core::time::Duration;
 
@@ -51,10 +53,12 @@ impl Clock {
         Ok(())
     }
 
-    /// The bound rises to the present time, if that is known.
-    pub fn raise_bound(&mut self, now: Instant) -> UnixTime {
-        self.bound = self.time(now).map_or(self.bound, |time| time.max(self.bound));
-        self.bound
+    /// Something was made at `moment`, by whom nobody can imitate: it is not earlier now. The bound, if that
+    /// made it rise.
+    pub fn not_before(&mut self, moment: UnixTime) -> Option<UnixTime> {
+        let rises = self.bound < moment;
+        self.bound = self.bound.max(moment);
+        rises.then_some(self.bound)
     }
 }
 
@@ -85,7 +89,9 @@ mod tests {
         assert_eq!(clock.set(Instant::ZERO, UnixTime(1_600_000_000)), Err(BeforeBound));
         assert_eq!(clock.time(Instant::ZERO), None);
         clock.set(Instant::ZERO, UnixTime(1_800_000_000)).unwrap();
-        assert_eq!(clock.raise_bound(Instant::from_millis(1_000)), UnixTime(1_800_000_001));
-        assert_eq!(clock.set(Instant::ZERO, UnixTime(1_800_000_000)), Err(BeforeBound));
+        assert_eq!(clock.not_before(UnixTime(1_799_000_000)), Some(UnixTime(1_799_000_000)));
+        assert_eq!(clock.not_before(UnixTime(1_798_000_000)), None);
+        assert_eq!(clock.set(Instant::ZERO, UnixTime(1_798_999_999)), Err(BeforeBound));
+        assert_eq!(clock.set(Instant::ZERO, UnixTime(1_799_000_000)), Ok(()));
     }
 }

@@ -12,6 +12,7 @@ mod canonical;
 mod denial;
 mod dnskey;
 mod ds;
+mod entry_point;
 mod nsec;
 mod nsec3;
 mod rrset;
@@ -22,9 +23,10 @@ mod zone;
 
 pub use algorithm::Algorithm;
 pub use anchor::ROOT;
-pub use ds::{Digest, Ds, DsSet, MAX_DS, Unusable};
+pub use ds::{Digest, Ds, DsSet, MAX_DS, MAX_DS_DATA, Unusable};
+pub use entry_point::{EntryPoint, EntryPoints};
 pub use work::{MAX_VERIFICATIONS, Validation, Work};
-pub use zone::Zone;
+pub use zone::{Term, Zone};
 
 /// Something proved by signatures, and for how long.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -17,8 +17,9 @@ use core::time::Duration;
 
 use esp_engine::time::Instant;
 
+use super::anchors::Anchors;
 use super::cache::{Deepest, TICKETS, Zones};
-use super::dnssec::{Bogus, Ds, DsSet, Work};
+use super::dnssec::{Bogus, DsSet, Term, Work};
 use super::outcome::{Indeterminate, Outcome, Presence, Security};
 use super::query::{self, Received};
 use super::question::{Question, Ticket};
@@ -55,6 +56,17 @@ pub(crate) enum Trust {
     ServersWord,
 }
 
+/// What a lookup is for.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Purpose {
+    /// Somebody's question.
+    Question,
+    /// Whether it can have been this late at that moment. It rests on nothing that is known.
+    Time(Instant, UnixTime),
+    /// What has become of the root's keys (RFC 5011 §2.3).
+    Anchors,
+}
+
 /// A zone that is to be found on the way down.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 struct Goal {
@@ -84,8 +96,7 @@ enum State {
 pub(crate) struct Lookup {
     pub(crate) question: Question,
     pub(crate) tickets: heapless::Vec<Ticket, TICKETS>,
-    /// No question at all, but whether it can be this late: set at the moment beside it.
-    pub(crate) proof_of: Option<(Instant, UnixTime)>,
+    pub(crate) purpose: Purpose,
     pub(crate) asks: [Option<Ask>; ASKS],
     pub(crate) deadline: Instant,
     pub(crate) outcome: Outcome,
@@ -94,6 +105,8 @@ pub(crate) struct Lookup {
     alias: u8,
     state: State,
     trust: Trust,
+    /// What it comes to where no server that is believed helps.
+    own_trust: Trust,
     /// The deepest zone known around the name, when it was last decided what to ask.
     known: Option<Deepest>,
     goals: heapless::Vec<Goal, ZONES>,
@@ -112,6 +125,10 @@ pub(crate) struct Lookup {
     usable: u8,
     seen: u8,
     draw: u32,
+    /// For how long the root's keys are signed, if they were proven on the way.
+    pub(crate) root: Option<Term>,
+    /// A trust anchor was given up by its owner.
+    pub(crate) revoked: bool,
 }
 
 /// What a lookup works with.
@@ -121,7 +138,7 @@ pub(crate) struct Means<'m, 'r, C> {
     pub(crate) time: UnixTime,
     pub(crate) zones: &'m mut Zones<'r>,
     pub(crate) servers: &'m mut Upstreams,
-    pub(crate) anchors: &'m [Ds],
+    pub(crate) anchors: &'m mut Anchors,
     pub(crate) crypto: &'m C,
 }
 
@@ -143,13 +160,16 @@ impl Lookup {
             name: question.name(),
             question,
             tickets: heapless::Vec::new(),
-            proof_of: None,
+            purpose: Purpose::Question,
+            root: None,
+            revoked: false,
             asks: [const { None }; ASKS],
             deadline: now + PATIENCE,
             outcome,
             alias: 0,
             state: State::Records,
             trust,
+            own_trust: trust,
             known: None,
             goals: heapless::Vec::new(),
             distrusted: 0,
@@ -164,6 +184,23 @@ impl Lookup {
             seen: 0,
             draw: draw | 1,
         }
+    }
+
+    /// Asks servers whose word is enough first; `others` are not among them.
+    pub(crate) fn believe(&mut self, others: u8) {
+        if !self.is_done() {
+            self.trust = Trust::ServersWord;
+            self.distrusted = others;
+        }
+    }
+
+    /// Nobody's word helps: all servers are asked, from the beginning, and what they say is validated here.
+    pub(super) fn validate_instead<C>(&mut self, means: &Means<'_, '_, C>) {
+        let begun = Self::new(self.question.clone(), means.now, self.own_trust, self.draw);
+        let tickets = core::mem::take(&mut self.tickets);
+        let (queries_left, deadline) = (self.queries_left, self.deadline);
+        *self = Self { tickets, queries_left, deadline, ..begun };
+        self.proceed(means);
     }
 
     pub(crate) const fn is_done(&self) -> bool {

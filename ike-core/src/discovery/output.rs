@@ -5,7 +5,8 @@ use core::net::SocketAddr;
 use esp_engine::time::Instant;
 
 use super::UnixTime;
-use super::outcome::Outcome;
+use super::anchors::Anchors;
+use super::outcome::{Outcome, Security};
 use super::question::Ticket;
 
 /// The next thing to be done.
@@ -34,8 +35,13 @@ pub enum Output<'a> {
         /// Which.
         socket: Socket,
     },
-    /// The time of day is now known, or its lower bound rose: worth keeping where it survives a restart.
-    Time(UnixTime),
+    /// What came of a time that was proposed: it is set, or why it is not.
+    Proposed(Result<UnixTime, Security>),
+    /// It is certainly not earlier than this, later than what was certain before: worth keeping where it
+    /// survives a restart.
+    NotBefore(UnixTime),
+    /// What is known of the root's keys changed (RFC 5011 §4): to be kept where it survives a restart.
+    Anchors(&'a Anchors),
     /// Nothing more until this moment, or until an input.
     Timeout(Option<Instant>),
 }
@@ -54,6 +60,23 @@ pub enum Transport {
     },
     /// On a connection of its own, in front of it two octets of length (RFC 7766 §8).
     Tcp,
+}
+
+/// Ports below are other people's.
+const FIRST_PORT: u32 = 1024;
+/// The port of IKE behind a NAT, which is ours already.
+const IKE_NAT: u16 = 4500;
+
+impl Transport {
+    /// A datagram from a port above 1023, all as likely as possible (RFC 6056 §3.3.1), by what was drawn.
+    pub(crate) fn datagram(drawn: [u8; 4]) -> Self {
+        let span = u64::from(0x1_0000 - FIRST_PORT);
+        let offset = (u64::from(u32::from_be_bytes(drawn)) * span) >> 32;
+        match FIRST_PORT as u16 + offset as u16 {
+            IKE_NAT => Self::Udp { port: IKE_NAT + 1 },
+            port => Self::Udp { port },
+        }
+    }
 }
 
 /// Why a question was not taken.

@@ -8,15 +8,15 @@
 //!         Output::Query { socket, server, transport, octets } => send(socket, server, transport, octets),
 //!         Output::Close { socket } => close(socket),
 //!         Output::Answer { ticket, outcome } => tell(ticket, outcome),
-//!         Output::Time(time) => store(time),
+//!         Output::Proposed(result) => tell_who_proposed(result),
+//!         Output::NotBefore(time) => store(time),
+//!         Output::Anchors(anchors) => store(anchors.stored()),
 //!         Output::Timeout(at) => break wake_me(at),
 //!     }
 //! }
 //! ```
 //! All state lies in [`Resources`]. Answers are found again until they expire, zones whose keys are known
 //! shorten the way of later questions.
-
-use core::net::SocketAddr;
 
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
@@ -25,20 +25,23 @@ use super::UnixTime;
 use super::cache::{self, Answer, Zones};
 use super::clock::{Clock, later};
 use super::dnssec::{Ds, MAX_VERIFICATIONS};
-use super::lookup::{ASKS, Lookup, Means, Trust};
+use super::lookup::{ASKS, Lookup, Means, Purpose, Trust};
 use super::outcome::{Indeterminate, Security};
 use super::output::Busy;
 use super::question::{Question, Ticket};
-use super::upstream::ServerStatus;
+use super::upstream::{Server, ServerStatus};
 use crate::crypto::Crypto;
 use crate::random::Random;
 use desk::Desk;
 
 pub use desk::Counters;
+pub use probe::Examples;
 pub use resources::Resources;
 pub use time::TimeRefused;
 
 mod desk;
+mod follow;
+mod probe;
 mod receive;
 mod resources;
 mod send;
@@ -48,12 +51,10 @@ mod time;
 #[derive(Copy, Clone, Debug)]
 pub struct Config<'r> {
     /// Recursive servers, the preferred one first; at most [`super::upstream::MAX_SERVERS`].
-    pub servers: &'r [SocketAddr],
-    /// Keys of the root; [`super::dnssec::ROOT`] has those of the Internet.
+    pub servers: &'r [Server],
+    /// Keys of the root, at most [`super::anchors::MAX_ANCHORS`]; [`super::dnssec::ROOT`] has those of the
+    /// Internet.
     pub anchors: &'r [Ds],
-    /// The servers' word that they validated an answer is enough (the AD bit, RFC 4035 §4.9.3). Only where
-    /// the way to each of them is protected; nothing is validated here then.
-    pub believe_servers: bool,
 }
 
 /// Why a resolver could not work.
@@ -63,13 +64,14 @@ pub enum ConfigError {
     NoServer,
     /// More servers than there is room for.
     TooManyServers,
+    /// More trust anchors than there is room for.
+    TooManyAnchors,
     /// The source of randomness failed.
     NoRandom,
 }
 
 /// A validating stub resolver.
 pub struct Resolver<'r, C, R> {
-    config: Config<'r>,
     crypto: C,
     random: Random<R>,
     clock: Clock,
@@ -85,14 +87,14 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
     /// # Errors
     /// [`ConfigError`].
     pub fn new<const LOOKUPS: usize, const ANSWERS: usize, const ZONES: usize>(
-        config: Config<'r>,
+        config: Config<'_>,
         clock: Clock,
         resources: &'r mut Resources<LOOKUPS, ANSWERS, ZONES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
         const {
-            assert!(LOOKUPS > 0 && LOOKUPS * ASKS <= 32, "a socket has a bit of 32");
+            assert!(LOOKUPS > 0 && LOOKUPS * ASKS < 32, "a socket has a bit of 32");
             assert!(ANSWERS > 0, "an answer lies somewhere while it is told");
             assert!(ZONES > 1, "a zone is judged by its parent");
         }
@@ -108,8 +110,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
         if !config.servers.iter().all(|server| resources.desk.servers.add(*server)) {
             return Err(ConfigError::TooManyServers);
         }
+        if !resources.desk.anchors.configure(config.anchors) {
+            return Err(ConfigError::TooManyAnchors);
+        }
         Ok(Self {
-            config,
             crypto,
             random,
             clock,
@@ -132,21 +136,23 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
             return answer.tickets.push(ticket).map_err(|_| Busy);
         }
         let mut under_way = self.lookups.iter_mut().flatten();
-        if let Some(lookup) = under_way.find(|it| it.question == question && it.proof_of.is_none()) {
+        if let Some(lookup) = under_way.find(|it| it.question == question && it.purpose == Purpose::Question)
+        {
             return lookup.tickets.push(ticket).map_err(|_| Busy);
         }
         let trust = self.trust(now);
         let mut lookup = self.begin(question, trust)?;
+        if let Some(others) = self.desk.servers.others_than_believed(now) {
+            lookup.believe(others);
+        }
         let joined = lookup.tickets.push(ticket).map_err(|_| Busy);
         self.start(lookup);
         joined
     }
 
-    /// What answers have to show now.
+    /// What answers have to show now, where nobody's word is enough.
     fn trust(&self, now: Instant) -> Trust {
-        if self.config.believe_servers {
-            Trust::ServersWord
-        } else if self.config.anchors.is_empty() {
+        if self.desk.anchors.trusted().is_empty() {
             Trust::Nothing(Security::Indeterminate(Indeterminate::NoAnchor))
         } else if self.clock.time(now).is_none() {
             Trust::Nothing(Security::Indeterminate(Indeterminate::ClockNotSet))
@@ -180,11 +186,14 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
         for slot in 0..self.lookups.len() {
             self.with_lookup(slot, |lookup, means, _| lookup.handle_timeout(means));
         }
+        self.sweep();
+        self.refresh();
+        self.handle_probe(false);
     }
 
     /// Sockets that the caller may have to open at once.
     pub fn sockets(&self) -> usize {
-        self.lookups.len() * ASKS
+        self.lookups.len() * ASKS + 1
     }
 
     /// What happened how often.
@@ -210,42 +219,56 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
     ) -> Option<T> {
         let lookup = self.lookups.get_mut(slot)?.as_mut()?;
         let now = self.desk.now;
-        let time = match lookup.proof_of {
-            Some((at, time)) => later(time, now.since(at)),
-            None => self.clock.time(now).unwrap_or(UnixTime(0)),
+        let time = match lookup.purpose {
+            Purpose::Time(at, time) => later(time, now.since(at)),
+            Purpose::Question | Purpose::Anchors => self.clock.time(now).unwrap_or(UnixTime(0)),
         };
         let mut means = Means {
             now,
             time,
             zones: &mut self.zones,
             servers: &mut self.desk.servers,
-            anchors: self.config.anchors,
+            anchors: &mut self.desk.anchors,
             crypto: &self.crypto,
         };
         Some(work(lookup, &mut means, &self.desk.secret))
     }
 
-    /// Lookups that ended become answers, or the time.
+    /// Lookups that ended become what they were for.
     fn sweep(&mut self) {
-        for place in self.lookups.iter_mut() {
-            let Some(lookup) = place.take_if(|lookup| lookup.is_done()) else { continue };
-            let now = self.desk.now;
-            let spent = MAX_VERIFICATIONS - lookup.verifications_left();
-            self.desk.counters.verified(spent);
-            if let Some((at, time)) = lookup.proof_of {
-                let time = later(time, now.since(at));
-                if lookup.outcome.security == Security::Secure && self.clock.set(now, time).is_ok() {
-                    self.desk.time = Some(self.clock.raise_bound(now));
-                }
-                continue;
+        for slot in 0..self.lookups.len() {
+            let place = self.lookups.get_mut(slot);
+            if let Some(lookup) = place.and_then(|place| place.take_if(|lookup| lookup.is_done())) {
+                self.ended(lookup);
             }
-            let expires = lookup.expires(now);
-            if let Some(place) = cache::place(self.answers, &lookup.question) {
-                let mut outcome = lookup.outcome;
-                outcome.expires = expires;
-                *place =
-                    Some(Answer { question: lookup.question, outcome, tickets: lookup.tickets, used: now });
-            }
+        }
+    }
+
+    fn ended(&mut self, lookup: Lookup) {
+        let now = self.desk.now;
+        self.desk.counters.verified(MAX_VERIFICATIONS - lookup.verifications_left());
+        if let Purpose::Time(at, time) = lookup.purpose {
+            self.judge_time(later(time, now.since(at)), lookup.outcome.security);
+        }
+        if let (Some(term), Some(time)) = (lookup.root, self.clock.time(now)) {
+            let bound = self.clock.not_before(term.since.min(time));
+            self.desk.not_before = bound.or(self.desk.not_before);
+        }
+        match lookup.purpose {
+            Purpose::Time(..) => {}
+            Purpose::Anchors => self.refreshed(&lookup),
+            Purpose::Question => self.keep(lookup),
+        }
+    }
+
+    /// An answer, for those who wait for it and who ask later.
+    fn keep(&mut self, lookup: Lookup) {
+        let now = self.desk.now;
+        let expires = lookup.expires(now);
+        if let Some(place) = cache::place(self.answers, &lookup.question) {
+            let mut outcome = lookup.outcome;
+            outcome.expires = expires;
+            *place = Some(Answer { question: lookup.question, outcome, tickets: lookup.tickets, used: now });
         }
     }
 }

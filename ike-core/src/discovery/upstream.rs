@@ -11,6 +11,10 @@ use esp_engine::time::Instant;
 use super::query::{CLIENT_COOKIE, MAX_SERVER_COOKIE};
 use crate::crypto::Crypto;
 
+pub use lack::{Lack, Lacks};
+
+mod lack;
+
 /// Servers that can be known.
 pub const MAX_SERVERS: usize = 4;
 
@@ -22,6 +26,22 @@ const SILENCE: Duration = Duration::from_secs(15);
 const LOSSY: Duration = Duration::from_secs(60);
 /// How long an unfit server comes last.
 const UNFIT: Duration = Duration::from_secs(900);
+
+/// A server as it is configured.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Server {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its word that it validated an answer is enough (the AD bit, RFC 4035 §4.9.3). Only where the way to it is
+    /// protected.
+    pub is_believed: bool,
+}
+
+impl From<SocketAddr> for Server {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, is_believed: false }
+    }
+}
 
 /// Why a server is of no use for validation.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -45,6 +65,10 @@ pub struct ServerStatus {
     pub unfit: Option<Unfit>,
     /// It gives cookies (RFC 7873).
     pub cookies: bool,
+    /// Its word is believed.
+    pub is_believed: bool,
+    /// What it lacked when it was tried out; `None` before.
+    pub lacks: Option<Lacks>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +79,8 @@ pub(crate) struct Upstream {
     lossy_until: Option<Instant>,
     unfit: Option<(Unfit, Instant)>,
     cookie: heapless::Vec<u8, MAX_SERVER_COOKIE>,
+    is_believed: bool,
+    lacks: Option<Lacks>,
 }
 
 /// All of them, by number.
@@ -74,9 +100,11 @@ impl Upstreams {
 
     /// `false` when there is no room.
     #[must_use]
-    pub(crate) fn add(&mut self, address: SocketAddr) -> bool {
+    pub(crate) fn add(&mut self, server: Server) -> bool {
         let upstream = Upstream {
-            address,
+            address: server.address,
+            is_believed: server.is_believed,
+            lacks: None,
             unanswered: 0,
             silent_until: None,
             lossy_until: None,
@@ -92,9 +120,31 @@ impl Upstreams {
         let numbers = (0..count).map(|n| first.wrapping_add(n).checked_rem(count).unwrap_or(0));
         numbers.filter(|n| refused >> n & 1 == 0).min_by_key(|n| {
             self.get(*n).is_none_or(|server| {
-                server.unfit.is_some_and(|(_, until)| now < until) || lasts(server.silent_until, now)
+                let is_unfit = server.unfit.is_some_and(|(_, until)| now < until);
+                let lacks = server.lacks.unwrap_or_default();
+                is_unfit || lasts(server.silent_until, now) || lacks.iter().any(Lack::is_fatal)
             })
         })
+    }
+
+    /// Whether its word is believed.
+    pub(crate) fn is_believed(&self, number: u8) -> bool {
+        self.get(number).is_some_and(|server| server.is_believed)
+    }
+
+    /// Those whose word is not believed, as a set; `None` where nobody else is, or all others are silent.
+    pub(crate) fn others_than_believed(&self, now: Instant) -> Option<u8> {
+        let numbered = || (0_u32..).zip(&self.list);
+        let helps = |server: &Upstream| server.is_believed && !lasts(server.silent_until, now);
+        let others = numbered().filter(|(_, server)| !server.is_believed);
+        self.list.iter().any(helps).then(|| others.fold(0, |set, (n, _)| set | 1 << n))
+    }
+
+    /// It was tried out.
+    pub(crate) fn probed(&mut self, number: u8, lacks: Lacks) {
+        if let Some(server) = self.get_mut(number) {
+            server.lacks = Some(lacks);
+        }
     }
 
     pub(crate) fn address(&self, number: u8) -> Option<SocketAddr> {
@@ -103,7 +153,10 @@ impl Upstreams {
 
     /// Whether TCP is to be begun with.
     pub(crate) fn is_lossy(&self, number: u8, now: Instant) -> bool {
-        self.get(number).is_some_and(|server| lasts(server.lossy_until, now))
+        self.get(number).is_some_and(|server| {
+            let lacks = server.lacks.unwrap_or_default();
+            lasts(server.lossy_until, now) || lacks.has(Lack::Datagrams) || lacks.has(Lack::Letters)
+        })
     }
 
     /// What the server gave last.
@@ -115,6 +168,7 @@ impl Upstreams {
     pub(crate) fn answered(&mut self, number: u8, cookie: Option<&[u8]>) {
         let Some(server) = self.get_mut(number) else { return };
         (server.unanswered, server.silent_until) = (0, None);
+        server.lacks = server.lacks.filter(|lacks| !lacks.has(Lack::Answers));
         if let Some(cookie) = cookie {
             server.cookie = cookie.iter().copied().take(MAX_SERVER_COOKIE).collect();
         }
@@ -156,6 +210,8 @@ impl Upstreams {
             lossy: lasts(server.lossy_until, now),
             unfit: server.unfit.filter(|(_, until)| now < *until).map(|(why, _)| why),
             cookies: !server.cookie.is_empty(),
+            is_believed: server.is_believed,
+            lacks: server.lacks,
         })
     }
 
@@ -196,8 +252,9 @@ mod tests {
 
     fn two() -> Upstreams {
         let mut servers = Upstreams::new();
-        assert!(servers.add("192.0.2.1:53".parse().unwrap()));
-        assert!(servers.add("192.0.2.2:53".parse().unwrap()));
+        for text in ["192.0.2.1:53", "192.0.2.2:53"] {
+            assert!(servers.add(text.parse::<SocketAddr>().unwrap().into()));
+        }
         servers
     }
 

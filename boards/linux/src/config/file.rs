@@ -48,7 +48,7 @@ pub struct DnsTable {
     pub servers: Vec<Text>,
     pub anchors: Option<Text>,
     #[serde(default)]
-    pub believe_servers: bool,
+    pub believe: Vec<Text>,
     pub capture: Option<CaptureTable>,
     pub publish: Option<Spanned<PublishTable>>,
 }

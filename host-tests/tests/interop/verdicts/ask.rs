@@ -40,7 +40,7 @@ pub fn ours(server: SocketAddr, anchor: &Ds, case: &Case) -> Result<Vec<Found>, 
     let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     clock.set(now, UnixTime(today)).map_err(|_| "the clock is set")?;
     let mut room = Box::<Resources<1, 4, 4>>::default();
-    let config = Config { servers: &[server], anchors: &[*anchor], believe_servers: false };
+    let config = Config { servers: &[server.into()], anchors: &[*anchor] };
     let rng = ChaCha8Rng::seed_from_u64(1);
     let mut resolver =
         Resolver::new(config, clock, &mut *room, Software, rng).map_err(|error| format!("{error:?}"))?;
@@ -78,7 +78,9 @@ fn find(
                 continue;
             }
             Output::Timeout(None) => return Err("the resolver waits for nothing".into()),
-            Output::Close { .. } | Output::Time(_) => continue,
+            Output::Close { .. } | Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => {
+                continue;
+            }
         };
         let received = match transport {
             Transport::Udp { .. } => over_udp(server, &octets),

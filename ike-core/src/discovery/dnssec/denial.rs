@@ -125,7 +125,7 @@ fn read<'m, C: Crypto, R>(
         }
         let Some(proof) = read(&record) else { continue };
         match rrsig::verify(zone, Section::Authority, (&record.owner, rtype), answer) {
-            Ok(Signed { ttl, until, wildcard: None }) => {
+            Ok(Signed { ttl, until, wildcard: None, .. }) => {
                 life.ttl = life.ttl.min(ttl);
                 life.until = life.until.min(until);
                 proofs.push(proof).map_err(|_| Bogus::TooMuchWork)?;

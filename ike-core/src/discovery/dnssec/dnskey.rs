@@ -72,7 +72,13 @@ impl<'k> ZoneKey<'k> {
     /// From a record's data.
     pub(super) fn read(data: &'k [u8]) -> Option<Self> {
         let record = Dnskey::parse(&mut Parser::from_ref(data)).ok()?;
-        let is_usable = record.is_zone_key() && !record.is_revoked() && record.protocol() == 3;
+        if record.is_revoked() { None } else { Self::read_even_revoked(data) }
+    }
+
+    /// The same of a key that may be revoked: it still shows by its signature that its owner did that.
+    pub(super) fn read_even_revoked(data: &'k [u8]) -> Option<Self> {
+        let record = Dnskey::parse(&mut Parser::from_ref(data)).ok()?;
+        let is_usable = record.is_zone_key() && record.protocol() == 3;
         let algorithm = Algorithm::from_number(record.algorithm().to_int()).filter(|_| is_usable)?;
         Some(Self { key_tag: record.key_tag(), algorithm, key: record.into_public_key() })
     }

@@ -5,6 +5,9 @@ use super::Algorithm;
 /// DS records looked at for one zone; more are not.
 pub const MAX_DS: usize = 4;
 
+/// Octets of the longest data of a DS record that is usable.
+pub const MAX_DS_DATA: usize = 4 + 48;
+
 /// The usable DS records of a zone: at least one, each of a supported algorithm and digest.
 pub type DsSet = heapless::Vec<Ds, MAX_DS>;
 
@@ -54,6 +57,16 @@ impl Ds {
         let digest = digest.map_err(|_| Unusable::Malformed)?;
         Ok(Self { key_tag: u16::from_be_bytes([tag0, tag1]), algorithm, digest })
     }
+
+    /// Its record's data.
+    pub fn data(&self) -> heapless::Vec<u8, MAX_DS_DATA> {
+        let (number, digest): (u8, &[u8]) = match &self.digest {
+            Digest::Sha256(digest) => (2, digest),
+            Digest::Sha384(digest) => (4, digest),
+        };
+        let head = self.key_tag.to_be_bytes().into_iter().chain([self.algorithm.number(), number]);
+        head.chain(digest.iter().copied()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +81,7 @@ mod tests {
         let digest = Digest::Sha256([7; 32]);
         let ds = Ds { key_tag: 0x0707, algorithm: Algorithm::EcdsaP256Sha256, digest };
         assert_eq!(Ds::read(&data[..36]), Ok(ds));
+        assert_eq!(ds.data(), &data[..36]);
         assert_eq!(Ds::read(&data[..35]), Err(Unusable::Malformed));
         assert_eq!(Ds::read(&data[..37]), Err(Unusable::Malformed));
         assert_eq!(Ds::read(&data[..3]), Err(Unusable::Malformed));

@@ -22,6 +22,10 @@ pub(super) struct Signed {
     /// s.
     pub(super) ttl: u32,
     pub(super) until: UnixTime,
+    /// When it was made, or later.
+    pub(super) since: UnixTime,
+    /// What the zone gives it, s.
+    pub(super) original_ttl: u32,
     /// If the RRset comes from a wildcard: how many labels of its owner stand behind the asterisk.
     pub(super) wildcard: Option<u8>,
 }
@@ -101,10 +105,13 @@ impl<'m> Signature<'m> {
         for key in keys.candidates(fields.key_tag(), algorithm) {
             match answer.verify(&key, &signed, fields.signature()) {
                 Ok(()) => {
-                    let ttl = fields.original_ttl().as_secs().min(self.ttl).min(left).min(MAX_TTL);
+                    let original_ttl = fields.original_ttl().as_secs();
+                    let ttl = original_ttl.min(self.ttl).min(left).min(MAX_TTL);
                     let until = UnixTime(answer.now.0 + u64::from(left));
+                    let lifetime = expiration.wrapping_sub(inception);
+                    let since = UnixTime(until.0.saturating_sub(lifetime.into()));
                     let wildcard = (labels < owner.rrsig_label_count()).then_some(labels);
-                    return Ok(Signed { ttl, until, wildcard });
+                    return Ok(Signed { ttl, until, since, original_ttl, wildcard });
                 }
                 Err(Bogus::TooMuchWork) => return Err(Bogus::TooMuchWork),
                 Err(reason) => why = reason,

@@ -16,6 +16,18 @@ pub struct Zone {
     apex: Name,
     keys: Keys,
     expires: UnixTime,
+    term: Term,
+}
+
+/// For how long a zone's keys are signed, and how often they should be looked at.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Term {
+    /// When the signature over them was made, or later: it is certainly not earlier than this now.
+    pub since: UnixTime,
+    /// When it expires.
+    pub until: UnixTime,
+    /// The TTL that the zone gives them, s.
+    pub original_ttl: u32,
 }
 
 impl Zone {
@@ -52,7 +64,8 @@ impl Zone {
             return Err(Bogus::NoDnskeyForDs);
         }
         let signed = rrsig::verify((&apex, &named), Section::Answer, (&apex, Rtype::DNSKEY), answer)?;
-        Ok(Self { apex, keys, expires: UnixTime(answer.now.0 + u64::from(signed.ttl)) })
+        let term = Term { since: signed.since, until: signed.until, original_ttl: signed.original_ttl };
+        Ok(Self { apex, keys, expires: UnixTime(answer.now.0 + u64::from(signed.ttl)), term })
     }
 
     /// Its name, in lower case.
@@ -64,6 +77,11 @@ impl Zone {
     /// whoever keeps a zone minds that, too.
     pub const fn expires(&self) -> UnixTime {
         self.expires
+    }
+
+    /// For how long its keys are signed.
+    pub const fn term(&self) -> Term {
+        self.term
     }
 
     /// The RRset `owner` `rtype` of the answer section: all records there of that owner (whatever their case)

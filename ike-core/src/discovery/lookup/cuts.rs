@@ -6,12 +6,12 @@ use domain::base::Rtype;
 use super::super::answer;
 use super::super::cache::{Cut, Deepest};
 use super::super::clock::later;
-use super::super::dnssec::{Bogus, Delegation, DsSet, Validation, Zone};
+use super::super::dnssec::{Bogus, Delegation, DsSet, EntryPoint, Term, Validation, Zone};
 use super::super::outcome::{Found, Indeterminate, Security};
 use super::super::query::Received;
 use super::super::upstream::Unfit;
 use super::super::{UnixTime, ancestor, depth};
-use super::{Ask, Goal, Lookup, Means, State, TOO_FAR, Trust, UNSIGNED};
+use super::{Ask, Goal, Lookup, Means, Purpose, State, TOO_FAR, Trust, UNSIGNED};
 use crate::crypto::Crypto;
 
 impl Lookup {
@@ -22,13 +22,20 @@ impl Lookup {
         answer: &Received<'_>,
         means: &mut Means<'_, '_, C>,
     ) {
+        let trusted = means.anchors.trusted();
         let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
-        let reason = match Zone::from_anchors(means.anchors, &mut validation) {
+        let found = Zone::from_anchors(&trusted, &mut validation);
+        let term = found.as_ref().ok().map(Zone::term);
+        if self.purpose == Purpose::Anchors {
+            self.observe(term, answer, means);
+        }
+        let reason = match found {
             Ok(zone) => {
+                self.root = term;
                 self.zone_found(0, zone, None, means);
-                return match self.proof_of {
-                    Some(_) => self.finish(),
-                    None => self.proceed(means),
+                return match self.purpose {
+                    Purpose::Time(..) | Purpose::Anchors => self.finish(),
+                    Purpose::Question => self.proceed(means),
                 };
             }
             Err(Bogus::NoSignature | Bogus::NoRecords) => {
@@ -39,6 +46,21 @@ impl Lookup {
             Err(bogus) => Security::Bogus(bogus),
         };
         self.elsewhere(0, ask, reason, means);
+    }
+
+    /// Shows the trust anchors what has become of the root's keys, valid or not: who gives up a key needs nobody
+    /// else's signature for it.
+    fn observe<C: Crypto>(
+        &mut self,
+        term: Option<Term>,
+        answer: &Received<'_>,
+        means: &mut Means<'_, '_, C>,
+    ) {
+        let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
+        if let Ok(seen) = EntryPoint::read(&mut validation) {
+            let ttl = term.map_or(0, |term| term.original_ttl);
+            self.revoked |= means.anchors.observe(means.now, &seen, ttl);
+        }
     }
 
     /// The DS records of the last goal, or why there are none.

@@ -8,7 +8,7 @@ use esp_engine::time::Instant;
 use super::super::depth;
 use super::super::outcome::{Found, Link, Presence, Security};
 use super::super::question::Question;
-use super::{Lookup, Means, State};
+use super::{Lookup, Means, State, Trust};
 
 /// Longest and shortest time that an outcome is kept, in seconds.
 const MAX_TTL: u32 = 86_400;
@@ -21,6 +21,9 @@ impl Lookup {
     pub(crate) fn fail<C>(&mut self, place: usize, reason: Security, means: &Means<'_, '_, C>) {
         if let Some(ask) = self.asks.get_mut(place) {
             *ask = None;
+        }
+        if self.trust == Trust::ServersWord {
+            return self.validate_instead(means);
         }
         if !matches!(self.state, State::Records) {
             return self.end(reason);

@@ -5,7 +5,7 @@ use domain::base::Rtype;
 use super::super::cache::Deepest;
 use super::super::depth;
 use super::super::outcome::{Found, Security};
-use super::{ASKS, Ask, Lookup, Means, State, TOO_FAR, Trust};
+use super::{ASKS, Ask, Lookup, Means, Purpose, State, TOO_FAR, Trust};
 
 /// Labels above a name among which its zone is usually found.
 const NEAR: u8 = 2;
@@ -94,11 +94,11 @@ impl Lookup {
         }
     }
 
-    /// The deepest zone known around the name. What is to be proven about the time rests on none.
+    /// The deepest zone known around the name. What is to be found out about the root itself rests on none.
     pub(super) fn deepest<C>(&self, means: &Means<'_, '_, C>) -> Option<Deepest> {
-        match self.proof_of {
-            None => means.zones.deepest(&self.name, means.time),
-            Some(_) => None,
+        match self.purpose {
+            Purpose::Question => means.zones.deepest(&self.name, means.time),
+            Purpose::Time(..) | Purpose::Anchors => None,
         }
     }
 

@@ -34,6 +34,9 @@ impl Lookup {
         let said = answer::said(answer.message, &self.name, ask.rtype);
         let security = match self.trust {
             Trust::Nothing(security) => security,
+            Trust::ServersWord if !means.servers.is_believed(ask.server) => {
+                return self.validate_instead(means);
+            }
             Trust::ServersWord if answer.authentic => Security::Secure,
             Trust::ServersWord => Security::Insecure,
             Trust::Proof => return self.prove(place, ask, &said, answer, means),

@@ -2,7 +2,7 @@
 
 use super::super::outcome::{Indeterminate, Security};
 use super::super::output::Discarded;
-use super::{ASKS, Ask, Lookup, Means};
+use super::{ASKS, Ask, Lookup, Means, Trust};
 
 impl Lookup {
     /// Somebody who did not see the question answered it, or a server that is not what it was.
@@ -26,7 +26,8 @@ impl Lookup {
             return;
         }
         means.servers.unanswered(ask.server, means.now);
-        if !ask.try_again() {
+        let is_over = !ask.try_again() || self.trust == Trust::ServersWord && ask.is_tcp();
+        if is_over {
             let reason = ask.reason().unwrap_or(Security::Indeterminate(Indeterminate::NoAnswer));
             self.fail(place, reason, means);
         }

@@ -3,9 +3,13 @@
 use esp_engine::time::Instant;
 
 use super::super::UnixTime;
+use super::super::anchors::Anchors;
+use super::super::outcome::Security;
 use super::super::output::Discarded;
 use super::super::query::MAX_QUERY;
 use super::super::upstream::Upstreams;
+use super::follow::Follow;
+use super::probe::Probing;
 use crate::pace::Pace;
 
 /// What happened how often.
@@ -50,8 +54,14 @@ pub(super) struct Desk {
     pub(super) secret: [u8; 16],
     /// Sockets that are open, a bit each.
     pub(super) open: u32,
-    /// The time, when it is to be told.
-    pub(super) time: Option<UnixTime>,
+    /// What came of a proposed time, when it is to be told.
+    pub(super) proposed: Option<Result<UnixTime, Security>>,
+    /// The bound of the time, when it is to be told.
+    pub(super) not_before: Option<UnixTime>,
+    /// What is trusted of the root.
+    pub(super) anchors: Anchors,
+    pub(super) follow: Follow,
+    pub(super) probing: Probing,
     /// The query that leaves.
     pub(super) draft: heapless::Vec<u8, MAX_QUERY>,
 }
@@ -70,7 +80,11 @@ impl Desk {
             pace: Pace::new(),
             secret: [0; 16],
             open: 0,
-            time: None,
+            proposed: None,
+            not_before: None,
+            anchors: Anchors::new(),
+            follow: Follow::new(),
+            probing: Probing::new(),
             draft: heapless::Vec::new(),
         }
     }

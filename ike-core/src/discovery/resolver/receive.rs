@@ -42,6 +42,9 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
     /// is too long.
     pub fn handle_failure(&mut self, now: Instant, socket: Socket) {
         self.desk.now = now;
+        if socket == self.probe_socket() {
+            return self.handle_probe(true);
+        }
         let (slot, place) = position(socket);
         self.with_lookup(slot, |lookup, means, _| lookup.handle_silence(place, means));
         self.sweep();
@@ -56,9 +59,14 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
     ) -> Result<(), Discarded> {
         self.desk.now = now;
         let (slot, place) = position(socket);
-        let done = self
-            .with_lookup(slot, |lookup, means, secret| receive(lookup, place, server, octets, means, secret))
-            .unwrap_or(Err(Discarded::Unsolicited));
+        let done = if socket == self.probe_socket() {
+            self.take_probe(server, octets)
+        } else {
+            self.with_lookup(slot, |lookup, means, secret| {
+                receive(lookup, place, server, octets, means, secret)
+            })
+            .unwrap_or(Err(Discarded::Unsolicited))
+        };
         self.sweep();
         match done {
             Ok(()) => self.desk.counters.answers = self.desk.counters.answers.saturating_add(1),

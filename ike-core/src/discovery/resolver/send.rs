@@ -15,16 +15,12 @@ use crate::crypto::Crypto;
 
 /// Queries a second, all servers together.
 const QUERIES_A_SECOND: u16 = 20;
-/// Ports below are other people's.
-const FIRST_PORT: u32 = 1024;
-/// The port of IKE behind a NAT, which is ours already.
-const IKE_NAT: u16 = 4500;
 
 /// A query that goes out now.
-struct Leaving {
-    socket: Socket,
-    server: core::net::SocketAddr,
-    transport: Transport,
+pub(super) struct Leaving {
+    pub(super) socket: Socket,
+    pub(super) server: core::net::SocketAddr,
+    pub(super) transport: Transport,
 }
 
 impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
@@ -37,8 +33,14 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
                 _ => Output::Timeout(self.alarm()),
             };
         }
-        if let Some(time) = self.desk.time.take() {
-            return Output::Time(time);
+        if let Some(proposed) = self.desk.proposed.take() {
+            return Output::Proposed(proposed);
+        }
+        if let Some(bound) = self.desk.not_before.take() {
+            return Output::NotBefore(bound);
+        }
+        if self.is_followed() && self.desk.anchors.is_write_due(self.desk.now) {
+            return Output::Anchors(&self.desk.anchors);
         }
         if let Some(socket) = self.next_idle() {
             return Output::Close { socket };
@@ -62,6 +64,7 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
             None => [None; ASKS],
         });
         let out = asks.map(|ask| ask.is_some_and(|ask| !ask.is_unsent()));
+        let out = out.chain([self.desk.probing.is_out()]);
         let socket = (0..32_u8).zip(out).find(|(n, out)| !out && self.desk.open >> n & 1 == 1)?.0;
         self.desk.open &= !(1 << socket);
         Some(Socket(socket))
@@ -80,7 +83,14 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
                 }
             }
         }
-        None
+        self.next_probe().inspect(|leaving| self.count(leaving))
+    }
+
+    /// A query leaves.
+    fn count(&mut self, leaving: &Leaving) {
+        self.desk.open |= 1 << leaving.socket.0;
+        self.desk.pace.spend(self.desk.now);
+        self.desk.counters.queries = self.desk.counters.queries.saturating_add(1);
     }
 
     /// The query in this place, if it is to be sent and nobody waits for the answer to the same question: to
@@ -129,18 +139,16 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
             };
             let transport = match ask.is_tcp() {
                 true => Transport::Tcp,
-                false => Transport::Udp { port: port([port0, port1, port2, port3]) },
+                false => Transport::datagram([port0, port1, port2, port3]),
             };
             Some((query.write(), server, transport))
         })?
         .map(|(octets, server, transport)| {
             let socket = Socket((slot * ASKS + place) as u8);
-            self.desk.open |= 1 << socket.0;
-            self.desk.pace.spend(now);
-            self.desk.counters.queries = self.desk.counters.queries.saturating_add(1);
             self.desk.draft = octets;
             Leaving { socket, server, transport }
         })
+        .inspect(|leaving| self.count(leaving))
     }
 
     /// When something is to be done that nobody from outside begins.
@@ -151,16 +159,7 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         let held =
             self.desk.pace.is_spent(self.desk.now, QUERIES_A_SECOND) && waits.clone().any(Ask::is_unsent);
         let pace = held.then(|| self.desk.now + Duration::from_millis(100));
-        lookups.map(|lookup| lookup.deadline).chain(sent).chain(pace).min()
-    }
-}
-
-/// A port above 1023, all as likely as possible (RFC 6056 §3.3.1).
-fn port(drawn: [u8; 4]) -> u16 {
-    let span = u64::from(0x1_0000 - FIRST_PORT);
-    let offset = (u64::from(u32::from_be_bytes(drawn)) * span) >> 32;
-    match FIRST_PORT as u16 + offset as u16 {
-        IKE_NAT => IKE_NAT + 1,
-        port => port,
+        let own = [self.next_refresh(), self.desk.probing.alarm()].into_iter().flatten();
+        lookups.map(|lookup| lookup.deadline).chain(sent).chain(pace).chain(own).min()
     }
 }

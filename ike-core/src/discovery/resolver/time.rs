@@ -5,7 +5,8 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::super::clock::BeforeBound;
-use super::super::lookup::Trust;
+use super::super::lookup::{Purpose, Trust};
+use super::super::outcome::{Indeterminate, Security};
 use super::super::output::Busy;
 use super::super::question::Question;
 use super::super::{UnixTime, root};
@@ -31,7 +32,7 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
     }
 
     /// Somebody who is not believed says that it is this late. Keys of the root, asked for now, have to
-    /// verify at that time; then it is set, and [`crate::discovery::output::Output::Time`] says so.
+    /// verify at that time; then it is set. [`crate::discovery::output::Output::Proposed`] says what came of it.
     ///
     /// # Errors
     /// [`TimeRefused`]: nothing is asked.
@@ -42,9 +43,23 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         }
         let keys = Question::Records { name: root(), rtype: Rtype::DNSKEY };
         let mut lookup = self.begin(keys, Trust::Proof).map_err(|Busy| TimeRefused::Busy)?;
-        lookup.proof_of = Some((now, time));
+        lookup.purpose = Purpose::Time(now, time);
         self.start(lookup);
         Ok(())
+    }
+
+    /// What the keys of the root say of a time that was proposed.
+    pub(super) fn judge_time(&mut self, time: UnixTime, proof: Security) {
+        let not_set = |BeforeBound| Security::Indeterminate(Indeterminate::ClockNotSet);
+        self.desk.proposed = Some(match proof {
+            Security::Secure => self.clock.set(self.desk.now, time).map(|()| time).map_err(not_set),
+            unproven => Err(unproven),
+        });
+    }
+
+    /// What it certainly is not earlier than.
+    pub const fn not_before(&self) -> UnixTime {
+        self.clock.bound()
     }
 
     /// The time of day; `None` while it is not known.
