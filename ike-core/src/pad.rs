@@ -165,9 +165,19 @@ impl<'c> Config<'c> {
 }
 
 impl PadEntry<'_> {
-    /// Whether the peer is wherever a packet goes to.
-    pub(crate) fn is_where_packets_go(&self) -> bool {
-        self.is_strangers() || self.matcher == Matcher::Reached
+    /// Whether the peer is wherever a packet to `destination` goes.
+    pub(crate) fn is_where_packets_go(&self, destination: IpAddr) -> bool {
+        self.is_strangers() || self.matcher == Matcher::Reached || self.is_found_at(destination)
+    }
+
+    /// Whether whoever is at this address has his key in the reverse tree, and speaks for himself only.
+    pub(crate) fn is_found_at(&self, address: IpAddr) -> bool {
+        let is_meant = match self.matcher {
+            Matcher::Addresses(range) => range.contains(address),
+            Matcher::Any => true,
+            _ => false,
+        };
+        is_meant && self.is_bound_to_its_address()
     }
 
     /// Whether it is for those whom nobody vouches for.

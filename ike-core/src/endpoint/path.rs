@@ -10,7 +10,7 @@ use crate::config::{Config, IkePolicy, Peer};
 use crate::error::AcquireError;
 use crate::ike_sa::nat::ENCAPSULATED;
 use crate::output::Path;
-use crate::pad::{Matcher, PadEntry, PeerId};
+use crate::pad::{Matcher, PeerId};
 
 /// The port that negotiations begin on, unless the entry says 4500 (RFC 7296 §2, §2.23).
 pub(super) const IKE: u16 = 500;
@@ -55,8 +55,8 @@ impl Config<'_> {
     }
 
     /// Where the peer is, and which address of ours goes with it. In transport mode the packet says
-    /// both, unless it is `known` from DNS. A stranger (RFC 5386) speaks for nobody but itself, so it is where the packet goes to in
-    /// tunnel mode too.
+    /// both, unless it is `known` from DNS. A stranger (RFC 5386), and whoever is known by its address (RFC 4025),
+    /// speaks for nobody but itself, so it is where the packet goes to in tunnel mode too.
     pub(super) fn path_for(
         &self,
         peer: Option<PeerId>,
@@ -66,11 +66,14 @@ impl Config<'_> {
     ) -> Result<Path, AcquireError> {
         let entry = peer.and_then(|peer| self.entry(peer));
         let end_to_end = packet.filter(|_| mode == Mode::Transport);
-        let stranger = entry.is_some_and(PadEntry::is_where_packets_go);
+        let is_peers = |packet: &&Selectors| match entry {
+            Some(entry) => entry.is_where_packets_go(packet.destination),
+            None => self.entries().any(|(_, entry)| entry.is_found_at(packet.destination)),
+        };
         let remote = entry
             .and_then(|entry| entry.address)
             .or(known.map(|address| SocketAddr::new(address, IKE)))
-            .or(end_to_end.or(packet.filter(|_| stranger)).map(|to| SocketAddr::new(to.destination, IKE)))
+            .or(end_to_end.or(packet.filter(is_peers)).map(|to| SocketAddr::new(to.destination, IKE)))
             .ok_or(AcquireError::NoAddress)?;
         let own = end_to_end.map(|packet| packet.source).filter(|own| own.is_ipv4() == remote.is_ipv4());
         let fits = |address: IpAddr| own.map_or(address.is_ipv4() == remote.is_ipv4(), |own| own == address);
@@ -86,11 +89,11 @@ impl Config<'_> {
 
 #[cfg(test)]
 mod tests {
-    use esp_engine::selector::Ports;
+    use esp_engine::selector::{AddressRange, Ports};
 
     use super::*;
     use crate::config::{Local, Timing};
-    use crate::pad::{Authentication, Claim, Identity};
+    use crate::pad::{Authentication, Claim, Identity, PadEntry, Published};
 
     const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
     const FAR: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(198, 51, 100, 2));
@@ -101,9 +104,9 @@ mod tests {
         Selectors { source: [10, 1, 0, 2].into(), destination: FAR, protocol: 1, ports }
     }
 
-    fn path(authentication: Authentication<'_>) -> Result<Path, AcquireError> {
+    fn path(matcher: Matcher<'_>, authentication: Authentication<'_>) -> [Result<Path, AcquireError>; 2] {
         let entry = PadEntry {
-            matcher: Matcher::Any,
+            matcher,
             authentication,
             claim: Claim::OwnAddress,
             address: None,
@@ -122,18 +125,33 @@ mod tests {
             force_encapsulation: false,
             mobike: false,
         };
-        config.path_for(Some(PeerId(0)), None, Mode::Tunnel, Some(&packet()))
+        [Some(PeerId(0)), None].map(|peer| config.path_for(peer, None, Mode::Tunnel, Some(&packet())))
+    }
+
+    /// The peer is at the packet's destination.
+    fn there() -> Result<Path, AcquireError> {
+        let [local, remote] = [OWN, FAR].map(|address| SocketAddr::new(address, IKE));
+        Ok(Path { interface: 0, local, remote })
     }
 
     /// RFC 5386 §2: a BTNS peer may only claim its own address.
     #[test]
     fn a_stranger_behind_a_tunnel_is_where_the_packet_goes_to() {
-        let path = path(Authentication::Btns).unwrap();
-        assert_eq!((path.local, path.remote), (SocketAddr::new(OWN, IKE), SocketAddr::new(FAR, IKE)));
+        assert_eq!(path(Matcher::Any, Authentication::Btns)[0], there());
+    }
+
+    /// RFC 4025 §1: whose key is under its reverse name is the address itself, named by the policy or not.
+    #[test]
+    fn whoever_is_known_by_its_address_is_where_the_packet_goes_to() {
+        let in_dns = Authentication::Dns(Published::default());
+        let range = |address| Matcher::Addresses(AddressRange::single(address));
+        assert_eq!(path(range(FAR), in_dns), [there(), there()]);
+        assert_eq!(path(range(OWN), in_dns), [Err(AcquireError::NoAddress), Err(AcquireError::NoAddress)]);
     }
 
     #[test]
     fn someone_known_may_be_the_gateway_of_others_and_needs_an_address() {
-        assert_eq!(path(Authentication::SharedKey(b"secret")), Err(AcquireError::NoAddress));
+        let [known, _] = path(Matcher::Any, Authentication::SharedKey(b"secret"));
+        assert_eq!(known, Err(AcquireError::NoAddress));
     }
 }
