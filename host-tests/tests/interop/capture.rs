@@ -46,10 +46,10 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// What a host's resolver is, for as long as this lives: `ip netns exec` puts it in place.
-struct ResolvConf(PathBuf);
+pub struct ResolvConf(PathBuf);
 
 impl ResolvConf {
-    fn new(host: &Namespace) -> Result<Self, Fault> {
+    pub fn new(host: &Namespace) -> Result<Self, Fault> {
         let folder = PathBuf::from("/etc/netns").join(host.name());
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("resolv.conf"), "nameserver 10.1.0.1\noptions timeout:3 attempts:2\n")?;
@@ -151,8 +151,8 @@ believe-servers = true
     )
 }
 
-/// One ping by name, with the marker.
-fn ping(host: &Namespace, name: &str) -> Result<String, Fault> {
+/// Three pings by name, with the marker.
+pub fn ping(host: &Namespace, name: &str) -> Result<String, Fault> {
     let pattern: String = MARKER.iter().map(|octet| format!("{octet:02x}")).collect();
     let said = host
         .command("ping")

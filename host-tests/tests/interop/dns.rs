@@ -8,8 +8,12 @@
 //! | 203.0.113.56 | Unbound, which asks Knot |
 //! | 203.0.113.57 | BIND, which asks BIND |
 //! | 203.0.113.58 | nobody |
+//! | 203.0.113.59 | a relay to Unbound, which is late or lies |
 
 mod devices;
+pub mod hosts;
+mod lies;
+pub mod relay;
 mod servers;
 mod zones;
 
@@ -27,8 +31,8 @@ use crate::ground::Folder;
 use crate::{Absent, Fault, needing};
 use servers::Servers;
 
-const UNBOUND: &str = "203.0.113.56:53";
-const BIND: &str = "203.0.113.57:53";
+pub const UNBOUND: &str = "203.0.113.56:53";
+pub const BIND: &str = "203.0.113.57:53";
 const NOBODY: &str = "203.0.113.58:53";
 
 /// What is to come of a name: as the exit status of `buttons resolve` says it, and how many keys.
@@ -80,17 +84,20 @@ pub fn trials() -> Vec<Trial> {
         case("bind", |ground| every_outcome(ground, BIND)),
         case("networks", networks),
         case("several_servers", several_servers),
-        case("devices", devices::devices),
+        case("devices", |ground| devices::meet(ground, &[UNBOUND])),
+        case("lies", lies::are_not_heard),
     ]
 }
 
-fn present() -> Result<(), Absent> {
+/// Whether all servers are here.
+pub fn present() -> Result<(), Absent> {
     peer::check_tools()?;
     for (program, package) in [
         ("named", "bind9"),
         ("dnssec-signzone", "bind9-utils"),
         ("unbound", "unbound"),
         ("knotd", "knot"),
+        ("nsupdate", "bind9-dnsutils"),
         ("nft", "nftables"),
     ] {
         peer::check_program(program, package)?;
@@ -98,28 +105,68 @@ fn present() -> Result<(), Absent> {
     Ok(())
 }
 
-/// A namespace with the servers in it, and what they serve.
-struct Ground {
-    namespace: Namespace,
-    anchor: PathBuf,
+/// The signed tree and its servers, in somebody's namespace.
+pub struct Tree {
+    /// The DS record of its root.
+    pub anchor: PathBuf,
     _servers: Servers,
-    _folder: Folder,
+    folder: Folder,
 }
 
-impl Ground {
-    fn new() -> Result<Self, Fault> {
+impl Tree {
+    /// Signs it and serves it.
+    pub fn grow(namespace: &Namespace) -> Result<Self, Fault> {
         let folder = Folder::new()?;
         let zones = folder.inside("zones")?;
         let anchor = zones::write(&zones)?;
+        let servers = Servers::start(namespace, &folder.inside("servers")?, &zones, &anchor)?;
+        Ok(Self { anchor, _servers: servers, folder })
+    }
+}
+
+/// A namespace with the servers in it, and what they serve.
+pub struct Ground {
+    pub namespace: Namespace,
+    pub tree: Tree,
+}
+
+impl Ground {
+    pub fn new() -> Result<Self, Fault> {
         let namespace = Namespace::new("dns")?;
-        let servers = Servers::start(&namespace, &folder.inside("servers")?, &zones, &anchor)?;
-        Ok(Self { namespace, anchor, _servers: servers, _folder: folder })
+        let tree = Tree::grow(&namespace)?;
+        Ok(Self { namespace, tree })
     }
 
-    fn ask(&self, name: &str, servers: &[&str], rtype: Option<Rtype>) -> Result<Found, Fault> {
+    /// The namespace becomes a switch for those who will be attached, with 192.0.2.254 as the way to the servers.
+    pub fn be_a_switch(&self) -> Result<(), Fault> {
+        let here = &self.namespace;
+        // A bridge without an address of its own takes another with each cable; and the kernel asks for neighbours
+        // in the name of whichever address it answers from, unless it is told not to.
+        here.run("ip", &["link", "add", "br0", "address", "02:00:00:00:00:fe", "type", "bridge"])?;
+        here.run("sysctl", &["-qw", "net.ipv4.conf.all.arp_announce=2"])?;
+        here.run("ip", &["addr", "add", "192.0.2.254/24", "dev", "br0"])?;
+        here.run("ip", &["link", "set", "br0", "up"])?;
+        Ok(())
+    }
+
+    /// Lays a cable from `wan0` of a namespace to the switch; its end there is called `name`.
+    pub fn attach(&self, namespace: &Namespace, name: &str) -> Result<(), Fault> {
+        namespace.cable("wan0", &self.namespace, name)?;
+        self.namespace.run("ip", &["link", "set", name, "master", "br0"])?;
+        Ok(())
+    }
+
+    /// Has `dev2` in the zone that changes lose what it has of these types, and have these records.
+    pub fn change(&self, types: &[&str], records: &[String]) -> Result<(), Fault> {
+        let name = format!("dev2.{}", zones::LIVE);
+        servers::change(&self.namespace, &self.tree.folder.inside("update")?, &name, types, records)
+    }
+
+    /// What our resolver finds.
+    pub fn ask(&self, name: &str, servers: &[&str], rtype: Option<Rtype>) -> Result<Found, Fault> {
         let servers: Vec<SocketAddr> = servers.iter().map(|it| it.parse()).collect::<Result<_, _>>()?;
         let name = name.to_owned();
-        let anchor = Some(self.anchor.clone());
+        let anchor = Some(self.tree.anchor.clone());
         let arguments = Arguments { name, servers, anchor, rtype, at: None, json: false };
         let asked = self.namespace.thread(move || resolve(&arguments))?;
         Ok(asked.join().map_err(|_| "the resolver panicked")???)

@@ -16,6 +16,7 @@
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `verdicts` | unbound and our resolver judge some 240 signed and damaged zones alike; needs no root |
 //! | `dns` | our resolver through Unbound and BIND: every class of outcome, and bad networks |
+//! | `names` | strongSwan known by its name in a real signed zone, and how either end moves in it under pings |
 //! | `capture` | `ping` and `curl` behind our gateway, which protects names whose keys are in DNS |
 //! | `guest` | the kernel's ESP under strongSwan and libreswan: both modes and families, 64-bit sequence numbers |
 
@@ -29,6 +30,7 @@ mod extensions;
 mod gateway;
 mod ground;
 mod guest;
+mod names;
 mod nat;
 mod negotiation;
 mod post_quantum;
@@ -71,6 +73,7 @@ fn trials() -> Vec<Trial> {
         capture::trials(),
         verdicts::trials(),
         dns::trials(),
+        names::trials(),
         guest::trials(),
     ]
     .into_iter()

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use buttons::peer::{Namespace, PeerError, wait_until};
 
-use super::zones::{AUTHORITATIVE, ZONES, file};
+use super::zones::{AUTHORITATIVE, LIVE, LIVE_TTL, ZONES, file};
 use crate::Fault;
+
+/// What signs updates of the zone that changes (RFC 8945).
+const SECRET: &str = "SSBjaGFuZ2UgdGhlIHpvbmUgdGhhdCBjaGFuZ2VzLg==";
 
 /// How long a server may take to begin.
 const START: Duration = Duration::from_secs(20);
@@ -57,6 +60,25 @@ impl Servers {
     }
 }
 
+/// Has `name` of the zone that changes lose what it has of these types, and have these records, given from
+/// their type on, in one update (RFC 2136).
+pub fn change(
+    namespace: &Namespace,
+    folder: &Path,
+    name: &str,
+    types: &[&str],
+    records: &[String],
+) -> Result<(), Fault> {
+    let gone: String = types.iter().map(|rtype| format!("update delete {name} {rtype}\n")).collect();
+    let new: String =
+        records.iter().map(|record| format!("update add {name} {LIVE_TTL} {record}\n")).collect();
+    let orders = folder.join("update");
+    fs::write(&orders, format!("server {}\nzone {LIVE}\n{gone}{new}send\n", AUTHORITATIVE[1]))?;
+    let key = format!("hmac-sha256:lab:{SECRET}");
+    namespace.run("nsupdate", &["-y", &key, &orders.to_string_lossy()])?;
+    Ok(())
+}
+
 impl Drop for Servers {
     fn drop(&mut self) {
         for child in &mut self.0 {
@@ -69,8 +91,11 @@ impl Drop for Servers {
 
 fn knot(folder: &Path, zones: &Path) -> String {
     let (folder, storage) = (folder.display(), zones.display());
-    let zones: String =
-        ZONES.iter().map(|zone| format!("  - domain: {zone}\n    file: {}\n", file(zone))).collect();
+    let zones: String = ZONES
+        .iter()
+        .filter(|zone| **zone != LIVE)
+        .map(|zone| format!("  - domain: {zone}\n    file: {}\n", file(zone)))
+        .collect();
     let address = AUTHORITATIVE[0];
     format!(
         "server:\n    rundir: {folder}\n    listen: {address}@53\n\
@@ -86,11 +111,16 @@ fn authoritative_bind(folder: &Path, zones: &Path) -> String {
     let storage = zones.display();
     let zones: String = ZONES
         .iter()
-        .map(|zone| format!("zone \"{zone}\" {{ type primary; file \"{storage}/{}\"; }};\n", file(zone)))
+        .map(|zone| {
+            // It signs what is put in with the keys that the zone was signed with.
+            let changes = format!("allow-update {{ key lab; }}; key-directory \"{storage}\";");
+            let changes = if *zone == LIVE { &changes } else { "" };
+            format!("zone \"{zone}\" {{ type primary; file \"{storage}/{}\"; {changes} }};\n", file(zone))
+        })
         .collect();
     let options = bind_options(folder, "authoritative", AUTHORITATIVE[1]);
     format!(
-        "options {{ {options} recursion no; dnssec-validation no; notify no; }};\ncontrols {{ }};\n{zones}"
+        "key lab {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ {options} recursion no; dnssec-validation no; notify no; }};\ncontrols {{ }};\n{zones}"
     )
 }
 

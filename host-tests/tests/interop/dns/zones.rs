@@ -9,13 +9,19 @@ use std::process::Command;
 use base64ct::{Base64, Encoding};
 use buttons::peer::output;
 
+use super::hosts;
 use crate::Fault;
 
 /// Where all zones are served: Knot and BIND.
 pub const AUTHORITATIVE: [&str; 2] = ["203.0.113.53", "203.0.113.54"];
 
+/// The zone that is changed while it is served, by the second of them alone.
+pub const LIVE: &str = "live.test.";
+
 /// All zones, those below first: a parent needs the DS records of its children.
-pub const ZONES: [&str; 13] = [
+pub const ZONES: [&str; 15] = [
+    LIVE,
+    "lab.example.",
     "child.optout.test.",
     "optout.test.",
     "nsec.test.",
@@ -31,6 +37,13 @@ pub const ZONES: [&str; 13] = [
     ".",
 ];
 
+/// Seconds for which its records may be remembered.
+pub const LIVE_TTL: u32 = 2;
+
+fn server(zone: &str) -> &'static str {
+    if zone == LIVE { "ns2.test." } else { "ns.test." }
+}
+
 /// The file of a signed zone.
 pub fn file(zone: &str) -> String {
     match zone.trim_end_matches('.') {
@@ -45,11 +58,14 @@ pub fn file(zone: &str) -> String {
 /// What a tool says.
 pub fn write(folder: &Path) -> Result<PathBuf, Fault> {
     for zone in ZONES {
-        let mut text = format!("$TTL 300\n{zone} IN SOA ns.test. hostmaster.test. 1 3600 600 86400 60\n");
-        writeln!(text, "{zone} IN NS ns.test.")?;
-        text += &contents(zone);
+        // What nobody has is remembered as long as what is there.
+        let (ttl, minimum) = if zone == LIVE { (LIVE_TTL, LIVE_TTL) } else { (300, 60) };
+        let mut text =
+            format!("$TTL {ttl}\n{zone} IN SOA ns.test. hostmaster.test. 1 3600 600 86400 {minimum}\n");
+        writeln!(text, "{zone} IN NS {}", server(zone))?;
+        text += &contents(zone)?;
         for child in ZONES.iter().filter(|child| parent(child) == Some(zone)) {
-            writeln!(text, "{child} IN NS ns.test.")?;
+            writeln!(text, "{child} IN NS {}", server(child))?;
             let ds = folder.join(format!("dsset-{child}"));
             text += &fs::read_to_string(ds).unwrap_or_default();
         }
@@ -119,14 +135,17 @@ fn parent(child: &str) -> Option<&'static str> {
 }
 
 /// The records of a zone. What its keys are worth is nobody's business here, only their form.
-fn contents(zone: &str) -> String {
+fn contents(zone: &str) -> Result<String, Fault> {
     let base64 = |octet: u8, length: usize| Base64::encode_string(&vec![octet; length]);
     let rsa = |n: u8| Base64::encode_string(&[&[3, 1, 0, 1, 0xC0 | n], [0xFF; 255].as_slice()].concat());
-    match zone {
+    Ok(match zone {
         "." => "ns.test. IN A 203.0.113.53\n".into(),
-        "test." => "ns IN A 203.0.113.53\nns IN A 203.0.113.54\n".replace("ns ", "ns.test. "),
+        "test." => {
+            "ns.test. IN A 203.0.113.53\nns.test. IN A 203.0.113.54\nns2.test. IN A 203.0.113.54\n".into()
+        }
         "2.0.192.in-addr.arpa." => {
-            format!("2.{zone} IN IPSECKEY 10 1 4 192.0.2.2 {}\n", base64(2, 32))
+            let [one, two] = &hosts::KEYS;
+            format!("1.{zone} {}\n2.{zone} {}\n", hosts::ipseckey(one)?, hosts::ipseckey(two)?)
         }
         "8.b.d.0.1.0.0.2.ip6.arpa." => {
             let zeros = "0.".repeat(23);
@@ -152,15 +171,9 @@ fn contents(zone: &str) -> String {
                 "a IN A 192.0.2.1".into(),
                 "a IN AAAA 2001:db8::1".into(),
             ];
-            for (n, key) in (1..).zip(&super::devices::KEYS) {
-                // The last 32 octets of an Ed25519 key's SubjectPublicKeyInfo are the key.
-                let spki = buttons::key::public(key).unwrap_or_default();
-                let key = spki.get(spki.len().saturating_sub(32)..).unwrap_or_default();
-                lines.push(format!("dev{n} IN A 192.0.2.{n}"));
-                lines.push(format!("dev{n} IN IPSECKEY 10 0 4 . {}", Base64::encode_string(key)));
-            }
+            lines.extend(hosts::lines()?);
             lines.extend((1..=8).map(|n| format!("many IN IPSECKEY {n} 0 2 . {}", rsa(n))));
             format!("$ORIGIN {zone}\n{}\n", lines.join("\n"))
         }
-    }
+    })
 }
