@@ -42,6 +42,10 @@ const MAX_ANSWER: usize = 1_232;
 /// Octets that wait to leave on a connection; the question goes in such pieces.
 const LEAVING: usize = 256;
 
+/// Datagrams that may wait in one socket, as far as there is room for their octets: what a stranger sends just before
+/// the answer must not take its place (RFC 5452 §9).
+const ANSWERS: usize = 2;
+
 /// Whom to ask what.
 pub struct Question {
     /// The server.
@@ -134,7 +138,8 @@ impl Desk {
 
 /// Buffers of one socket.
 pub(crate) struct Memory<const OCTETS: usize = { 2 + MAX_QUESTION }> {
-    meta: [[PacketMetadata; 1]; 2],
+    /// Of the question, and of answers.
+    meta: [PacketMetadata; 1 + ANSWERS],
     answers: [u8; MAX_ANSWER],
     /// On a connection with its length in front.
     question: [u8; OCTETS],
@@ -142,7 +147,7 @@ pub(crate) struct Memory<const OCTETS: usize = { 2 + MAX_QUESTION }> {
 
 impl<const OCTETS: usize> Memory<OCTETS> {
     pub(crate) const fn new() -> Self {
-        Self { meta: [[PacketMetadata::EMPTY; 1]; 2], answers: [0; MAX_ANSWER], question: [0; OCTETS] }
+        Self { meta: [PacketMetadata::EMPTY; 1 + ANSWERS], answers: [0; MAX_ANSWER], question: [0; OCTETS] }
     }
 }
 
@@ -153,7 +158,7 @@ pub(crate) struct Asking<'a, 's, C> {
     desk: &'a Desk,
     stack: Stack<'s>,
     queues: &'a Queues<C>,
-    meta: &'a mut [[PacketMetadata; 1]; 2],
+    meta: &'a mut [PacketMetadata; 1 + ANSWERS],
     answers: &'a mut [u8; MAX_ANSWER],
     question: &'a mut [u8],
 }
@@ -194,7 +199,7 @@ impl<C> Asking<'_, '_, C> {
     }
 
     async fn ask_by_datagram(&mut self, port: u16) {
-        let [rx_meta, tx_meta] = &mut *self.meta;
+        let (tx_meta, rx_meta) = self.meta.split_at_mut(1);
         let mut udp = UdpSocket::new(self.stack, rx_meta, self.answers, tx_meta, self.question);
         let is_bound = udp.bind(port).is_ok();
         let sent = self.desk.take(|question| {

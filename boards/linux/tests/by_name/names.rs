@@ -38,3 +38,15 @@ fn name_that_is_not_there_is_not_reached() {
         assert_eq!(why.ike.unwrap().last_reason.unwrap().words, "DNS has no key for the peer");
     });
 }
+
+/// RFC 5452 §9: what comes just before the answer is not heard, and does not take its place.
+#[test]
+fn lie_before_the_answer() {
+    let zone = zone();
+    zone.borrow_mut().says = Says::ProvenBehindALie;
+    with_stations(&zone, async |cable, [near, far], came_back| {
+        Timer::after(Duration::from_secs(5)).await;
+        assert!(*came_back.borrow(), "{:#?}\n{:#?}", near.log.borrow(), far.log.borrow());
+        assert!(!is_on_the_cable(cable));
+    });
+}

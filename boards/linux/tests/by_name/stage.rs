@@ -123,6 +123,8 @@ pub struct Zone {
 pub enum Says {
     /// What it validated.
     Proven,
+    /// The same, just after somebody who guesses at the question's ID has refused it in its name.
+    ProvenBehindALie,
     /// What nobody signs.
     Unsigned,
     /// That it failed (SERVFAIL).
@@ -159,7 +161,7 @@ fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     let end = at + 5;
     let zone = zone.borrow();
     let flags = match zone.says {
-        Says::Proven => 0xA0,
+        Says::Proven | Says::ProvenBehindALie => 0xA0,
         Says::Unsigned => 0x80,
         Says::Failure => 0x82,
         Says::Nothing => return None,
@@ -194,6 +196,11 @@ async fn serve_dns(stack: Stack<'_>, zone: Shared) {
     loop {
         let (length, from) = socket.recv_from(&mut octets).await.unwrap();
         if let Some(answer) = answer(&zone, &octets[..length]) {
+            if zone.borrow().says == Says::ProvenBehindALie {
+                let mut lie = answer.clone();
+                (lie[1], lie[3]) = (!lie[1], 0xA5);
+                socket.send_to(&lie, from.endpoint).await.unwrap();
+            }
             socket.send_to(&answer, from.endpoint).await.unwrap();
         }
     }
