@@ -318,6 +318,8 @@ pub enum Authentication {
     Btns,
     /// Not at all, not even by a key (RFC 7619): whoever only listens learns nothing, and that is all.
     Null,
+    /// Not at all; but its key is remembered, and nobody takes its place with another (RFC 5386 §4.2).
+    FirstUse,
 }
 
 impl core::fmt::Debug for Authentication {
@@ -329,6 +331,7 @@ impl core::fmt::Debug for Authentication {
             Self::Dns(dns) => f.debug_tuple("Dns").field(dns).finish(),
             Self::Btns => f.write_str("Btns"),
             Self::Null => f.write_str("Null"),
+            Self::FirstUse => f.write_str("FirstUse"),
         }
     }
 }
@@ -336,7 +339,7 @@ impl core::fmt::Debug for Authentication {
 impl Authentication {
     /// Whether it is for anyone; such entries come last.
     pub const fn is_wildcard(&self) -> bool {
-        matches!(self, Self::Btns | Self::Null)
+        matches!(self, Self::Btns | Self::Null | Self::FirstUse)
     }
 }
 

@@ -10,6 +10,7 @@ mod clients;
 mod directory;
 mod publish;
 pub mod reason;
+pub mod remembered;
 mod status;
 mod why;
 
@@ -37,6 +38,7 @@ use rand_core::{TryCryptoRng, TryRng};
 use self::capture::Captor;
 use self::directory::{Directory, Step};
 use self::publish::Publishing;
+use self::remembered::MAX_REMEMBERED;
 use crate::clock;
 use crate::config::capture::Lists;
 use crate::config::pad::Tables;
@@ -76,7 +78,7 @@ pub struct Memory<
     const CHILD_SAS: usize,
     const BUFFERS: usize,
 > {
-    ike: Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, MAX_PEERS>,
+    ike: Resources<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS, REASSEMBLIES, MAX_PEERS, MAX_REMEMBERED>,
     resolver: resolver::Resources<LOOKUPS, ANSWERS, ZONES>,
     proxy: proxy::Resources<CLIENTS_HELD, CLIENTS_NAMES, CLIENTS_FOUND>,
 }
@@ -149,7 +151,9 @@ pub async fn run<
         children: Vec::new(),
         setbacks: Vec::new(),
         status_wanted: false,
+        is_unkept: false,
     };
+    control.recall_all().await;
     control.locate_all();
     control.call_at_once();
     loop {
@@ -228,6 +232,8 @@ struct Control<'a, C: Crypto, R, S, M> {
     setbacks: Vec<(IpAddr, Reason), MAX_LISTED>,
     /// An operator waits for the counters of Network.
     status_wanted: bool,
+    /// What the next pair of SAs rests on could not be kept.
+    is_unkept: bool,
 }
 
 /// A Child SA that stands.
@@ -319,6 +325,10 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                         self.sink.report(clock::now(), &Event::Sent(path, message));
                     }
                     Some(Command::Transmit { path, datagram })
+                }
+                Output::Event(output::Event::Remember(number)) => {
+                    self.keep(number).await;
+                    None
                 }
                 Output::Event(event) => self.act(clock::now(), event),
             };
@@ -441,6 +451,10 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         #[cfg(feature = "keylog")]
         self.sink.report(now, &Event::ChildKeys(child.clone()));
         let spi = child.inbound;
+        if core::mem::take(&mut self.is_unkept) {
+            self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
+            return None;
+        }
         match child.build() {
             Ok(built) => Some(Command::Install(built)),
             Err(unusable) => {
@@ -531,6 +545,9 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             Request::Why(subject) => {
                 return Some(self.explain(now, &subject).map_or(Response::NoSuchPeer, Response::Why));
             }
+            Request::Remembered => return Some(self.all_remembered()),
+            Request::Forget(of) => return Some(self.forget(now, &of).await),
+            Request::Accept { of, fingerprint } => return Some(self.accept(now, &of, fingerprint).await),
             Request::Start(name) => (Order::Start, name),
             Request::RekeyIkeSa(name) => (Order::RekeyIkeSa, name),
             Request::Close(name) => (Order::Close, name),

@@ -1,7 +1,7 @@
 //! What an operator may ask a running device, and the answers, all serializable: a board carries them
 //! over whatever it has (on Linux a Unix socket).
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
@@ -11,6 +11,7 @@ use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{LevelWords, MAX_PEERS, Name};
+use crate::control::remembered::MAX_REMEMBERED;
 
 pub use explanation::{Explanation, Subject};
 
@@ -37,6 +38,17 @@ pub enum Request {
     RekeyIkeSa(Name),
     /// End every IKE SA with this peer.
     Close(Name),
+    /// What is remembered of peers when their SAs are gone.
+    Remembered,
+    /// Remember nothing of this one any more, by what it is shown as; a stranger's IKE SAs end.
+    Forget(Words),
+    /// This stranger has another key from now on.
+    Accept {
+        /// What it is shown as.
+        of: Words,
+        /// SHA-256 of the key's SubjectPublicKeyInfo.
+        fingerprint: [u8; 32],
+    },
     /// End every IKE SA and begin none any more: the device is about to stop.
     Shutdown,
 }
@@ -49,6 +61,8 @@ pub enum Response {
     Status(Status),
     /// Why.
     Why(Explanation),
+    /// What is remembered.
+    Remembered(Vec<RememberedPeer, MAX_REMEMBERED>),
     /// The order is being carried out.
     Done,
     /// No peer has this name, and no client asked for it.
@@ -94,6 +108,19 @@ pub struct PeerStatus {
     pub established: u16,
     /// The last reason why it was not.
     pub last_reason: Option<Reason>,
+}
+
+/// What is remembered of one peer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RememberedPeer {
+    /// What it calls itself; its address where that says nothing.
+    pub of: Words,
+    /// Where it was.
+    pub address: IpAddr,
+    /// The best that it ever was.
+    pub level: Shown,
+    /// SHA-256 of a stranger's SubjectPublicKeyInfo, in hexadecimal digits.
+    pub fingerprint: Option<String<64>>,
 }
 
 /// One IKE SA.

@@ -11,8 +11,10 @@ use esp_engine::time::Instant;
 use ike_core::error::{AcquireError, CloseReason, Discarded};
 use ike_core::output::{ChildEstablished, Established, Failed, IkeSpis, Path};
 use ike_core::pad::{Addresses, OwnedIdentity, PeerId, Presence, Security};
+use ike_core::remembered::Remembered;
 
 use crate::network::Counters;
+use crate::storage::StorageError;
 
 /// Where events go: a board's console, a log, a test.
 pub trait Sink {
@@ -73,6 +75,12 @@ pub enum Event {
     Capture(Capture),
     /// Both ends of an IKE SA are authenticated.
     Established(Established),
+    /// This is remembered of a peer from now on.
+    Remembered(Remembered),
+    /// What is to be remembered of this peer could not be stored; a stranger is given up for that.
+    NotKept(OwnedIdentity, StorageError),
+    /// What was remembered of somebody cannot be read: no strangers are taken but those that are known.
+    NotRecalled(StorageError),
     /// An IKE SA took the place of another, with all its Child SAs.
     Rekeyed {
         /// The SPIs of the old one.

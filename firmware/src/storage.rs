@@ -10,8 +10,10 @@ pub mod flash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::config::MAX_PUBLIC_KEY;
+
 /// Octets of the longest value, with its version.
-pub const MAX_VALUE: usize = 512;
+pub const MAX_VALUE: usize = 224 + MAX_PUBLIC_KEY;
 
 /// What a value is about. Keys are part of the layout in flash: numbers are never used again for something else.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]

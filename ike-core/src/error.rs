@@ -290,7 +290,7 @@ impl FailReason {
             Self::WrongMethod => "authentication failed: method not allowed for this peer",
             Self::NoKey => "authentication failed: the peer's key is not known and was not sent",
             Self::Name(fault) => fault.words(),
-            Self::KeyChanged { .. } => "authentication failed: a stranger's key is not the one remembered",
+            Self::KeyChanged { .. } => "authentication failed: not the key that is remembered",
             Self::Lowered(_) => "authentication failed: the peer was authenticated better before",
             Self::NoRoomForStranger => "no room to remember another stranger",
             Self::NoPpk => "authentication failed: no post-quantum preshared key in common",

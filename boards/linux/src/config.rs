@@ -123,6 +123,11 @@ fn parse(text: &str, path: &Path) -> Result<Device, Fault> {
         Some(word) if word.get_ref() == "none" => None,
         Some(name) => Some(folder.join(name.get_ref())),
     };
+    let remembers = written.peer.iter().find_map(|peer| peer.get_ref().first_use.as_ref());
+    if let (None, Some(first_use)) = (&state, remembers) {
+        let advice = "nothing is remembered without storage: write state = \"FILE\", or btns = true here";
+        return Err((Some(first_use.span()), advice.to_owned()));
+    }
     let line = |table: &toml::Spanned<PolicyTable>| {
         u32::try_from(line_at(text, table.span().start)).unwrap_or(u32::MAX)
     };
@@ -303,11 +308,12 @@ fn build_peer(table: &PeerTable, folder: &Path) -> Result<config::Peer, Fault> {
 }
 
 fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Authentication, Fault> {
-    let PeerTable { key, fingerprint, shared_key, dns, dns_suffix, dns_network, btns, null, .. } = table;
+    let PeerTable { key, fingerprint, shared_key, dns, dns_suffix, dns_network, .. } = table;
+    let anyone = for_anyone(table);
     let whose = build_whose(table)?;
     let is_in_dns = [dns, dns_suffix, dns_network].into_iter().flatten().count() == 1;
-    match (key, fingerprint, shared_key, whose, btns) {
-        (None, None, None, Some(whose), None) if is_in_dns => {
+    match (key, fingerprint, shared_key, whose, anyone) {
+        (None, None, None, Some(whose), [None, None]) if is_in_dns => {
             let (from_anywhere, wildcards) = (table.from_anywhere, table.wildcards);
             Ok(config::Authentication::Dns(config::Dns { whose, from_anywhere, wildcards }))
         }
@@ -315,7 +321,7 @@ fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Auth
             Some(table.name.span()),
             "from-anywhere, wildcards and or-stranger belong to keys in DNS: remove them".to_owned(),
         )),
-        (Some(keys), None, None, None, None) => {
+        (Some(keys), None, None, None, [None, None]) => {
             let mut pinned = heapless::Vec::new();
             for key in OneOrMore::texts(keys) {
                 let spki = read_public(key.get_ref(), folder)
@@ -326,28 +332,36 @@ fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Auth
             }
             Ok(config::Authentication::Pinned(pinned))
         }
-        (None, Some(sums), None, None, None) => {
+        (None, Some(sums), None, None, [None, None]) => {
             let mut fingerprints = heapless::Vec::new();
             for sum in OneOrMore::texts(sums) {
                 push(&mut fingerprints, value::fingerprint(&sum)?, sum.span())?;
             }
             Ok(config::Authentication::Fingerprints(fingerprints))
         }
-        (None, None, Some(file), None, None) => read_secret(file, folder).map(config::Authentication::Shared),
-        (None, None, None, None, Some(word)) if *word.get_ref() && null.is_none() => {
-            Ok(config::Authentication::Btns)
-        }
-        (None, None, None, None, None) if null.as_ref().is_some_and(|word| *word.get_ref()) => {
-            Ok(config::Authentication::Null)
-        }
+        (None, None, Some(file), None, [None, None]) => read_secret(file, folder).map(config::Authentication::Shared),
+        (None, None, None, None, [Some((true, authentication)), None]) => Ok(authentication),
         _ => Err((
             Some(table.name.span()),
             "say how this peer is known by exactly one of: key = \"peer.pub\", fingerprint = \"…\", \
              shared-key = \"FILE\", dns = \"NAME\", dns-suffix = \".END\", dns-network = \"192.0.2.0/24\", btns = true, \
-             null = true"
+             first-use = true, null = true"
                 .to_owned(),
         )),
     }
+}
+
+/// The first two words that make an entry one for anyone, if there are any, and whether they say so.
+fn for_anyone(table: &PeerTable) -> [Option<(bool, config::Authentication)>; 2] {
+    let words = [
+        (&table.btns, config::Authentication::Btns),
+        (&table.first_use, config::Authentication::FirstUse),
+        (&table.null, config::Authentication::Null),
+    ];
+    let mut written = words
+        .into_iter()
+        .filter_map(|(word, authentication)| Some((*word.as_ref()?.get_ref(), authentication)));
+    [written.next(), written.next()]
 }
 
 /// Whose keys DNS has, if that is how the peer is known.

@@ -10,6 +10,7 @@
 //! | [`key`] | private keys in files, public keys in every spelling that peers want |
 //! | [`publish`] | our own name into its zone, by signed updates |
 //! | [`state`] | what is remembered across restarts, in a file |
+//! | [`pins`] | what is remembered of peers, and the operator's word on it |
 //! | [`resolve`] | what a device would believe about a name |
 //! | [`bgp`] | a small BGP speaker, the application that the demo protects |
 //! | [`peer`] | strongSwan and BIRD from the distribution, each in a namespace of its own |
@@ -23,6 +24,7 @@ pub mod key;
 pub mod manage;
 pub mod memory;
 pub mod peer;
+pub mod pins;
 pub mod port;
 pub mod publish;
 pub mod readiness;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use buttons::{config, demo, key, manage, publish, resolve, run, why, words};
+use buttons::{config, demo, key, manage, pins, publish, resolve, run, why, words};
 use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
 use firmware::report::Event;
@@ -95,6 +95,12 @@ enum Command {
         #[arg(long, default_value = config::DEFAULT_SOCKET)]
         socket: PathBuf,
     },
+    /// List what a running device remembers of peers whose SAs are gone.
+    Pins(pins::List),
+    /// Have a device forget a peer; whoever comes next by that name is taken.
+    Forget(pins::Forget),
+    /// Have a device know a stranger by another key from now on.
+    Accept(pins::Accept),
     /// Say what a device would believe about a peer's name, and why.
     Resolve(Box<resolve::Arguments>),
     /// Make keys, and show public keys to peers.
@@ -163,6 +169,9 @@ fn main() -> ExitCode {
             }
         },
         Some(Command::Rekey { peer, ike_sa, socket }) => rekey(&socket, &peer, ike_sa),
+        Some(Command::Pins(list)) => list.run().map(|told| print!("{told}")),
+        Some(Command::Forget(forget)) => forget.run(),
+        Some(Command::Accept(accept)) => accept.run(),
         Some(Command::Config(ConfigCommand::Check { file })) => check(&file),
         Some(Command::Resolve(arguments)) => match resolve_name(&arguments) {
             Ok(status) => return status,

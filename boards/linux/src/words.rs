@@ -46,6 +46,14 @@ pub fn of(event: &Event) -> Vec<String> {
             Capture::Protected(address) => format!("traffic with {address} is protected"),
             Capture::Unprotected(address) => format!("traffic with {address} is not protected"),
         }],
+        Event::Remembered(known) => match known.fingerprint {
+            Some(sum) => vec![format!("remembers {} by its key {}…", known.of, hex(&sum[..4]))],
+            None => vec![format!("{} is not taken for less any more", known.of)],
+        },
+        Event::NotKept(of, reason) => vec![format!("{of} cannot be remembered: {}", reason.words())],
+        Event::NotRecalled(reason) => {
+            vec![format!("forgot somebody, so that no new stranger is taken: {}", reason.words())]
+        }
         Event::Established(established) => of_established(established),
         Event::Rekeyed { new, .. } => {
             vec![format!("IKE SA replaced by {:016x} {:016x}", new.spis.initiator, new.spis.responder)]

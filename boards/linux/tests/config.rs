@@ -258,6 +258,47 @@ fn suites_are_named_or_put_together() {
     );
 }
 
+/// A stranger whose key is remembered: it needs a wildcard of its own, and storage.
+#[test]
+fn strangers_are_remembered_where_there_is_storage() {
+    let folder = Folder::new("first-use");
+    let anyone = r#"
+[[peer]]
+name = "anyone"
+first-use = true
+
+[[policy]]
+name = "rest"
+local = "10.1.0.0/16"
+remote = "198.51.100.0/24"
+action = "protect"
+mode = "tunnel"
+minimum = "first"
+peer = "anyone"
+"#;
+    let with = |before: &str| format!("{before}{GOOD}{anyone}");
+    let device = folder.read(&with("")).unwrap();
+    assert_eq!(device.config.peers[1].authentication, Authentication::FirstUse);
+    assert_eq!(device.state, Some(folder.0.join("device.state")));
+    let device = folder.read(&with("state = \"kept\"\n")).unwrap();
+    assert_eq!(device.state, Some(folder.0.join("kept")));
+    let refused = folder.read(&with("state = \"none\"\n")).unwrap_err();
+    assert_eq!(refused.line.as_ref().unwrap().1, "first-use = true");
+    assert!(refused.advice.contains("write state = \"FILE\""), "{refused}");
+    for (right, wrong, advice) in [
+        (r#"first-use = true"#, "btns = true", "minimum"),
+        (r#"first-use = true"#, "first-use = false", "exactly one of"),
+        (r#"first-use = true"#, "first-use = true\nbtns = true", "exactly one of"),
+        (r#"first-use = true"#, "first-use = true\nidentity = \"c.example\"", "for anyone"),
+        (r#"minimum = "first""#, r#"minimum = "shared""#, "minimum"),
+        (r#"minimum = "pinned""#, r#"minimum = "known""#, "minimum"),
+    ] {
+        let refused = folder.read(&with("").replacen(right, wrong, 1)).unwrap_err();
+        assert!(refused.line.is_some(), "{wrong}: {refused}");
+        assert!(refused.advice.contains(advice), "{wrong}: {refused}");
+    }
+}
+
 #[test]
 fn each_mistake_is_told_with_its_line_and_what_to_write_instead() {
     let folder = Folder::new("bad");

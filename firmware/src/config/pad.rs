@@ -168,6 +168,7 @@ fn entry<'t>(peer: &'t Peer, keys: &'t [PublicKey], ranges: &'t [AddressRange]) 
         Authentication::Shared(key) => (pad::Authentication::SharedKey(key.octets()), true),
         Authentication::Dns(dns) => (pad::Authentication::Dns(dns.translate()), false),
         Authentication::Btns => (pad::Authentication::Btns, false),
+        Authentication::FirstUse => (pad::Authentication::FirstUse, false),
         Authentication::Null => (pad::Authentication::Null, true),
     };
     PadEntry {

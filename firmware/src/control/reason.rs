@@ -20,7 +20,7 @@ pub fn failed(failed: &Failed) -> Words {
         FailReason::NoAnswer { hint: Some(notify) } => {
             write!(words, "; someone sent {:?}", NotifyType(notify))
         }
-        FailReason::KeyMismatch(fingerprint) => {
+        FailReason::KeyMismatch(fingerprint) | FailReason::KeyChanged { new: fingerprint, .. } => {
             let _ = words.push_str("; SHA-256 of its key: ");
             fingerprint.iter().try_for_each(|octet| write!(words, "{octet:02x}"))
         }

@@ -115,6 +115,7 @@ pub struct PeerTable {
     #[serde(default)]
     pub or_stranger: bool,
     pub btns: Option<Spanned<bool>>,
+    pub first_use: Option<Spanned<bool>>,
     pub null: Option<Spanned<bool>>,
     #[serde(default)]
     pub ranges: Vec<Text>,

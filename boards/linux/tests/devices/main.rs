@@ -5,3 +5,4 @@
 mod gateways;
 mod hosts;
 mod stage;
+mod strangers;

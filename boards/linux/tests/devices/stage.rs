@@ -24,7 +24,7 @@ use firmware::management::{Management, Request, Response, Status, Subject};
 use firmware::report::Event;
 use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::Wakers;
-use firmware::storage::NoStorage;
+use firmware::storage::{NoStorage, Storage};
 use ike_core::crypto::software::Software;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -146,6 +146,15 @@ impl Surroundings {
         &'a self,
         config: &'a Config,
     ) -> Board<'a, Software, ChaCha20Rng, impl FnMut(Instant, &Event) + use<'a>, NoStorage> {
+        self.board_with(config, NoStorage)
+    }
+
+    /// As [`Self::board`], with something that remembers.
+    pub fn board_with<'a, M: Storage>(
+        &'a self,
+        config: &'a Config,
+        storage: M,
+    ) -> Board<'a, Software, ChaCha20Rng, impl FnMut(Instant, &Event) + use<'a, M>, M> {
         assert_eq!(config.check(), Ok(()));
         let log = self.log.clone();
         let seed = config.interfaces[0].addresses[0].address.to_string().bytes().map(u64::from).sum();
@@ -156,7 +165,7 @@ impl Surroundings {
             sink: move |now: Instant, event: &Event| {
                 log.borrow_mut().push(format!("{} {event:?}", now.as_millis()));
             },
-            storage: NoStorage,
+            storage,
             management: &self.management,
             seed,
             time_of_day: None,
@@ -186,7 +195,7 @@ impl Surroundings {
 }
 
 pub async fn run_host(
-    board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event), NoStorage>,
+    board: Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event), impl Storage>,
     port: End,
     app: impl AsyncFnOnce(Stack<'_>),
 ) {
