@@ -50,6 +50,7 @@ Examples:
   buttons key dns b.example.net      show the record that publishes it
   buttons publish b.example.net …    put that record into its zone
   buttons run device.toml            be a device; `status` and `why` ask it
+  buttons pins                       see which strangers a device knows
   buttons config check device.toml   find mistakes before they matter
   buttons resolve b.example          see a peer's keys as a device would";
 
