@@ -368,3 +368,26 @@ fn sizes() {
     );
     const { assert!(2 * Room::LOOKUP <= 8192, "two lookups under way") };
 }
+
+/// RFC 4035 §3.1.4.1: of DS records the zone above answers. Its keys are asked for again when they had to make room,
+/// also where those of the zone below are still there.
+#[test]
+fn ds_records_when_the_zone_above_had_to_make_room() {
+    let others = ["x1.", "x2.", "x3.", "x4."];
+    let text = others.map(|apex| format!("{apex} TXT x\n"));
+    let mut zones = vec![
+        (".", Signing::Signed, ""),
+        ("test.", Signing::Signed, ""),
+        ("peer.test.", Signing::Signed, "peer.test. TXT x\nvpn.peer.test. TXT x\n"),
+    ];
+    zones.extend(others.iter().zip(&text).map(|(apex, text)| (*apex, Signing::Signed, text.as_str())));
+    let tree = Rc::new(Tree::new(&zones));
+    let mut world = World::new(vec![honest(&tree)], tree.anchors());
+    for name in ["peer.test.", "x1.", "x2.", "x3.", "vpn.peer.test.", "x4."] {
+        assert_eq!(world.records(name, Rtype::TXT).security, Security::Secure, "{name}");
+    }
+    world.questions();
+    let outcome = world.records("peer.test.", Rtype::DS);
+    assert_eq!((outcome.security, outcome.presence), (Security::Secure, Presence::Present));
+    assert_eq!(world.questions(), ["peer.test. DS", "test. DS", "test. DNSKEY", "peer.test. DS"]);
+}

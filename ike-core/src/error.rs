@@ -182,6 +182,8 @@ pub enum NameFault {
     OtherAddress,
     /// The name has no address that we could begin with.
     NoAddress,
+    /// The keys are those of gateways elsewhere, which takes tunnel mode and an address that is nobody else's.
+    Gateway,
 }
 
 impl NameFault {
@@ -207,6 +209,7 @@ impl NameFault {
             Self::OtherKey => "the peer's key is not the one in DNS",
             Self::OtherAddress => "the peer is not at the address that DNS has for it",
             Self::NoAddress => "DNS has no address for the peer",
+            Self::Gateway => "DNS has only gateways for the peer, which need tunnel mode",
         }
     }
 }

@@ -2,6 +2,8 @@
 //! sign. It lies in a slot of a pool that is free again once the IKE SA stands or is gone. What CREATE_CHILD_SA
 //! and IKE_FOLLOWUP_KE need lies there too ([`creation`]).
 
+use core::net::IpAddr;
+
 use esp_engine::crypto::RawKey;
 use esp_engine::sa::Spi;
 use esp_engine::selector::Selectors;
@@ -102,6 +104,8 @@ pub(crate) struct Want {
     pub(crate) packet: Option<Selectors>,
     /// The way that IKE_SA_INIT takes.
     pub(crate) path: Path,
+    /// The address whose gateway is there (RFC 4025 §2.5); `None` where the peer speaks for itself.
+    pub(crate) behind: Option<IpAddr>,
     /// How often it was begun anew because nobody understood IKE_AUTH.
     pub(crate) restarts: u8,
     /// Offers the packet's own selectors only (SINGLE_PAIR_REQUIRED, RFC 7296 §2.9).

@@ -11,6 +11,7 @@
 //! needs lies in a pool of its own, so that an IKE SA at rest is small.
 
 use core::mem::size_of;
+use core::net::IpAddr;
 
 use esp_engine::crypto::RawKey;
 use esp_engine::sa::{KeyPair, PeerKey};
@@ -28,6 +29,7 @@ use crate::ike_sa::timer::Timers;
 use crate::ike_sa::window::Window;
 use crate::output::{Method, Path};
 use crate::pace::Pace;
+use crate::pad::record::Way;
 use crate::pad::{OwnedIdentity, PeerId};
 use crate::wire::code_point::ExchangeType;
 use crate::wire::header::{Flags, Header, IkeSpi};
@@ -95,6 +97,8 @@ pub(crate) struct Established {
     /// Of the SK payload.
     pub(crate) keys: KeyPair<RawKey>,
     pub(crate) peer: PeerId,
+    /// The address whose gateway the peer is (RFC 4025 §2.5); `None` where it speaks for itself.
+    pub(crate) behind: Option<IpAddr>,
     pub(crate) identity: OwnedIdentity,
     pub(crate) key: PeerKey,
     pub(crate) level: Level,
@@ -190,6 +194,14 @@ impl IkeSa {
                 Some(established)
             }
             _ => None,
+        }
+    }
+
+    /// How the peer is reached.
+    pub(crate) fn way(&self) -> Way {
+        Way {
+            at: self.path.remote.ip(),
+            behind: self.established().and_then(|established| established.behind),
         }
     }
 

@@ -15,6 +15,7 @@ use esp_engine::time::Instant;
 
 use crate::error::AcquireError;
 use crate::pace::Pace;
+use crate::pad::record::Way;
 use crate::pad::{Addresses, Identity, OwnedIdentity, PeerId, PeerRecord, Security};
 use crate::setback::Setbacks;
 
@@ -56,8 +57,8 @@ pub(crate) struct Name {
     pub(crate) was_validated: bool,
     /// SHA-256 of the SubjectPublicKeyInfo of the key that was validated last.
     pub(crate) fingerprint: Option<[u8; 32]>,
-    /// Which of its addresses is tried first, and how many were tried in a row.
-    address: (u8, u8),
+    /// Which way to it is tried first, and how many were tried in a row.
+    way: (u8, u8),
     /// Where the caller was told that it is.
     told: Addresses,
     /// It may be elsewhere now.
@@ -227,7 +228,7 @@ impl<'r> Names<'r> {
             held: None,
             was_validated: false,
             fingerprint: None,
-            address: (0, 0),
+            way: (0, 0),
             told: Addresses::new(),
             has_news: false,
             renewal: None,
@@ -390,19 +391,19 @@ impl Name {
         is_free
     }
 
-    /// The address to begin with.
-    pub(crate) fn address(&self, fits: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
-        let all = &self.record.as_ref()?.addresses;
-        let first = usize::from(self.address.0).checked_rem(all.len())?;
-        all.iter().cycle().skip(first).take(all.len()).copied().find(|address| fits(*address))
+    /// The way to begin with; `owner` if only that address will do.
+    pub(crate) fn way(&self, owner: Option<IpAddr>, fits: impl Fn(&Way) -> bool) -> Option<Way> {
+        let all = self.record.as_ref()?.ways(owner);
+        let first = usize::from(self.way.0).checked_rem(all.len())?;
+        all.iter().cycle().skip(first).take(all.len()).copied().find(fits)
     }
 
-    /// The address did not answer: the next one has its turn; `false` when all of them had theirs.
-    pub(crate) fn next_address(&mut self) -> bool {
-        let count = self.record.as_ref().map_or(0, |record| record.addresses.len());
-        let (first, tried) = self.address;
+    /// Nothing came of the last way: the next one has its turn; `false` when all of them had theirs.
+    pub(crate) fn next_way(&mut self, owner: Option<IpAddr>) -> bool {
+        let count = self.record.as_ref().map_or(0, |record| record.ways(owner).len());
+        let (first, tried) = self.way;
         let has_more = usize::from(tried) + 1 < count;
-        self.address = (first.wrapping_add(1), if has_more { tried + 1 } else { 0 });
+        self.way = (first.wrapping_add(1), if has_more { tried + 1 } else { 0 });
         has_more
     }
 
@@ -410,7 +411,7 @@ impl Name {
     pub(crate) fn validated(&mut self, now: Instant, fingerprint: Option<[u8; 32]>) {
         self.was_validated = true;
         self.fingerprint = fingerprint;
-        self.address.1 = 0;
+        self.way.1 = 0;
         self.used = now;
     }
 }

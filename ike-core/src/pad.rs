@@ -11,6 +11,8 @@ use esp_engine::spd::Level;
 use crate::config::Config;
 use crate::crypto::PublicKey;
 
+use record::Way;
+
 pub use identity::{Identity, OwnedIdentity};
 pub use record::{
     Addresses, Gateway, MAX_ADDRESSES, MAX_KEYS, PeerRecord, Presence, Published, PublishedKey, Security,
@@ -132,9 +134,9 @@ impl<'c> Config<'c> {
             .map(|(id, entry)| (id, *entry))
     }
 
-    /// The addresses that a peer of this entry may speak for, best first, as long as IKE runs to
-    /// `address`.
-    pub(crate) fn claims(&self, id: PeerId, address: IpAddr) -> Claims<'c> {
+    /// The addresses that a peer of this entry may speak for, best first, as long as IKE runs like this.
+    pub(crate) fn claims(&self, id: PeerId, way: &Way) -> Claims<'c> {
+        let address = way.owner();
         match self.pad.get(usize::from(id.0)) {
             // A stranger speaks for itself only, and for no address that somebody else owns
             // (RFC 5386 §2, second search). Nor does a name's owner own the addresses that he gives it.
@@ -178,6 +180,14 @@ impl PadEntry<'_> {
             _ => false,
         };
         is_meant && self.is_bound_to_its_address()
+    }
+
+    /// Whether the reverse tree of DNS has the peer's keys.
+    pub(crate) const fn is_in_reverse(&self) -> bool {
+        matches!(
+            (&self.authentication, &self.matcher),
+            (Authentication::Dns(_), Matcher::Addresses(_) | Matcher::Any)
+        )
     }
 
     /// Whether it is for those whom nobody vouches for.
@@ -341,7 +351,7 @@ mod tests {
     /// RFC 5386 §2: a peer of the wildcard speaks for its own address only, unless somebody owns that.
     #[test]
     fn stranger_speaks_for_itself_only() {
-        assert_eq!(config(PAD).claims(PeerId(3), B), Claims::Single(AddressRange::single(B)));
-        assert_eq!(config(PAD).claims(PeerId(3), A), Claims::Nothing);
+        assert_eq!(config(PAD).claims(PeerId(3), &Way::direct(B)), Claims::Single(AddressRange::single(B)));
+        assert_eq!(config(PAD).claims(PeerId(3), &Way::direct(A)), Claims::Nothing);
     }
 }

@@ -194,7 +194,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let source = sa.path.remote.ip();
         let is_reached =
             self.config.entry(proven.peer).is_some_and(|entry| entry.matcher == Matcher::Reached);
-        if proven.level < Level::First || is_reached {
+        // Nor does DNS know a gateway by what it calls itself.
+        if proven.level < Level::First || is_reached || proven.behind.is_some() {
             return;
         }
         let identity = proven.identity.view();

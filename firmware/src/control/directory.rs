@@ -6,7 +6,7 @@ use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::crypto::Crypto;
 use ike_core::discovery::clock::Clock;
-use ike_core::discovery::outcome::{Presence, Security};
+use ike_core::discovery::outcome::{Outcome, Presence, Security};
 use ike_core::discovery::output::{Output, Socket, Transport};
 use ike_core::discovery::question::{Question, Ticket};
 use ike_core::discovery::resolver::{Config, ConfigError, Resolver, Resources};
@@ -36,10 +36,27 @@ const NOT_BEFORE: UnixTime = UnixTime(1_767_225_600);
 /// The resolver and what it is asked.
 pub(super) struct Directory<'r, C, R> {
     resolver: Resolver<'r, C, R>,
+    questions: Questions<'r>,
+    streams: Vec<(Socket, Stream), STREAMS>,
+}
+
+/// What is asked, and what was answered.
+struct Questions<'r> {
     servers: &'r [Server],
     asked: Vec<Asked, ASKED>,
+    at_gateway: Option<AtGateway>,
     heard: Vec<Heard, HEARD>,
-    streams: Vec<(Socket, Stream), STREAMS>,
+}
+
+/// What becomes of an answer.
+#[expect(clippy::large_enum_variant, reason = "there is no heap")]
+enum Answered {
+    /// Whoever asked is told.
+    Tell(PeerRecord),
+    /// First this is asked, about the gateway.
+    Ask(Question),
+    /// It waits.
+    Wait,
 }
 
 /// A question of key management.
@@ -48,6 +65,16 @@ struct Asked {
     question: Question,
     /// The resolver looks into it.
     is_begun: bool,
+    /// Its answer is there, and names a gateway about which nobody could be asked yet.
+    awaits_gateway: bool,
+}
+
+/// An answer that has to wait for another one, about its gateway. One does at a time: answers are large.
+struct AtGateway {
+    ticket: Ticket,
+    question: Question,
+    further: Question,
+    outcome: Outcome,
 }
 
 /// The last answer to a question.
@@ -87,16 +114,22 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
             // A clock that is behind is none: everything stays undecided then.
             let _ = clock.set(now, time);
         }
-        let servers = config.servers;
+        let questions =
+            Questions { servers: config.servers, asked: Vec::new(), at_gateway: None, heard: Vec::new() };
         let resolver = Resolver::new(config, clock, resources, crypto, rng)?;
-        Ok(Self { resolver, servers, asked: Vec::new(), heard: Vec::new(), streams: Vec::new() })
+        Ok(Self { resolver, questions, streams: Vec::new() })
     }
 
     /// Key management asks; the answer at once, if it cannot be asked.
     pub(super) fn ask(&mut self, now: Instant, ticket: Ticket, of: &OwnedIdentity) -> Option<PeerRecord> {
         let unable = || Some(PeerRecord::silence(now));
         let Some(question) = Question::about(&of.view()) else { return unable() };
-        if self.asked.push(Asked { ticket, question, is_begun: false }).is_err() {
+        if self
+            .questions
+            .asked
+            .push(Asked { ticket, question, is_begun: false, awaits_gateway: false })
+            .is_err()
+        {
             return unable();
         }
         self.begin(now);
@@ -106,15 +139,17 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
     /// The capturing resolver asks; `false` when it has to wait.
     pub(super) fn ask_for_key(&mut self, now: Instant, ticket: Ticket, name: &Name) -> bool {
         let question = Question::Records { name: name.clone(), rtype: Rtype::IPSECKEY };
-        if self.asked.is_full() || self.resolver.lookup(now, ticket, question.clone()).is_err() {
+        if self.questions.asked.is_full() || self.resolver.lookup(now, ticket, question.clone()).is_err() {
             return false;
         }
-        self.asked.push(Asked { ticket, question, is_begun: true }).is_ok()
+        self.questions.asked.push(Asked { ticket, question, is_begun: true, awaits_gateway: false }).is_ok()
     }
 
     /// Has the resolver look into what waits, the oldest first, as far as it has room.
     fn begin(&mut self, now: Instant) {
-        for asked in self.asked.iter_mut().filter(|asked| !asked.is_begun) {
+        let Questions { asked, at_gateway, .. } = &mut self.questions;
+        let may_go = |asked: &&mut Asked| !asked.is_begun && (!asked.awaits_gateway || at_gateway.is_none());
+        for asked in asked.iter_mut().filter(may_go) {
             asked.is_begun = self.resolver.lookup(now, asked.ticket, asked.question.clone()).is_ok();
         }
     }
@@ -156,21 +191,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         self.streams.retain(|(of, _)| *of != socket);
     }
 
-    /// In the place of the last answer to the same question, or of the oldest one.
-    fn remember(&mut self, heard: Heard) {
-        if let Some(place) = self.heard.iter().position(|old| old.question == heard.question) {
-            self.heard.remove(place);
-        } else if self.heard.is_full() {
-            self.heard.remove(0);
-        }
-        // There is room now.
-        let _ = self.heard.push(heard);
-    }
-
     /// What DNS said last of the keys of this name.
     pub(super) fn heard_of_name(&self, name: &str) -> Option<&Heard> {
         let asked: Name = name.parse().ok()?;
-        self.heard.iter().find(|heard| match &heard.question {
+        self.questions.heard.iter().find(|heard| match &heard.question {
             Question::Peer(name) | Question::Records { name, .. } => *name == asked,
             Question::Reverse(_) => false,
         })
@@ -178,7 +202,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
 
     /// What DNS said last of the keys of this address in the reverse tree.
     pub(super) fn heard_of_address(&self, address: IpAddr) -> Option<&Heard> {
-        self.heard.iter().find(|heard| heard.question == Question::Reverse(address))
+        self.questions.heard.iter().find(|heard| heard.question == Question::Reverse(address))
     }
 
     /// What the resolver wants done.
@@ -186,23 +210,22 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         loop {
             return match self.resolver.poll_output() {
                 Output::Answer { ticket, outcome } => {
-                    let Some(place) = self.asked.iter().position(|asked| asked.ticket == ticket) else {
-                        continue;
+                    let record = match self.questions.answered(now, ticket, outcome) {
+                        Answered::Tell(record) => Some(record),
+                        Answered::Ask(further)
+                            if self.resolver.lookup(now, ticket, further.clone()).is_ok() =>
+                        {
+                            None
+                        }
+                        // Without room the peer is known without its gateway.
+                        Answered::Ask(_) => self.questions.give_up(),
+                        Answered::Wait => None,
                     };
-                    let Asked { question, .. } = self.asked.remove(place);
-                    let record = outcome.peer_record(&question);
-                    let server = outcome.server.and_then(|place| self.servers.get(usize::from(place)));
-                    let heard = Heard {
-                        question,
-                        security: outcome.security,
-                        presence: outcome.presence,
-                        server: server.map(|server| server.address),
-                        at: now,
-                        expires: outcome.expires,
-                    };
-                    self.remember(heard);
                     self.begin(now);
-                    Step::Answer(ticket, record)
+                    match record {
+                        Some(record) => Step::Answer(ticket, record),
+                        None => continue,
+                    }
                 }
                 Output::Query { socket, server, transport, octets } => {
                     let octets = Vec::from_slice(octets).unwrap_or_default();
@@ -223,5 +246,59 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                 Output::Timeout(moment) => Step::Wait(moment),
             };
         }
+    }
+}
+
+impl Questions<'_> {
+    fn answered(&mut self, now: Instant, ticket: Ticket, outcome: &Outcome) -> Answered {
+        if let Some(waiting) = self.at_gateway.take_if(|waiting| waiting.ticket == ticket) {
+            let AtGateway { question, further, outcome: of_peer, .. } = &waiting;
+            self.remember(now, further, outcome);
+            return Answered::Tell(of_peer.peer_record_through(question, further, outcome));
+        }
+        let Some(place) = self.asked.iter().position(|asked| asked.ticket == ticket) else {
+            return Answered::Wait;
+        };
+        let Asked { question, .. } = self.asked.remove(place);
+        self.remember(now, &question, outcome);
+        match (outcome.further(&question), &self.at_gateway) {
+            (None, _) => Answered::Tell(outcome.peer_record(&question)),
+            (Some(_), Some(_)) => {
+                // Its own place is free.
+                let _ = self.asked.push(Asked { ticket, question, is_begun: false, awaits_gateway: true });
+                Answered::Wait
+            }
+            (Some(further), None) => {
+                let outcome = outcome.clone();
+                self.at_gateway = Some(AtGateway { ticket, question, further: further.clone(), outcome });
+                Answered::Ask(further)
+            }
+        }
+    }
+
+    /// What there is to say without the answer about the gateway.
+    fn give_up(&mut self) -> Option<PeerRecord> {
+        let waiting = self.at_gateway.take()?;
+        Some(waiting.outcome.peer_record(&waiting.question))
+    }
+
+    /// In the place of the last answer to the same question, or of the oldest one.
+    fn remember(&mut self, now: Instant, question: &Question, outcome: &Outcome) {
+        let server = outcome.server.and_then(|place| self.servers.get(usize::from(place)));
+        let heard = Heard {
+            question: question.clone(),
+            security: outcome.security,
+            presence: outcome.presence,
+            server: server.map(|server| server.address),
+            at: now,
+            expires: outcome.expires,
+        };
+        if let Some(place) = self.heard.iter().position(|old| old.question == heard.question) {
+            self.heard.remove(place);
+        } else if self.heard.is_full() {
+            self.heard.remove(0);
+        }
+        // There is room now.
+        let _ = self.heard.push(heard);
     }
 }

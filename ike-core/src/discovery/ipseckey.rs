@@ -120,15 +120,19 @@ fn parse_key(algorithm: u8, key: &[u8]) -> RecordKey {
     public.map_or(RecordKey::Unusable { algorithm }, RecordKey::Public)
 }
 
-/// Length of the exponent in one octet, or in two behind a zero; exponent; modulus (RFC 3110 §2).
+/// Length of the exponent in one octet, or in two behind a zero; exponent; modulus, neither of them with zeros in
+/// front (RFC 3110 §2): each key has one spelling, so that two records with the same key are the same.
 fn parse_rsa(key: &[u8]) -> Option<RsaPublicKey> {
     let mut reader = Reader(key);
     let length = match reader.u8()? {
         0 => usize::from(reader.u16()?),
         length => usize::from(length),
     };
-    let exponent = reader.octets(length)?;
-    RsaPublicKey::new(reader.0, exponent)
+    let (exponent, modulus) = (reader.octets(length)?, reader.0);
+    if exponent.first() == Some(&0) || modulus.first() == Some(&0) {
+        return None;
+    }
+    RsaPublicKey::new(modulus, exponent)
 }
 
 /// The RDATA of a record.
@@ -260,6 +264,20 @@ mod tests {
         // RFC 3110 §2: an exponent of zero octets' length is announced in two octets more.
         let long = [&[9, 0, 2, 0, 0, 3, 1, 0, 1][..], &[0xff; 256]].concat();
         assert!(matches!(Ipseckey::parse(&long).unwrap().key, RecordKey::Public(PublicKey::Rsa(_))));
+    }
+
+    /// RFC 3110 §2: zeros in front are prohibited in exponent and modulus.
+    #[test]
+    fn an_rsa_key_has_one_spelling() {
+        let is_key = |exponent: &[u8], modulus: &[u8]| {
+            let rdata = [&[9, 0, 2, exponent.len() as u8], exponent, modulus].concat();
+            matches!(Ipseckey::parse(&rdata).unwrap().key, RecordKey::Public(_))
+        };
+        let modulus = [0xff; 256];
+        assert!(is_key(&[1, 0, 1], &modulus));
+        assert!(!is_key(&[0, 1, 0, 1], &modulus));
+        assert!(!is_key(&[1, 0, 1], &[&[0], &modulus[..]].concat()));
+        assert!(!is_key(&[0], &modulus) && !is_key(&[], &modulus));
     }
 
     #[test]

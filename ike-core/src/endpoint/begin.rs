@@ -9,7 +9,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::Endpoint;
-use super::names::{Consulted, Question};
+use super::names::{Direction, Question};
 use super::path::{IKE, own_port};
 use crate::config::Peer;
 use crate::crypto::Crypto;
@@ -44,19 +44,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             (Peer::Any, peer) => peer,
         };
         let question = Question { policy, peer, packet };
-        let known = match wanted.map(|entry| self.consult(now, entry, None, question)).transpose()? {
-            Some(Consulted::Waits) => return Ok(()),
-            Some(Consulted::At(address)) => Some(address),
-            Some(Consulted::Unneeded) | None => None,
-        };
-        let path = self.config.path_for(wanted, known, mode, packet.as_ref())?;
-        let entry = match wanted {
-            Some(entry) => entry,
-            None => self.likely_entry(path.remote.ip()).ok_or(AcquireError::NoPeer)?,
-        };
-        let entry = match self.consult_reverse(now, entry, path.remote.ip(), question)? {
-            Some(entry) => entry,
-            None => return Ok(()),
+        let Some(Direction { entry, path, behind }) = self.direction(now, mode, wanted, question)? else {
+            return Ok(());
         };
         let is_served = match &packet {
             Some(packet) => self.children.serves(policy, packet),
@@ -68,13 +57,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if packet.is_some() && self.desk.setbacks.is_waiting(policy, path.remote.ip(), now) {
             return Err(AcquireError::TooSoon);
         }
-        if let Some(owner) = self.usable_for(entry, wanted.is_some(), policy, &path) {
+        if let Some(owner) = self.usable_for(entry, wanted.is_some(), policy, &path, behind) {
             if packet.is_none() && self.stands_alone(entry) {
                 return Ok(());
             }
             return self.add(now, owner, Wanted { policy, packet, like: None });
         }
-        if let Some(owner) = self.negotiating_with(entry, policy, &path) {
+        if let Some(owner) = self.negotiating_with(entry, policy, &path, behind) {
             return self.desk.wants.note(owner, Wanted { policy, packet, like: None });
         }
         let want = Want {
@@ -83,6 +72,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             entry,
             packet,
             path,
+            behind,
             restarts: 0,
             single_pair: false,
             replaces: None,
@@ -100,13 +90,14 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             return Err(AcquireError::NoPeer);
         };
         let peer = established.peer;
-        let mut path = sa.path;
+        let (mut path, mut way) = (sa.path, sa.way());
         let configured = self.config.entry(peer).and_then(|entry| entry.address);
         let port = configured.map_or(IKE, |address| address.port());
         path.remote.set_port(port);
         path.local.set_port(own_port(port));
-        if let Some(address) = self.moved_to(peer, path.remote.ip()) {
-            path = self.config.path_for(Some(peer), Some(address), Mode::Tunnel, None)?;
+        if let Some(other) = self.moved_to(peer, policy, &way) {
+            way = other;
+            path = self.config.path_for(Some(peer), Some(way.at), Mode::Tunnel, None)?;
         }
         let (single_pair, replaces) = (false, Some(spi));
         let want = Want {
@@ -115,6 +106,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             entry: peer,
             packet: None,
             path,
+            behind: way.behind,
             restarts: 0,
             single_pair,
             replaces,
@@ -132,10 +124,17 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// The IKE SA on its way to this peer, for another policy, on which the Child SA can be made once it
     /// stands.
-    fn negotiating_with(&self, entry: PeerId, policy: PolicyId, path: &Path) -> Option<u16> {
+    fn negotiating_with(
+        &self,
+        entry: PeerId,
+        policy: PolicyId,
+        path: &Path,
+        behind: Option<IpAddr>,
+    ) -> Option<u16> {
+        let is_so = |want: &Want| want.entry == entry && want.path == *path && want.behind == behind;
         let fits = |sa: &IkeSa| {
             let want = self.handshake_of(sa).and_then(Handshake::want);
-            want.is_some_and(|want| want.entry == entry && want.policy != policy && want.path == *path)
+            want.is_some_and(|want| want.policy != policy && is_so(want))
         };
         self.sas.at(path.remote.ip()).find(|(_, sa)| fits(sa)).map(|(slot, _)| slot)
     }
@@ -171,7 +170,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Whether a handshake of ours will bring this Child SA.
     fn is_under_way(&self, want: &Want, remote: IpAddr) -> bool {
-        let is_same = |other: &Want| other.policy == want.policy && other.peer == want.peer;
+        let is_same =
+            |other: &Want| (other.policy, other.peer, other.behind) == (want.policy, want.peer, want.behind);
         let mut wants =
             self.sas.at(remote).filter_map(|(_, sa)| self.handshake_of(sa).and_then(Handshake::want));
         wants.any(is_same)

@@ -1,6 +1,8 @@
 //! Further Child SAs and successors on the IKE SA that stands (RFC 7296 §1.3). A window of one request
 //! lets one thing happen at a time, so what is wanted is noted where it belongs and begun in its turn.
 
+use core::net::IpAddr;
+
 use esp_engine::sa::Spi;
 use esp_engine::spd::{Action, PolicyId};
 use esp_engine::time::Instant;
@@ -28,6 +30,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         is_named: bool,
         policy: PolicyId,
         path: &Path,
+        behind: Option<IpAddr>,
     ) -> Option<u16> {
         let minimum = match self.config.policy(policy)?.action {
             Action::Protect { minimum, .. } => minimum,
@@ -37,6 +40,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             State::Established(established) => {
                 (established.peer == entry || !is_named)
                     && established.level >= minimum
+                    && established.behind == behind
                     && established.standing == Standing::Current
                     && !established.is_full
                     && sa.path.local.ip() == path.local.ip()

@@ -195,8 +195,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let Some(want) = self.handshake_of(sa).and_then(Handshake::want).copied() else {
             return;
         };
-        if let Some(path) = self.other_address(&want) {
-            self.desk.again = Some(Want { path, restarts: 0, ..want });
+        if let Some((path, behind)) = self.other_way(&want) {
+            self.desk.again = Some(Want { path, behind, restarts: 0, ..want });
             return;
         }
         self.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);

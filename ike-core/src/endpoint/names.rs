@@ -14,10 +14,13 @@ use super::Endpoint;
 use crate::crypto::Crypto;
 use crate::error::{AcquireError, Discarded, NameFault};
 use crate::exchange::ike_auth;
-use crate::handshake::Want;
+use crate::exchange::ike_auth::child::mode_of;
+use crate::handshake::{Handshake, Want};
+use crate::ike_sa::State;
 use crate::names::{Asked, Ticket, Waiting};
 use crate::output::{Event, Path};
-use crate::pad::{Identity, OwnedIdentity, PeerId, PeerRecord};
+use crate::pad::record::Way;
+use crate::pad::{Identity, OwnedIdentity, PadEntry, PeerId, PeerRecord};
 use crate::setback::network;
 
 /// Of so many IKE SAs one may wait for an answer.
@@ -31,13 +34,22 @@ pub(super) struct Question {
     pub(super) packet: Option<Selectors>,
 }
 
+/// Whom a negotiation is with, and how it gets there.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Direction {
+    pub(super) entry: PeerId,
+    pub(super) path: Path,
+    /// The address whose gateway is there (RFC 4025 §2.5).
+    pub(super) behind: Option<IpAddr>,
+}
+
 /// What DNS has to do with the beginning of a negotiation.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Consulted {
+enum Consulted {
     /// Nothing.
     Unneeded,
-    /// The peer is there.
-    At(IpAddr),
+    /// This is the way to the peer.
+    At(Way),
     /// It has been asked; the negotiation begins when it has answered.
     Waits,
 }
@@ -103,8 +115,18 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// A peer that is elsewhere than it was.
     pub(super) fn next_addresses(&mut self) -> Option<Event> {
-        let sas = &self.sas;
-        let used = |peer| sas.of_entry(peer).map(|(_, sa)| sa.path.remote.ip());
+        let (sas, handshakes) = (&self.sas, &self.handshakes);
+        // A gateway's address is not the peer's.
+        let used = |peer| {
+            sas.of_entry(peer).map(|(_, sa)| match sa.state {
+                State::Handshake(index) => {
+                    let handshake = handshakes.get(usize::from(index)).and_then(Option::as_ref);
+                    let behind = handshake.and_then(Handshake::want).and_then(|want| want.behind);
+                    behind.unwrap_or(sa.path.remote.ip())
+                }
+                _ => sa.way().owner(),
+            })
+        };
         let (peer, addresses) = self.names.take_news(used)?;
         Some(Event::Addresses { peer, addresses })
     }
@@ -112,12 +134,11 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Whether the configuration names it, or an IKE SA stands that rests on its record.
     fn is_in_use(&self, peer: PeerId, of: &OwnedIdentity) -> bool {
         let is_configured = self.config.entry(peer).is_some_and(|entry| entry.name(None).is_some());
-        let mut current =
-            self.sas.of_entry(peer).filter_map(|(_, sa)| Some((sa.current()?, sa.path.remote.ip())));
+        let mut current = self.sas.of_entry(peer).filter_map(|(_, sa)| Some((sa.current()?, sa.way())));
         is_configured
-            || current.any(|(established, remote)| {
-                ike_auth::peer::question(&established.identity.view(), remote)
-                    .is_some_and(|question| question.is_same(&of.view()))
+            || current.any(|(established, way)| {
+                self.asked_about(peer, &established.identity, &way)
+                    .is_some_and(|asked| asked.view().is_same(&of.view()))
             })
     }
 
@@ -136,9 +157,40 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         Ok(asked)
     }
 
-    /// Before a negotiation with the peer of this entry: where DNS says that it is, if the entry is for a name;
-    /// `remote`, where it is known to be.
-    pub(super) fn consult(
+    /// Before a negotiation: whom it is with and how it gets there; `None` while DNS is being asked.
+    pub(super) fn direction(
+        &mut self,
+        now: Instant,
+        mode: Mode,
+        wanted: Option<PeerId>,
+        question: Question,
+    ) -> Result<Option<Direction>, AcquireError> {
+        let packet = question.packet;
+        let by_name = match wanted {
+            Some(entry) => self.consult(now, entry, None, question)?,
+            None => Consulted::Unneeded,
+        };
+        let (entry, way) = match (by_name, wanted) {
+            (Consulted::Waits, _) => return Ok(None),
+            (Consulted::At(way), Some(entry)) => (entry, Some(way)),
+            _ => {
+                let to = self.config.path_for(wanted, None, mode, packet.as_ref())?.remote.ip();
+                let entry = wanted.or_else(|| self.likely_entry(to)).ok_or(AcquireError::NoPeer)?;
+                match self.consult_reverse(now, entry, to, question)? {
+                    Some(consulted) => consulted,
+                    None => return Ok(None),
+                }
+            }
+        };
+        // Whoever DNS knows nothing of is where the packet goes to.
+        let to = wanted.or(way.map(|_| entry));
+        let path = self.config.path_for(to, way.map(|way| way.at), mode, packet.as_ref())?;
+        Ok(Some(Direction { entry, path, behind: way.and_then(|way| way.behind) }))
+    }
+
+    /// The way to the peer of this entry as DNS has it, if the entry is for a name; `remote`, where the peer, or
+    /// what it speaks for, is known to be.
+    fn consult(
         &mut self,
         now: Instant,
         peer: PeerId,
@@ -160,40 +212,41 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if let Some(fault) = record.fault(published) {
             return Err(AcquireError::Name(fault));
         }
-        if let Some(known) = remote.or(entry.address.map(|address| address.ip())) {
-            return Ok(Consulted::At(known));
+        if let Some(known) = entry.address.map(|address| address.ip()) {
+            return Ok(Consulted::At(Way::direct(known)));
         }
         // Where the peer speaks for itself only, a packet to one of its addresses needs that one.
         let wanted = question.packet.map(|packet| packet.destination);
-        if let Some(wanted) = wanted.filter(|wanted| record.addresses.contains(wanted)) {
-            return Ok(Consulted::At(wanted));
-        }
-        if wanted.is_some() && entry.is_bound_to_its_address() {
+        let owner = remote.or(wanted.filter(|wanted| record.addresses.contains(wanted)));
+        if owner.is_none() && wanted.is_some() && entry.is_bound_to_its_address() {
             return Err(AcquireError::Name(NameFault::OtherAddress));
         }
+        let is_reachable = owner.is_some() || !record.addresses.is_empty();
         let name = self.names.find(peer, &of.view());
-        let address = name.and_then(|name| name.address(|address| self.config.has_local(address)));
-        address.map(Consulted::At).ok_or(AcquireError::Name(NameFault::NoAddress))
+        let way = name.and_then(|name| name.way(owner, |way| self.is_way(peer, question.policy, way)));
+        let fault = if is_reachable { NameFault::Gateway } else { NameFault::NoAddress };
+        way.map(Consulted::At).ok_or(AcquireError::Name(fault))
     }
 
     /// Before a negotiation with somebody at `remote`, whom this entry is probably for: the entry by which it
-    /// begins, or `None` while the reverse tree is being asked.
-    pub(super) fn consult_reverse(
+    /// begins and the way that DNS has, if it has one, or `None` while the reverse tree is being asked.
+    fn consult_reverse(
         &mut self,
         now: Instant,
         peer: PeerId,
         remote: IpAddr,
         question: Question,
-    ) -> Result<Option<PeerId>, AcquireError> {
+    ) -> Result<Option<(PeerId, Option<Way>)>, AcquireError> {
         match self.consult(now, peer, Some(remote), question) {
             Ok(Consulted::Waits) => Ok(None),
-            Ok(_) => Ok(Some(peer)),
+            Ok(Consulted::At(way)) => Ok(Some((peer, Some(way)))),
+            Ok(Consulted::Unneeded) => Ok(Some((peer, None))),
             Err(AcquireError::Name(fault)) => {
                 let allows = self.config.entry(peer).and_then(|entry| entry.published());
                 let stranger = self.config.strangers().map(|(stranger, _)| stranger);
                 let may_be = fault.is_no_statement() && allows.is_some_and(|a| a.or_stranger);
                 match stranger.filter(|_| may_be && !self.was_validated(&Identity::Address(remote))) {
-                    Some(stranger) => Ok(Some(stranger)),
+                    Some(stranger) => Ok(Some((stranger, None))),
                     None => Err(AcquireError::Name(fault)),
                 }
             }
@@ -201,19 +254,23 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
-    /// The way to the next address of a peer that did not do at this one; `None` when all had their turn, or only
-    /// this one will do.
-    pub(super) fn other_address(&mut self, want: &Want) -> Option<Path> {
+    /// The next way to a peer of whom nothing came on this one; `None` when all had their turn.
+    pub(super) fn other_way(&mut self, want: &Want) -> Option<(Path, Option<IpAddr>)> {
         let config = self.config;
-        let entry = config.entry(want.entry)?;
-        let of = entry.name(None).filter(|_| entry.address.is_none())?;
-        let is_bound = want.packet.is_some_and(|packet| packet.destination == want.path.remote.ip());
-        let name = self.names.find_mut(want.entry, &of.view())?;
-        if is_bound || !name.next_address() {
+        let entry = config.entry(want.entry).filter(|entry| entry.address.is_none())?;
+        let here = Way { at: want.path.remote.ip(), behind: want.behind };
+        let of = entry.name(Some(here.owner()))?;
+        // Where the packet goes to one of its addresses, only that one will do.
+        let is_bound = want.packet.is_some_and(|packet| packet.destination == here.owner());
+        let owner = (is_bound || entry.is_in_reverse()).then(|| here.owner());
+        if !self.names.find_mut(want.entry, &of.view())?.next_way(owner) {
             return None;
         }
-        let address = name.address(|address| config.has_local(address))?;
-        config.path_for(Some(want.entry), Some(address), Mode::Tunnel, None).ok()
+        let name = self.names.find(want.entry, &of.view())?;
+        let way =
+            name.way(owner, |way| self.is_way(want.entry, want.policy, way)).filter(|way| *way != here)?;
+        let path = config.path_for(Some(want.entry), Some(way.at), Mode::Tunnel, None).ok()?;
+        Some((path, way.behind))
     }
 
     /// The entry that somebody at this address probably falls under.
@@ -263,5 +320,28 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if let Some(name) = self.names.find_mut(peer, of) {
             name.validated(now, fingerprint);
         }
+    }
+}
+
+impl<C: Crypto, R> Endpoint<'_, C, R> {
+    /// What DNS is asked about a peer that calls itself so and is reached like this: of a gateway, its owner.
+    pub(crate) fn asked_about(
+        &self,
+        peer: PeerId,
+        identity: &OwnedIdentity,
+        way: &Way,
+    ) -> Option<OwnedIdentity> {
+        match way.behind {
+            Some(owner) => self.config.entry(peer)?.name(Some(owner)),
+            None => ike_auth::peer::question(&identity.view(), way.at)?.to_owned(),
+        }
+    }
+
+    /// Whether a negotiation for this policy may go this way: to a gateway only in tunnel mode, and not where we or
+    /// somebody else are.
+    pub(super) fn is_way(&self, peer: PeerId, policy: PolicyId, way: &Way) -> bool {
+        let is_tunnel = self.config.policy(policy).map(mode_of) == Some(Mode::Tunnel);
+        self.config.has_local(way.at)
+            && (way.behind.is_none() || is_tunnel && !self.config.is_taken(peer, way.at))
     }
 }

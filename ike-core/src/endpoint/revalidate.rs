@@ -2,11 +2,9 @@
 //! made before the old one goes, so that no packet is lost. No key any more: what stands lives to its end and has no
 //! successor, because that would never again have to prove anything.
 
-use core::net::IpAddr;
-
 use esp_engine::sa::Spi;
 use esp_engine::selector::TrafficSelectors;
-use esp_engine::spd::Level;
+use esp_engine::spd::{Level, PolicyId};
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
@@ -14,10 +12,10 @@ use super::Endpoint;
 use crate::child_sa::Child;
 use crate::crypto::Crypto;
 use crate::error::CloseReason;
-use crate::exchange::ike_auth::peer::question;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, Standing};
 use crate::narrow::overlap;
+use crate::pad::record::Way;
 use crate::pad::{OwnedIdentity, PeerId};
 use crate::wire::spki;
 
@@ -38,20 +36,20 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let rests = |sa: &IkeSa| {
             let current = sa.current().filter(|current| current.level == Level::Validated);
             let of_sa = current.and_then(|current| {
-                let asked = question(&current.identity.view(), sa.path.remote.ip())?;
-                Some(asked.is_same(&of.view()))
+                let asked = self.asked_about(current.peer, &current.identity, &sa.way())?;
+                Some(asked.view().is_same(&of.view()))
             });
             of_sa == Some(true)
         };
-        let concerned: heapless::Vec<(u16, IpAddr), 4> = self
+        let concerned: heapless::Vec<(u16, Way), 4> = self
             .sas
             .of_entry(peer)
             .filter(|(_, sa)| rests(sa))
-            .map(|(slot, sa)| (slot, sa.path.remote.ip()))
+            .map(|(slot, sa)| (slot, sa.way()))
             .take(4)
             .collect();
-        for (slot, remote) in concerned {
-            match self.change_for(peer, of, remote) {
+        for (slot, way) in concerned {
+            match self.change_for(peer, of, &way) {
                 Change::None => {}
                 Change::Gone => {
                     self.sas.change(slot, |sa| {
@@ -71,7 +69,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
-    fn change_for(&self, peer: PeerId, of: &OwnedIdentity, remote: IpAddr) -> Change {
+    fn change_for(&self, peer: PeerId, of: &OwnedIdentity, way: &Way) -> Change {
         let published = self.config.entry(peer).and_then(|entry| entry.published());
         let (Some(published), Some(name)) = (published, self.names.find(peer, &of.view())) else {
             return Change::None;
@@ -86,12 +84,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             None => {}
         }
         let has = |wanted: [u8; 32]| {
-            let keys = record.keys.iter().filter(|published| published.gateway.is_at(remote));
+            let keys = record.keys.iter().filter(|published| published.gateway.is_at(way));
             keys.map(|published| self.crypto.sha256(&[&spki::encode(&published.key)]))
                 .any(|hash| hash == wanted)
         };
+        let may_be_anywhere = published.from_anywhere && way.behind.is_none();
         let is_elsewhere =
-            !published.from_anywhere && !record.addresses.is_empty() && !record.addresses.contains(&remote);
+            !may_be_anywhere && !record.addresses.is_empty() && !record.addresses.contains(&way.owner());
         if is_elsewhere || name.fingerprint.is_some_and(|wanted| !has(wanted)) {
             Change::Moved
         } else {
@@ -99,13 +98,16 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
-    /// Where a peer that is known by name is now, if that is not `remote`.
-    pub(super) fn moved_to(&self, peer: PeerId, remote: IpAddr) -> Option<IpAddr> {
+    /// The way to a peer now, if that is another than it was for an SA of this policy.
+    pub(super) fn moved_to(&self, peer: PeerId, policy: PolicyId, way: &Way) -> Option<Way> {
         let entry = self.config.entry(peer)?;
-        let of = entry.name(None).filter(|_| entry.address.is_none())?;
+        let of = entry.name(way.behind).filter(|_| entry.address.is_none())?;
         let name = self.names.find(peer, &of.view())?;
-        let is_there = name.record.as_ref().is_none_or(|record| record.addresses.contains(&remote));
-        if is_there { None } else { name.address(|address| self.config.has_local(address)) }
+        if name.record.as_ref().is_none_or(|record| record.has_way(way)) {
+            return None;
+        }
+        let owner = name.record.as_ref().and_then(|record| record.addresses.is_empty().then(|| way.owner()));
+        name.way(owner, |way| self.is_way(peer, policy, way))
     }
 
     /// The Child SA of an IKE SA to another address of the same peer has its like: the old IKE SA ends soon.

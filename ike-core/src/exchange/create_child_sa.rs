@@ -196,6 +196,7 @@ pub(crate) fn ours<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, sa: &IkeSa) -> O
 fn proven(established: &Established) -> Proven {
     Proven {
         peer: established.peer,
+        behind: established.behind,
         identity: established.identity.clone(),
         key: established.key,
         level: established.level,

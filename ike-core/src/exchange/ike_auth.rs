@@ -158,6 +158,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
     sa.state = State::Established(Established {
         keys: cipher_keys(&agreed.keys, agreed.role),
         peer: proven.peer,
+        behind: proven.behind,
         identity: proven.identity.clone(),
         key: proven.key,
         level: proven.level,

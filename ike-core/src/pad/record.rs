@@ -85,8 +85,32 @@ pub enum Gateway {
     Owner,
     /// Whoever is at this address.
     Address(IpAddr),
-    /// Another name.
+    /// Another name, whose addresses nobody has asked for.
     Elsewhere,
+}
+
+/// Ways to one peer that are looked at.
+const MAX_WAYS: usize = MAX_KEYS + MAX_ADDRESSES;
+
+/// A way to a peer.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Way {
+    /// Where IKE goes.
+    pub(crate) at: IpAddr,
+    /// The address of the record's owner, whose gateway is there; `None` where the owner itself is.
+    pub(crate) behind: Option<IpAddr>,
+}
+
+impl Way {
+    /// To the owner of a record itself.
+    pub(crate) const fn direct(at: IpAddr) -> Self {
+        Self { at, behind: None }
+    }
+
+    /// The address that whoever is there speaks for.
+    pub(crate) fn owner(&self) -> IpAddr {
+        self.behind.unwrap_or(self.at)
+    }
 }
 
 /// What an operator allows beyond the strictest reading of a record.
@@ -145,38 +169,68 @@ impl PeerRecord {
         }
     }
 
-    /// Whether somebody at `from` may show `key`: it is published, and not for another gateway.
-    pub(crate) fn has(&self, key: &PublicKey, from: IpAddr) -> bool {
-        self.keys.iter().any(|published| published.key == *key && published.gateway.is_at(from))
+    /// The ways to the peer, by precedence: to its addresses, or to `owner` alone, and to its gateways. An answer
+    /// that nobody signed says nothing about gateways (RFC 4025 §4.1.2).
+    pub(crate) fn ways(&self, owner: Option<IpAddr>) -> heapless::Vec<Way, MAX_WAYS> {
+        let own = owner.as_ref().map_or(self.addresses.as_slice(), core::slice::from_ref);
+        let mut ways = heapless::Vec::new();
+        let mut add = |way| {
+            if !ways.contains(&way) {
+                // Of more than there is room for the first are tried.
+                let _ = ways.push(way);
+            }
+        };
+        for published in &self.keys {
+            match (published.gateway, own.first()) {
+                (Gateway::Owner, _) => own.iter().for_each(|address| add(Way::direct(*address))),
+                (Gateway::Address(at), _) if own.contains(&at) => add(Way::direct(at)),
+                (Gateway::Address(at), behind @ Some(_)) if self.security == Security::Secure => {
+                    add(Way { at, behind: behind.copied() });
+                }
+                (Gateway::Address(_) | Gateway::Elsewhere, _) => {}
+            }
+        }
+        ways
+    }
+
+    /// Whether the peer may be reached like this.
+    pub(crate) fn has_way(&self, way: &Way) -> bool {
+        let owner = way.owner();
+        (self.addresses.is_empty() || self.addresses.contains(&owner)) && self.ways(Some(owner)).contains(way)
+    }
+
+    /// Whether whoever is reached like this may show `key`: it is published, and not for another gateway.
+    pub(crate) fn has(&self, key: &PublicKey, way: &Way) -> bool {
+        self.keys.iter().any(|published| published.key == *key && published.gateway.is_at(way))
     }
 }
 
 impl Gateway {
-    /// Whether somebody at this address may be it.
-    pub(crate) fn is_at(self, address: IpAddr) -> bool {
+    /// Whether whoever is reached like this may be it.
+    pub(crate) fn is_at(self, way: &Way) -> bool {
         match self {
-            Self::Owner => true,
-            Self::Address(gateway) => gateway == address,
+            Self::Owner => way.behind.is_none(),
+            Self::Address(gateway) => gateway == way.at,
             Self::Elsewhere => false,
         }
     }
 }
 
-/// Holds a key, which the peer at `from` proved to have, against what DNS says about the peer.
+/// Holds a key, which the peer that is reached like this proved to have, against what DNS says about the peer.
 /// `was_validated`: a key was validated for this peer before, and it does not become a stranger because
 /// somebody keeps DNS from us.
 pub(crate) fn weigh(
     record: &PeerRecord,
     key: &PublicKey,
-    from: IpAddr,
+    way: &Way,
     allowed: Published,
     was_validated: bool,
 ) -> Verdict {
     let fault = match record.fault(allowed) {
-        None if !record.has(key, from) => NameFault::OtherKey,
-        None if !(allowed.from_anywhere
+        None if !record.has(key, way) => NameFault::OtherKey,
+        None if !(allowed.from_anywhere && way.behind.is_none()
             || record.addresses.is_empty()
-            || record.addresses.contains(&from)) =>
+            || record.addresses.contains(&way.owner())) =>
         {
             NameFault::OtherAddress
         }
@@ -238,7 +292,7 @@ mod tests {
         ];
         for (security, presence, key, demanded, discovered) in rows {
             let record = record(security, presence);
-            let at = |allowed| weigh(&record, &key, FROM, allowed, false);
+            let at = |allowed| weigh(&record, &key, &Way::direct(FROM), allowed, false);
             assert_eq!((at(DEMANDED), at(DISCOVERY)), (demanded, discovered), "{security:?} {presence:?}");
         }
     }
@@ -247,9 +301,9 @@ mod tests {
     #[test]
     fn silence_does_not_lower_what_was_validated() {
         let silent = PeerRecord::silence(Instant::ZERO);
-        assert_eq!(weigh(&silent, &KEY, FROM, DISCOVERY, false), Verdict::Stranger);
+        assert_eq!(weigh(&silent, &KEY, &Way::direct(FROM), DISCOVERY, false), Verdict::Stranger);
         let refused = Verdict::Refused(NameFault::Indeterminate);
-        assert_eq!(weigh(&silent, &KEY, FROM, DISCOVERY, true), refused);
+        assert_eq!(weigh(&silent, &KEY, &Way::direct(FROM), DISCOVERY, true), refused);
     }
 
     /// RFC 4301 §4.4.3.3: a name's key is no use at an address that the name does not have, unless the
@@ -258,9 +312,9 @@ mod tests {
     fn key_at_another_address() {
         let record = record(Security::Secure, Presence::Present);
         let refused = Verdict::Refused(NameFault::OtherAddress);
-        assert_eq!(weigh(&record, &KEY, OTHER, DEMANDED, false), refused);
+        assert_eq!(weigh(&record, &KEY, &Way::direct(OTHER), DEMANDED, false), refused);
         let waived = Published { from_anywhere: true, ..DEMANDED };
-        assert_eq!(weigh(&record, &KEY, OTHER, waived, false), Verdict::Validated);
+        assert_eq!(weigh(&record, &KEY, &Way::direct(OTHER), waived, false), Verdict::Validated);
     }
 
     /// RFC 4025 §2.5: a key of a gateway is good for who is at the gateway's address.
@@ -275,8 +329,32 @@ mod tests {
             (Gateway::Elsewhere, refused),
         ] {
             record.keys.iter_mut().for_each(|published| published.gateway = gateway);
-            assert_eq!(weigh(&record, &KEY, FROM, DEMANDED, false), verdict, "{gateway:?}");
+            assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), DEMANDED, false), verdict, "{gateway:?}");
         }
+    }
+
+    /// RFC 4025 §2.2, §2.5, §4.1.2: ways by precedence, to the owner and to its gateways; to those only where the
+    /// record is signed.
+    #[test]
+    fn ways_to_the_owner_and_to_its_gateways() {
+        let gateways = [Gateway::Address(OTHER), Gateway::Elsewhere, Gateway::Owner, Gateway::Address(FROM)];
+        let keys = gateways.map(|gateway| PublishedKey { key: KEY, gateway });
+        let mut record = record(Security::Secure, Presence::Present);
+        record.keys = keys.into_iter().collect();
+        let through = Way { at: OTHER, behind: Some(FROM) };
+        assert_eq!(record.ways(None).as_slice(), [through, Way::direct(FROM)]);
+        assert_eq!(weigh(&record, &KEY, &through, DEMANDED, false), Verdict::Validated);
+        let for_another = Way { at: OTHER, behind: Some(OTHER) };
+        let refused = Verdict::Refused(NameFault::OtherAddress);
+        assert_eq!(weigh(&record, &KEY, &for_another, DEMANDED, false), refused);
+        let waived = Published { from_anywhere: true, ..DEMANDED };
+        assert_eq!(
+            weigh(&record, &KEY, &for_another, waived, false),
+            refused,
+            "it is no gateway of that one"
+        );
+        record.security = Security::Insecure;
+        assert_eq!(record.ways(None).as_slice(), [Way::direct(FROM)]);
     }
 
     /// RFC 4592 §2.2.2: what a wildcard made up says nothing about one name.
@@ -285,9 +363,9 @@ mod tests {
         let record = PeerRecord { is_wildcard: true, ..record(Security::Secure, Presence::Present) };
         for allowed in [DEMANDED, DISCOVERY] {
             let refused = Verdict::Refused(NameFault::Wildcard);
-            assert_eq!(weigh(&record, &KEY, FROM, allowed, false), refused);
+            assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), allowed, false), refused);
             let waived = Published { wildcards: true, ..allowed };
-            assert_eq!(weigh(&record, &KEY, FROM, waived, false), Verdict::Validated);
+            assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), waived, false), Verdict::Validated);
         }
     }
 
@@ -297,6 +375,6 @@ mod tests {
         let mut record = record(Security::Secure, Presence::Present);
         let keys = [WRONG, PublicKey::Ed25519([3; 32]), KEY];
         record.keys = keys.map(|key| PublishedKey { key, gateway: Gateway::Owner }).into_iter().collect();
-        assert_eq!(weigh(&record, &KEY, FROM, DEMANDED, false), Verdict::Validated);
+        assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), DEMANDED, false), Verdict::Validated);
     }
 }

@@ -70,8 +70,7 @@ impl Lookup {
         answer: &Received<'_>,
         means: &mut Means<'_, '_, C>,
     ) {
-        let (Some(goal), Some(Deepest::Signed(known))) =
-            (self.goals.last().copied(), means.zones.deepest(&self.name, means.time))
+        let (Some(goal), Some(Deepest::Signed(known))) = (self.goals.last().copied(), self.deepest(means))
         else {
             return self.proceed(means);
         };

@@ -3,8 +3,8 @@
 use domain::base::Rtype;
 
 use super::super::cache::Deepest;
-use super::super::depth;
 use super::super::outcome::{Found, Security};
+use super::super::{Name, ancestor, depth};
 use super::{ASKS, Ask, Lookup, Means, Purpose, State, TOO_FAR, Trust};
 
 /// Labels above a name among which its zone is usually found.
@@ -97,9 +97,16 @@ impl Lookup {
     /// The deepest zone known around the name. What is to be found out about the root itself rests on none.
     pub(super) fn deepest<C>(&self, means: &Means<'_, '_, C>) -> Option<Deepest> {
         match self.purpose {
-            Purpose::Question => means.zones.deepest(&self.name, means.time),
+            Purpose::Question => means.zones.deepest(&self.zone_of(), means.time),
             Purpose::Time(..) | Purpose::Anchors => None,
         }
+    }
+
+    /// The name whose zone answers: of DS records that is the zone above (RFC 4035 §3.1.4.1).
+    fn zone_of(&self) -> Name {
+        let labels = depth(&self.name);
+        let is_above = self.question.types() == [Rtype::DS];
+        ancestor(self.name.for_slice(), if is_above { labels.saturating_sub(1) } else { labels })
     }
 
     pub(super) fn put(&mut self, place: usize, ask: Ask) {

@@ -60,7 +60,7 @@ impl Lookup {
         answer: &Received<'_>,
         means: &mut Means<'_, '_, C>,
     ) {
-        let Some(Deepest::Signed(known)) = means.zones.deepest(&self.name, means.time) else {
+        let Some(Deepest::Signed(known)) = self.deepest(means) else {
             return self.proceed(means);
         };
         let Some(signer) = answer::signer(answer.message, &self.name, ask.rtype, said) else {

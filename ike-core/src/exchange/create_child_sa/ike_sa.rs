@@ -58,6 +58,7 @@ fn successor<C: Crypto, R: TryCryptoRng>(
     sa.state = State::Established(Established {
         keys: cipher_keys(&keys, role),
         peer: old.peer,
+        behind: old.behind,
         identity: old.identity.clone(),
         key: old.key,
         level: old.level,

@@ -14,6 +14,7 @@ use crate::exchange::{self, Received, create_child_sa, informational, mobike};
 use crate::handshake::{Agreed, Handshake, Want};
 use crate::ike_sa::window::Purpose;
 use crate::ike_sa::{IkeSa, cipher_keys};
+use crate::pad::record::Way;
 use crate::pad::{Matcher, PadEntry};
 use crate::proposal;
 use crate::wants::Wanted;
@@ -63,7 +64,8 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
         }
         proof.write_key(writer)?;
         CertRequestView::RAW_PUBLIC_KEY.write(writer)?;
-        if want.peer.is_some() {
+        // What a gateway calls itself, DNS does not say.
+        if want.peer.is_some() && want.behind.is_none() {
             write_expected(&entry, writer)?;
         }
         proof.auth.view().write(writer)?;
@@ -115,8 +117,8 @@ fn offered<C: Crypto, R>(
     if let Some(old) = old.filter(|_| !(is_elsewhere && is_bound)) {
         return child::offer::like(old);
     }
-    let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
-    child::offer::offer(policy, want.packet.as_ref(), want.single_pair, local, remote)
+    let way = Way { at: sa.path.remote.ip(), behind: want.behind };
+    child::offer::offer(policy, want.packet.as_ref(), want.single_pair, sa.path.local.ip(), &way)
 }
 
 pub(crate) fn write_mode(policy: &IkePolicy<'_>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
@@ -197,12 +199,12 @@ fn judge<C: Crypto, R>(
     if payloads.eap.is_some() {
         return Err(FailReason::WrongMethod);
     }
+    let way = Way { at: sa.path.remote.ip(), behind: want.behind };
+    let wanted = want.peer.or(want.behind.map(|_| want.entry));
     // Before it began, DNS was asked whatever it was asked at all.
-    peer::judge(endpoint, agreed, payloads, want.peer, sa.path.remote.ip(), sa.created).map_err(|unproven| {
-        match unproven {
-            Unproven::Refused(reason) => reason,
-            Unproven::Asks(_, fault) => FailReason::Name(fault),
-        }
+    peer::judge(endpoint, agreed, payloads, wanted, &way, sa.created).map_err(|unproven| match unproven {
+        Unproven::Refused(reason) => reason,
+        Unproven::Asks(_, fault) => FailReason::Name(fault),
     })
 }
 

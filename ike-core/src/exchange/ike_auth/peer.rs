@@ -18,7 +18,7 @@ use crate::ike_sa::IkeSa;
 use crate::ike_sa::keys::Role;
 use crate::ike_sa::table::Who;
 use crate::output::Method;
-use crate::pad::record::{Verdict, weigh};
+use crate::pad::record::{Verdict, Way, weigh};
 use crate::pad::{Authentication, Identity, Matcher, OwnedIdentity, PadEntry, PeerId, Published};
 use crate::wire::auth::AuthView;
 use crate::wire::code_point::{AuthMethod, CertEncoding};
@@ -32,6 +32,8 @@ const CANDIDATES: usize = 4;
 /// A peer that proved who it is.
 pub(crate) struct Proven {
     pub(crate) peer: PeerId,
+    /// The address whose gateway it is; `None` where it speaks for itself.
+    pub(crate) behind: Option<IpAddr>,
     pub(crate) identity: OwnedIdentity,
     pub(crate) key: PeerKey,
     pub(crate) level: Level,
@@ -102,11 +104,11 @@ pub(super) fn note_validated<C: Crypto, R: TryCryptoRng>(
     proven: &Proven,
     now: Instant,
 ) {
-    let source = sa.path.remote.ip();
+    let way = Way { at: sa.path.remote.ip(), behind: proven.behind };
     if proven.level == Level::Validated
-        && let Some(of) = question(&proven.identity.view(), source)
+        && let Some(of) = endpoint.asked_about(proven.peer, &proven.identity, &way)
     {
-        endpoint.name_validated(now, proven.peer, &of, source, proven.fingerprint);
+        endpoint.name_validated(now, proven.peer, &of.view(), way.at, proven.fingerprint);
     }
 }
 
@@ -122,7 +124,7 @@ pub(super) fn judge<C: Crypto, R>(
     agreed: &Agreed,
     payloads: &Payloads<'_>,
     wanted: Option<PeerId>,
-    source: IpAddr,
+    way: &Way,
     since: Instant,
 ) -> Result<Proven, Unproven> {
     let id = match agreed.role {
@@ -132,11 +134,11 @@ pub(super) fn judge<C: Crypto, R>(
     let id = id.ok_or(FailReason::BadMessage)?;
     let auth = payloads.auth.ok_or(FailReason::WrongMethod)?;
     if auth.method == AuthMethod::NULL {
-        return nobody(endpoint, agreed, &id, auth, wanted, source).map_err(Unproven::Refused);
+        return nobody(endpoint, agreed, &id, auth, wanted, way.at).map_err(Unproven::Refused);
     }
     let asserted = Identity::from_wire(id.kind.0, id.data);
     let identity = asserted.to_owned().ok_or(FailReason::UnknownPeer)?;
-    let (peer, entry) = search(endpoint, &asserted, wanted, source).ok_or(FailReason::UnknownPeer)?;
+    let (peer, entry) = search(endpoint, &asserted, wanted, way).ok_or(FailReason::UnknownPeer)?;
     let may_be_stranger = entry.published().is_some_and(|published| published.or_stranger);
     if wanted.is_some_and(|wanted| wanted != peer) && !may_be_stranger {
         return Err(FailReason::OtherPeer.into());
@@ -149,19 +151,28 @@ pub(super) fn judge<C: Crypto, R>(
         verify(&endpoint.crypto, Expected::SharedKey(secret), agreed.hashes, &octets, auth)
             .map_err(reason)?;
         let (key, level, method) = (named(endpoint, &identity), Level::Shared, Method::SharedKey);
-        check_floor(endpoint, &entry, &asserted, source, level)?;
-        return Ok(Proven { peer, identity, key, level, method, fingerprint: None, public: None });
+        check_floor(endpoint, &entry, &asserted, way.at, level)?;
+        return Ok(Proven {
+            peer,
+            behind: None,
+            identity,
+            key,
+            level,
+            method,
+            fingerprint: None,
+            public: None,
+        });
     }
     let signed = Signed { hashes: agreed.hashes, octets: &octets, auth, shown: shown_key(payloads) };
     let mut level = entry.authentication.level();
     let (peer, entry, key) = match entry.published() {
         Some(published) => {
             let of = match entry.matcher {
-                Matcher::Reached => Some(Identity::Address(source)),
-                _ => question(&asserted, source),
+                Matcher::Reached => Identity::Address(way.at).to_owned(),
+                _ => endpoint.asked_about(peer, &identity, way),
             };
             let of = of.ok_or(FailReason::Name(NameFault::OtherAddress))?;
-            let (verdict, key) = published_key(endpoint, &signed, (peer, &of, published), source, since)?;
+            let (verdict, key) = published_key(endpoint, &signed, (peer, &of.view(), published), way, since)?;
             match verdict {
                 Verdict::Validated => {
                     level = Level::Validated;
@@ -181,7 +192,7 @@ pub(super) fn judge<C: Crypto, R>(
                 Authentication::Pinned(keys) => keys,
                 _ => &[],
             };
-            let known = endpoint.remembered_key(&asserted, source);
+            let known = endpoint.remembered_key(&asserted, way.at);
             let known = known.filter(|_| matches!(entry.authentication, Authentication::FirstUse));
             (peer, entry, proven_key(endpoint, &signed, pinned.iter().chain(known))?)
         }
@@ -192,15 +203,21 @@ pub(super) fn judge<C: Crypto, R>(
     let hash = fingerprint(endpoint, &key);
     check_key(entry.authentication, &key, hash)?;
     if matches!(entry.authentication, Authentication::FirstUse) {
-        level = endpoint.judge_stranger(&asserted, source, hash)?;
+        level = endpoint.judge_stranger(&asserted, way.at, hash)?;
     }
-    check_floor(endpoint, &entry, &asserted, source, level)?;
+    check_floor(endpoint, &entry, &asserted, way.owner(), level)?;
     let method = method(key.kind());
     // A name may change its key; it stays the same peer. What somebody who was only reached calls itself is no name.
     let is_named = level == Level::Validated && entry.matcher != Matcher::Reached;
     let (public, fingerprint) = (Some(key), Some(hash));
-    let key = if is_named { named(endpoint, &identity) } else { PeerKey(hash) };
-    Ok(Proven { peer, identity, key, level, method, fingerprint, public })
+    // Whoever has a gateway may take another one.
+    let owner = way.behind.and_then(|_| endpoint.asked_about(peer, &identity, way));
+    let key = match owner {
+        Some(owner) => named(endpoint, &owner),
+        None if is_named => named(endpoint, &identity),
+        None => PeerKey(hash),
+    };
+    Ok(Proven { peer, behind: way.behind, identity, key, level, method, fingerprint, public })
 }
 
 /// Whether a peer that the entry does not name, and who could have been found under another one, was not
@@ -239,20 +256,23 @@ fn nobody<C: Crypto, R>(
     let nonces = agreed.nonces();
     let key = PeerKey(endpoint.crypto.sha256(&[nonces.initiator, nonces.responder]));
     let (level, method) = (Level::Null, Method::Null);
-    Ok(Proven { peer, identity, key, level, method, fingerprint: None, public: None })
+    Ok(Proven { peer, behind: None, identity, key, level, method, fingerprint: None, public: None })
 }
 
-/// The entry of a peer that calls itself so: the first that matches. Whoever was only reached is nobody that an
-/// entry before the strangers' is for.
+/// The entry of a peer that calls itself so: the first that matches. Whoever was only reached, as the gateway of
+/// somebody wanted is, is nobody that an entry before the strangers' is for.
 fn search<'c, C: Crypto, R>(
     endpoint: &Endpoint<'c, C, R>,
     asserted: &Identity<'_>,
     wanted: Option<PeerId>,
-    source: IpAddr,
+    way: &Way,
 ) -> Option<(PeerId, PadEntry<'c>)> {
     let config = endpoint.config;
-    let reached = wanted.and_then(|wanted| config.reached(wanted));
-    match config.search(asserted, source) {
+    let reached = wanted.and_then(|wanted| match way.behind {
+        Some(_) => Some((wanted, *config.pad.get(usize::from(wanted.0))?)),
+        None => config.reached(wanted),
+    });
+    match config.search(asserted, way.at) {
         Some((_, entry)) if entry.is_strangers() && reached.is_some() => reached,
         found => found.or(reached),
     }
@@ -264,14 +284,14 @@ fn published_key<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     signed: &Signed<'_>,
     (peer, of, published): (PeerId, &Identity<'_>, Published),
-    source: IpAddr,
+    way: &Way,
     since: Instant,
 ) -> Result<(Verdict, PublicKey), Unproven> {
     let shown = match signed.shown {
         Some(_) => Some(proven_key(endpoint, signed, [].iter())?),
         None => None,
     };
-    let known = endpoint.remembered_key(of, source).filter(|_| published.or_stranger);
+    let known = endpoint.remembered_key(of, way.owner()).filter(|_| published.or_stranger);
     let name = endpoint.names.find(peer, of);
     let Some(record) = endpoint.names.fresh(peer, of, since) else {
         return Err(Unproven::Asks(peer, NameFault::Indeterminate));
@@ -286,7 +306,7 @@ fn published_key<C: Crypto, R>(
         }
     };
     let was_validated = name.is_some_and(|name| name.was_validated) || endpoint.was_validated(of);
-    let verdict = weigh(record, &key, source, published, was_validated);
+    let verdict = weigh(record, &key, way, published, was_validated);
     match verdict {
         Verdict::Refused(fault @ (NameFault::OtherKey | NameFault::OtherAddress | NameFault::Absent))
             if name.is_some_and(|name| name.may_be_outdated(since)) =>

@@ -16,6 +16,7 @@ use crate::handshake::{Agreed, Handshake, Held, PpkUse};
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, State, cipher_keys};
 use crate::pad::PeerId;
+use crate::pad::record::Way;
 use crate::proposal::{self, Pfs};
 use crate::resources::{BufferId, MESSAGE};
 use crate::setback::network;
@@ -154,7 +155,7 @@ fn judge<C: Crypto, R: TryCryptoRng>(
     let judged = if payloads.eap.is_some() {
         Err(FailReason::WrongMethod)
     } else {
-        match peer::judge(endpoint, agreed, payloads, None, source, now) {
+        match peer::judge(endpoint, agreed, payloads, None, &Way::direct(source), now) {
             Ok(proven) => Ok(proven),
             Err(Unproven::Refused(reason)) => Err(reason),
             Err(Unproven::Asks(peer, _)) => return Ok(Judged::Asks(peer)),

@@ -106,8 +106,7 @@ fn offered<C: Crypto, R>(
             if let Some(old) = wanted.like.and_then(|spi| endpoint.children.look(spi)) {
                 return child::offer::like(old);
             }
-            let (local, remote) = (sa.path.local.ip(), sa.path.remote.ip());
-            child::offer::offer(policy, wanted.packet.as_ref(), false, local, remote)
+            child::offer::offer(policy, wanted.packet.as_ref(), false, sa.path.local.ip(), &sa.way())
         }
         Aim::Successor { local_ts, remote_ts, .. } => {
             (local_ts.iter().copied().collect(), remote_ts.iter().copied().collect())

@@ -19,6 +19,7 @@ use crate::error::FailReason;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::nat::Nat;
 use crate::narrow::narrow;
+use crate::pad::record::Way;
 use crate::proposal::EspChoice;
 use crate::wire::notify::NotifyType;
 use crate::wire::payloads::Payloads;
@@ -76,7 +77,8 @@ fn choose_policy<C: Crypto, R>(
     is_transport: bool,
     substitution: Substitution,
 ) -> Result<Fit, FailReason> {
-    let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
+    let way = Way { at: sa.path.remote.ip(), behind: proven.behind };
+    let claims = endpoint.config.claims(proven.peer, &way);
     let mut failure = FailReason::SelectorsUnacceptable;
     for (policy, rule) in endpoint.config.policies() {
         let Action::Protect { mode, minimum } = rule.action else {

@@ -17,6 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::ike_sa::IkeSa;
 use crate::narrow::is_subset;
+use crate::pad::record::Way;
 use crate::proposal;
 use crate::wire::sa::SaView;
 use crate::wire::ts::TsView;
@@ -30,40 +31,39 @@ pub(crate) fn like(child: &Child) -> (Offered, Offered) {
     (child.local_ts.iter().copied().collect(), child.remote_ts.iter().copied().collect())
 }
 
-/// What an initiator offers, for a packet or without one: TSi and TSr.
+/// What an initiator offers, for a packet or without one: TSi and TSr. A gateway is asked for the address alone
+/// whose gateway it is.
 pub(crate) fn offer(
     policy: &IkePolicy<'_>,
     packet: Option<&Selectors>,
     is_single_pair: bool,
     local: IpAddr,
-    remote: IpAddr,
+    way: &Way,
 ) -> (Offered, Offered) {
-    let mode = mode_of(policy);
+    let ends = match mode_of(policy) {
+        Mode::Transport => (Some(local), Some(way.at)),
+        Mode::Tunnel => (None, way.behind),
+    };
     let all = if is_single_pair { 1 } else { usize::MAX };
     let (mut tsi, mut tsr) = (
-        selectors(packet.map(|p| p.source_selector()), policy.local, mode, local),
-        selectors(packet.map(|p| p.destination_selector()), policy.remote, mode, remote),
+        selectors(packet.map(|p| p.source_selector()), policy.local, ends.0),
+        selectors(packet.map(|p| p.destination_selector()), policy.remote, ends.1),
     );
     tsi.truncate(all);
     tsr.truncate(all);
     (tsi, tsr)
 }
 
-fn selectors(
-    packet: Option<TrafficSelector>,
-    policy: &[TrafficSelector],
-    mode: Mode,
-    end: IpAddr,
-) -> Offered {
-    let clipped = policy.iter().filter_map(|ts| clip(ts, mode, end));
+fn selectors(packet: Option<TrafficSelector>, policy: &[TrafficSelector], only: Option<IpAddr>) -> Offered {
+    let clipped = policy.iter().filter_map(|ts| clip(ts, only));
     packet.into_iter().chain(clipped).take(8).collect()
 }
 
 /// In transport mode both ends are the ends of IKE.
-fn clip(selector: &TrafficSelector, mode: Mode, end: IpAddr) -> Option<TrafficSelector> {
-    match mode {
-        Mode::Tunnel => Some(*selector),
-        Mode::Transport => {
+fn clip(selector: &TrafficSelector, only: Option<IpAddr>) -> Option<TrafficSelector> {
+    match only {
+        None => Some(*selector),
+        Some(end) => {
             let addresses = selector.addresses.intersect(&AddressRange::single(end))?;
             Some(TrafficSelector { addresses, ..*selector })
         }
@@ -101,7 +101,8 @@ pub(crate) fn accept<C: Crypto, R>(
     };
     let local_ts = within(substitution.local(tsi.selectors()), &offered.0)?;
     let remote_ts = within(substitution.remote(tsr.selectors()), &offered.1)?;
-    let claims = endpoint.config.claims(proven.peer, sa.path.remote.ip());
+    let way = Way { at: sa.path.remote.ip(), behind: proven.behind };
+    let claims = endpoint.config.claims(proven.peer, &way);
     if !remote_ts.iter().all(|selector| claims.cover(selector)) {
         return Err(FailReason::SelectorsUnacceptable);
     }
