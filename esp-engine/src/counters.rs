@@ -114,6 +114,8 @@ pub struct Counters {
     pub sealed: Traffic,
     /// Packets opened and delivered.
     pub opened: Traffic,
+    /// Packets that may have come before their SA. Those that are kept for it are counted again then.
+    pub early: u64,
     /// Packets of protected flows that found no SA.
     pub without_sa: u64,
     /// Packets that no longer fit once they are sealed.
@@ -130,6 +132,7 @@ impl Counters {
             bypassed_inbound: 0,
             sealed: Traffic { packets: 0, octets: 0 },
             opened: Traffic { packets: 0, octets: 0 },
+            early: 0,
             without_sa: 0,
             too_big: 0,
             acquires_postponed: 0,

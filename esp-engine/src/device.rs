@@ -119,7 +119,9 @@ impl<'r, D: Device, C: Cipher> Device for SecureDevice<'_, 'r, D, C> {
         let (link, path, now) = (self.link(), self.path, instant(timestamp));
         self.drain(link, timestamp);
         let (source, token) = if path.port.has_error() {
-            (Source::Port, self.inner.transmit(timestamp)?)
+            (Source::Error, self.inner.transmit(timestamp)?)
+        } else if path.port.has_early(path.engine, now) {
+            (Source::Early, self.inner.transmit(timestamp)?)
         } else {
             let (frame, token) = self.inner.receive(timestamp)?;
             (Source::Wire(frame), token)
@@ -153,7 +155,9 @@ fn instant(timestamp: smoltcp::time::Instant) -> Instant {
 enum Source<T> {
     Wire(T),
     /// An ICMP error of the adapter itself.
-    Port,
+    Error,
+    /// A frame that came before its SA.
+    Early,
 }
 
 /// One received frame.
@@ -172,16 +176,11 @@ impl<T: RxToken, C: Cipher> RxToken for SecureRx<'_, '_, T, C> {
         F: FnOnce(&[u8]) -> R,
     {
         let Path { engine, port } = self.path;
-        let token = match self.source {
-            Source::Port => return f(&port.next_error().unwrap_or_default()),
-            Source::Wire(token) => token,
+        let frame = match self.source {
+            Source::Error => return f(&port.next_error().unwrap_or_default()),
+            Source::Early => copy(port, &port.next_early(engine, self.now).unwrap_or_default(), self.buffer),
+            Source::Wire(token) => token.consume(|frame| copy(port, frame, self.buffer)),
         };
-        let frame = token.consume(|frame| {
-            let copy = self.buffer.get_mut(..frame.len())?;
-            copy.copy_from_slice(frame);
-            port.note_copy_in(frame.len());
-            Some(copy)
-        });
         let Some(frame) = frame else {
             port.note_oversize();
             return f(&[]);
@@ -192,9 +191,16 @@ impl<T: RxToken, C: Cipher> RxToken for SecureRx<'_, '_, T, C> {
     fn meta(&self) -> PacketMeta {
         match &self.source {
             Source::Wire(token) => token.meta(),
-            Source::Port => PacketMeta::default(),
+            Source::Error | Source::Early => PacketMeta::default(),
         }
     }
+}
+
+fn copy<'b>(port: &Port, frame: &[u8], buffer: &'b mut [u8]) -> Option<&'b mut [u8]> {
+    let copy = buffer.get_mut(..frame.len())?;
+    copy.copy_from_slice(frame);
+    port.note_copy_in(frame.len());
+    Some(copy)
 }
 
 /// Room for one frame of the stack.

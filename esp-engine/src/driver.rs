@@ -95,7 +95,9 @@ impl<'r, D: Driver, C: Cipher> Driver for SecureDriver<'_, 'r, D, C> {
         let (link, path) = (self.link(), self.path);
         self.drain(link, cx);
         let (source, token) = if path.port.has_error() {
-            (Source::Port, self.inner.transmit(cx)?)
+            (Source::Error, self.inner.transmit(cx)?)
+        } else if path.port.has_early(path.engine, (path.now)()) {
+            (Source::Early, self.inner.transmit(cx)?)
         } else {
             let (frame, token) = self.inner.receive(cx)?;
             (Source::Wire(frame), token)
@@ -146,7 +148,9 @@ fn medium<D: Driver>(driver: &D) -> Medium {
 enum Source<T> {
     Wire(T),
     /// An ICMP error of the adapter itself.
-    Port,
+    Error,
+    /// A frame that came before its SA.
+    Early,
 }
 
 /// One received frame.
@@ -164,7 +168,12 @@ impl<T: RxToken, C: Cipher> RxToken for SecureRx<'_, '_, T, C> {
     {
         let Path { engine, port, now } = self.path;
         match self.source {
-            Source::Port => f(&mut port.next_error().unwrap_or_default()),
+            Source::Error => f(&mut port.next_error().unwrap_or_default()),
+            Source::Early => {
+                let mut frame = port.next_early(engine, now()).unwrap_or_default();
+                let up = port.receive(engine, now(), self.link, self.reassembly, &mut frame);
+                f(up.unwrap_or_default())
+            }
             Source::Wire(token) => token.consume(|frame| {
                 let up = port.receive(engine, now(), self.link, self.reassembly, frame);
                 f(up.unwrap_or_default())

@@ -112,6 +112,9 @@ pub enum Inbound {
     Bypass,
     /// Let in the clear IP packet that now lies at these octets of the buffer.
     Deliver(Range<usize>),
+    /// Nobody has this SPI here, but its sender has another: the SA may be on its way. Keep it until the SA
+    /// is installed and ask again, or drop it.
+    Early(Spi),
     /// Drop it.
     Drop(DropReason),
 }
@@ -211,6 +214,11 @@ impl<'r, C: Cipher> Engine<'r, C> {
                 .retain(|notice| !matches!(notice, SaReport::PeerMoved { spi, .. } if *spi == inbound));
         }
         removed.is_some()
+    }
+
+    /// Whether there is a pair of SAs that receives on this SPI.
+    pub fn has_sa(&self, inbound: Spi) -> bool {
+        self.sad.get(inbound).is_some()
     }
 
     /// Sends nothing more on a pair of SAs that has a successor; what is on its way still comes in

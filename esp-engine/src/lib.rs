@@ -25,7 +25,7 @@
 //!
 //! The words: [`spd`] and [`selector`] say what is protected, [`sa`] how, [`counters`] what became of
 //! it. The packet: [`wire`], [`encapsulation`], [`mtu`], [`replay`]. The ciphers: [`crypto`]. Under a
-//! stack: the adapters of features `driver` and `device`, with [`hold`] and [`reassembly`].
+//! stack: the adapters of features `driver` and `device`, with [`hold`], [`early`] and [`reassembly`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -42,6 +42,7 @@ pub mod crypto;
 pub mod device;
 #[cfg(feature = "driver")]
 pub mod driver;
+pub mod early;
 pub mod encapsulation;
 pub mod engine;
 pub mod hold;

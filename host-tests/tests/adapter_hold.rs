@@ -112,6 +112,32 @@ fn what_waits_for_a_sign_of_the_peer_leaves_when_it_comes() {
     }
 }
 
+/// RFC 7296 §2.8: a peer may send on an SA before we hear that it has it. A stranger's packets do not wait.
+#[test]
+fn what_comes_before_its_sa_reaches_the_stack_once_the_sa_is_there() {
+    for under in [Under::Driver, Under::Device] {
+        let cable = Cable::new(Medium::Ip, 1_500);
+        let [mut us, mut peer] =
+            [0, 1].map(|side| Host::over(cable.end(side), side, under, Medium::Ip, Mode::Tunnel));
+        peer.install_sa(Mode::Tunnel, Version::V4, Version::V4, true);
+        peer.transmit(&udp(Version::V4, 0, (7, 7), b"stranger"));
+        us.receive();
+        assert_eq!(us.port.counters().early, 0);
+
+        us.install_sa(Mode::Tunnel, Version::V6, Version::V4, true);
+        peer.transmit(&udp(Version::V4, 0, (8, 8), b"early"));
+        us.receive();
+        assert_eq!(us.port.counters().early, 1);
+        us.woken.take();
+        us.install_sa(Mode::Tunnel, Version::V4, Version::V4, true);
+        if under == Under::Driver {
+            assert_eq!(us.woken.take(), 1, "the stack must be woken");
+        }
+        assert_eq!(us.receive(), [udp(Version::V4, 0, (8, 8), b"early")]);
+        assert!(us.receive().is_empty(), "once");
+    }
+}
+
 #[test]
 fn few_packets_wait_and_not_for_ever() {
     for under in [Under::Driver, Under::Device] {

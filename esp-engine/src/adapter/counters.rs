@@ -13,7 +13,8 @@ pub struct Counters {
     /// packets that wait for an SA.
     pub octets_copied_out: u64,
     /// Octets copied from one buffer to another on the way in: none where the driver lends its
-    /// frame to be changed, once a frame where it does not, once more for fragments.
+    /// frame to be changed, once a frame where it does not, once more for fragments and for packets
+    /// that wait for their SA.
     pub octets_copied_in: u64,
     /// Packets that wait or waited for an SA.
     pub held: u32,
@@ -23,6 +24,8 @@ pub struct Counters {
     pub hold_expired: u32,
     /// Held packets that left.
     pub released: u32,
+    /// Packets that came before their SA and were kept for it.
+    pub early: u32,
     /// Packets from the stack too big for the link once sealed.
     pub too_big: u32,
     /// Fragments kept.
@@ -58,6 +61,7 @@ impl Counters {
             hold_full: 0,
             hold_expired: 0,
             released: 0,
+            early: 0,
             too_big: 0,
             fragments: 0,
             reassembled: 0,

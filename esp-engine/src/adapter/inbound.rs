@@ -12,6 +12,7 @@ use crate::crypto::Cipher;
 use crate::encapsulation;
 use crate::engine::{Engine, Inbound};
 use crate::reassembly::{Collected, HEADROOM, Reassembly};
+use crate::sa::Spi;
 use crate::time::Instant;
 use crate::wire::ip::{Fragment, Packet};
 use crate::wire::{esp, get_u32, udp};
@@ -19,7 +20,7 @@ use crate::wire::{esp, get_u32, udp};
 /// What the stack gets to see of a frame.
 enum Admitted<'f> {
     Frame(&'f mut [u8]),
-    /// A fragment: others are missing.
+    /// It waits: for other fragments, or for its SA.
     Nothing,
 }
 
@@ -90,8 +91,18 @@ impl Port {
                 self.state.borrow_mut().hold.retry();
                 deliver(link.medium, whole, clear).ok_or(Refusal::Malformed)
             }
+            Inbound::Early(spi) => self.keep(now, spi, whole),
             Inbound::Drop(_) => Err(Refusal::Engine),
         }
+    }
+
+    /// Keeps a frame until the SA is there that opens it.
+    fn keep<'f>(&self, now: Instant, spi: Spi, frame: &[u8]) -> Result<Admitted<'f>, Refusal> {
+        let state = &mut *self.state.borrow_mut();
+        state.early.push(now, spi, frame).map_err(|_| Refusal::Engine)?;
+        bump(&mut state.counters.early);
+        state.counters.copied_in(frame.len());
+        Ok(Admitted::Nothing)
     }
 
     fn note_fragment(&self, octets: usize, last: bool) {

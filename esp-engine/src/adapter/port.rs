@@ -5,6 +5,9 @@ use core::task::{Context, Poll, Waker};
 
 use super::counters::{Counters, bump};
 use super::too_big::ErrorFrame;
+use crate::crypto::Cipher;
+use crate::early::{Early, Taken};
+use crate::engine::Engine;
 use crate::hold::Hold;
 use crate::selector::AddressRange;
 use crate::time::Instant;
@@ -14,7 +17,7 @@ const ERRORS: usize = 2;
 /// Rules for the time to live that a port knows.
 pub const TTL_RULES: usize = 8;
 
-/// What an adapter and the network task share: held packets, errors for the stack, wakers, counters.
+/// What an adapter and the network task share: held and early packets, errors for the stack, wakers, counters.
 /// One port belongs to one adapter. It is borrowed while a held packet is written to the wire, so
 /// the driver below must not call it from its token.
 pub struct Port {
@@ -23,6 +26,7 @@ pub struct Port {
 
 pub(super) struct State {
     pub(super) hold: Hold,
+    pub(super) early: Early,
     pub(super) errors: heapless::Deque<ErrorFrame, ERRORS>,
     pub(super) ttl: heapless::Vec<TtlRule, TTL_RULES>,
     pub(super) counters: Counters,
@@ -43,6 +47,7 @@ impl Port {
         Self {
             state: RefCell::new(State {
                 hold: Hold::new(),
+                early: Early::new(),
                 errors: heapless::Deque::new(),
                 ttl: heapless::Vec::new(),
                 counters: Counters::new(),
@@ -103,6 +108,20 @@ impl Port {
     /// Whether a held packet is to be tried again.
     pub(crate) fn has_due(&self, now: Instant) -> bool {
         self.state.borrow_mut().hold.next_due(now).is_some()
+    }
+
+    /// Whether a packet that came before its SA can be opened by now.
+    pub(crate) fn has_early<C: Cipher>(&self, engine: &RefCell<Engine<'_, C>>, now: Instant) -> bool {
+        self.state.borrow().early.has(now, |spi| engine.borrow().has_sa(spi))
+    }
+
+    /// The oldest frame that [`Self::has_early`] means.
+    pub(crate) fn next_early<C: Cipher>(
+        &self,
+        engine: &RefCell<Engine<'_, C>>,
+        now: Instant,
+    ) -> Option<Taken> {
+        self.state.borrow_mut().early.take(now, |spi| engine.borrow().has_sa(spi))
     }
 
     /// Whether the stack has to hear of an error.

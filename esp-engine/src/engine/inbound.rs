@@ -36,6 +36,7 @@ impl<C: Cipher> Engine<'_, C> {
         match &verdict {
             Inbound::Bypass => counters.bypassed_inbound += 1,
             Inbound::Deliver(place) => counters.opened.count(place.len()),
+            Inbound::Early(_) => counters.early += 1,
             Inbound::Drop(reason) => _ = counters.drop(*reason),
         }
         verdict
@@ -46,7 +47,7 @@ impl<C: Cipher> Engine<'_, C> {
         let packet = parsed.as_ref().ok_or(DropReason::Malformed)?;
         match self.classify(packet, octets)? {
             Arrival::Clear => self.admit_clear(now, packet, octets),
-            Arrival::Esp(carrier) => self.open(now, &carrier, octets).map(Inbound::Deliver),
+            Arrival::Esp(carrier) => self.open(now, &carrier, octets),
         }
     }
 
@@ -123,13 +124,16 @@ impl<C: Cipher> Engine<'_, C> {
         now: Instant,
         carrier: &Carrier<'_>,
         octets: &mut [u8],
-    ) -> Result<Range<usize>, DropReason> {
+    ) -> Result<Inbound, DropReason> {
         let sender = &carrier.packet.selectors.source;
         let esp = octets.get_mut(carrier.esp.clone()).ok_or(DropReason::EspLength)?;
         let header = esp::Header::read(esp).ok_or(DropReason::EspLength)?;
         let found = Spi::new(header.spi).and_then(|spi| self.sad.get_with_window(spi));
         let Some((sa, words)) = found else {
-            return Err(self.desk.unknown_spi(now, header.spi, *sender, carrier.port));
+            let is_known = self.sad.towards(*sender).next().is_some();
+            self.desk.note_unknown_spi(now, header.spi, *sender, carrier.port);
+            let spi = Spi::new(header.spi).filter(|_| is_known);
+            return spi.map(Inbound::Early).ok_or(DropReason::UnknownSpi);
         };
         if !sa.is_alive(now) {
             return Err(DropReason::Expired);
@@ -147,7 +151,7 @@ impl<C: Cipher> Engine<'_, C> {
         };
         self.sad.note(spi);
         let clear = self.unwrap(spi, carrier, opened?, octets)?;
-        self.admit_opened(now, spi, clear, octets)
+        self.admit_opened(now, spi, clear, octets).map(Inbound::Deliver)
     }
 
     /// Takes the wrapping off: the range where the clear packet lies.
@@ -200,14 +204,13 @@ impl<C: Cipher> Engine<'_, C> {
 
 impl Desk {
     /// An SPI nobody has here: told to key management now and then (RFC 4303 §3.4.2).
-    fn unknown_spi(&mut self, now: Instant, spi: u32, remote: IpAddr, port: Option<u16>) -> DropReason {
+    fn note_unknown_spi(&mut self, now: Instant, spi: u32, remote: IpAddr, port: Option<u16>) {
         let quiet = self.unknown_spi_told.is_some_and(|told| now.since(told).as_secs() < 1);
         let report = SaReport::UnknownSpi { spi, remote, port };
         // Reserved values name nothing that could be told.
         if !quiet && spi > Spi::RESERVED && self.notices.push(report).is_ok() {
             self.unknown_spi_told = Some(now);
         }
-        DropReason::UnknownSpi
     }
 
     /// The newest packet of an SA shows where its peer is now (RFC 7296 §2.23). A notice that finds

@@ -141,6 +141,9 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
 
     /// Does what is due: errors, packets whose SA or neighbour is there now, questions to neighbours.
     pub(super) fn attend(&mut self, now: Instant, wire: &mut impl Wire) {
+        while let Some(mut packet) = self.shared.next_early(now, |spi| self.engine.borrow().has_sa(spi)) {
+            self.open(now, &mut packet, wire);
+        }
         while let Some(mut packet) = self.shared.next_due(now) {
             match self.try_forward(now, Origin::Here, &mut packet, wire) {
                 Err(Refusal::WantsSa(_)) => self.shared.wait_on(),
@@ -196,6 +199,10 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
             Collected::Dropped(_) => return self.shared.count(Refusal::Fragment),
             Collected::Whole(datagram) => datagram.get_mut(HEADROOM..).unwrap_or_default(),
         };
+        self.open(now, whole, wire);
+    }
+
+    fn open(&mut self, now: Instant, whole: &mut [u8], wire: &mut impl Wire) {
         let verdict = self.engine.borrow_mut().inbound(now, whole);
         self.shared.note_moved();
         match verdict {
@@ -203,6 +210,11 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
             Inbound::Deliver(clear) => {
                 let inner = whole.get_mut(clear).unwrap_or_default();
                 self.forward(now, Origin::Tunnel, inner, wire);
+            }
+            Inbound::Early(spi) => {
+                if let Err(refusal) = self.shared.keep_early(now, spi, whole) {
+                    self.shared.count(refusal);
+                }
             }
             Inbound::Drop(_) => self.shared.count(Refusal::Engine),
         }

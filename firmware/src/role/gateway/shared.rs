@@ -1,10 +1,12 @@
-//! What the forwarding path and the rest of Network share: packets that wait for an SA, wakers,
+//! What the forwarding path and the rest of Network share: packets that wait for an SA either way, wakers,
 //! counters. Everything is borrowed for one packet at most.
 
 use core::cell::RefCell;
 use core::task::{Context, Poll, Waker};
 
+use esp_engine::early::{Early, Taken};
 use esp_engine::hold::Hold;
+use esp_engine::sa::Spi;
 use esp_engine::selector::Selectors;
 use esp_engine::time::Instant;
 
@@ -19,6 +21,8 @@ pub struct Counters {
     pub forwarded: u32,
     /// Waited for an SA.
     pub held: u32,
+    /// Came before their SA and were kept for it.
+    pub early: u32,
     /// Dropped: no IP packet, or a damaged header.
     pub malformed: u32,
     /// Dropped: a source address that cannot be there.
@@ -55,6 +59,7 @@ impl Counters {
     const ZERO: Self = Self {
         forwarded: 0,
         held: 0,
+        early: 0,
         malformed: 0,
         martian: 0,
         unforwardable: 0,
@@ -80,6 +85,7 @@ pub(crate) struct Shared {
 
 struct State {
     hold: Hold,
+    early: Early,
     counters: Counters,
     path: Option<Waker>,
     network: Option<Waker>,
@@ -88,9 +94,16 @@ struct State {
 
 impl Shared {
     pub(super) const fn new() -> Self {
-        let state =
-            State { hold: Hold::new(), counters: Counters::ZERO, path: None, network: None, moved: false };
-        Self { state: RefCell::new(state) }
+        Self {
+            state: RefCell::new(State {
+                hold: Hold::new(),
+                early: Early::new(),
+                counters: Counters::ZERO,
+                path: None,
+                network: None,
+                moved: false,
+            }),
+        }
     }
 
     /// Remembers whom an installed SA wakes.
@@ -122,6 +135,19 @@ impl Shared {
     /// Lets the packet that [`Self::next_due`] shows wait on.
     pub(super) fn wait_on(&self) {
         self.state.borrow_mut().hold.wait_on();
+    }
+
+    /// Keeps a packet that came before its SA.
+    pub(super) fn keep_early(&self, now: Instant, spi: Spi, packet: &[u8]) -> Result<(), Refusal> {
+        let mut state = self.state.borrow_mut();
+        state.early.push(now, spi, packet).map_err(|_| Refusal::Engine)?;
+        state.counters.early = state.counters.early.saturating_add(1);
+        Ok(())
+    }
+
+    /// The oldest packet that came before its SA, which is there now.
+    pub(super) fn next_early(&self, now: Instant, is_there: impl Fn(Spi) -> bool) -> Option<Taken> {
+        self.state.borrow_mut().early.take(now, is_there)
     }
 
     /// A packet went through the engine, which may have something to say.

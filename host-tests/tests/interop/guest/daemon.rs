@@ -35,8 +35,4 @@ pub trait Daemon: Sync {
 
     /// Whether its log says that a Child SA was replaced with a key exchange of its own.
     fn tells_of_pfs(&self, log: &str) -> bool;
-
-    /// Whether, asked for a Child SA's successor, it sends on that before its answer has left, so that what it sends
-    /// meanwhile is lost. RFC 7296 §2.8 lets a responder wait for our first packet.
-    fn sends_early(&self) -> bool;
 }

@@ -183,8 +183,4 @@ impl Daemon for Libreswan {
     fn tells_of_pfs(&self, log: &str) -> bool {
         log.lines().any(|line| line.contains("rekeyed Child SA") && line.contains("-DH31"))
     }
-
-    fn sends_early(&self) -> bool {
-        true
-    }
 }

@@ -102,8 +102,4 @@ impl Daemon for StrongSwan {
     fn tells_of_pfs(&self, log: &str) -> bool {
         log.lines().any(|line| line.contains("CREATE_CHILD_SA re") && line.contains(" No KE TS"))
     }
-
-    fn sends_early(&self) -> bool {
-        false
-    }
 }

@@ -40,6 +40,24 @@ fn what_the_peer_sealed_reaches_the_host_behind_us() {
     }
 }
 
+/// RFC 7296 §2.8: a peer may send on a successor before we hear that there is one.
+#[test]
+fn what_comes_before_its_sa_passes_once_the_sa_is_there() {
+    let config = gateway();
+    let sealed = sealed_by_peer(&config, true);
+    with_bench(&config, |mut near| {
+        assert_eq!(near.pass(OUTSIDE, &sealed), []);
+        assert_eq!(near.shared.counted().early, 0, "nobody is kept waiting for a stranger");
+        near.install(&config, 0, 0x8000_0001);
+        assert_eq!(near.pass(OUTSIDE, &sealed), []);
+        assert_eq!(near.shared.counted().early, 1);
+        near.install(&config, 0, 0x8000_0000);
+        let left = near.left();
+        assert_eq!(left.iter().map(|(port, _)| *port).collect::<List<_>>(), [INSIDE]);
+        assert_eq!(near.left(), [], "once");
+    });
+}
+
 /// RFC 4301 §5.2: a clear packet of a flow that policy protects.
 #[test]
 fn clear_packets_of_protected_flows_do_not_get_in() {
