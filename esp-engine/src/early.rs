@@ -11,7 +11,7 @@ use crate::sa::Spi;
 use crate::time::Instant;
 
 /// Packets that may wait.
-pub const PACKETS: usize = 4;
+pub const PACKETS: usize = 12;
 /// Octets that may wait in all.
 pub const OCTETS: usize = 2_048;
 /// Octets of the longest packet that may wait: an Ethernet frame.
