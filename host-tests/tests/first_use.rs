@@ -326,6 +326,19 @@ fn validated_peer_becomes_no_stranger() {
     }
 }
 
+/// A key that DNS has, signed, takes over the flow that lived under a stranger's, who had the name for a while.
+#[test]
+fn signed_key_takes_the_flow() {
+    let mut pair =
+        Pair::new(caller("a.example", OTHER, A), host(vec![everybody(), FIRST_USE], Level::First), 1);
+    pair.zone.publish("a.example", absent());
+    assert_eq!(attempt(&mut pair), Ok(Level::First), "{}", pair.trace);
+    pair.zone.publish("a.example", signed(&[&A_KEY], &[A]));
+    pair.pass(std::time::Duration::from_secs(4_000));
+    assert_eq!(attempt_by(&mut pair, parties::a()), Ok(Level::Validated), "{}", pair.trace);
+    assert_eq!((pair.b.installed.len(), pair.b.installed[0].level), (1, Level::Validated), "{}", pair.trace);
+}
+
 /// A key that DNS has, signed, takes the place of a stranger's; the stranger's does not come back.
 #[test]
 fn signed_key_replaces_a_strangers() {

@@ -252,13 +252,34 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// The IKE SAs with a stranger of this name end, or at this address, if it has none.
     fn close_strangers(&mut self, now: Instant, of: &Identity<'_>) {
-        self.close_sas(now, CloseReason::Requested, |sa| {
-            sa.established().is_some_and(|established| {
-                let of_sa = subject(&established.identity.view(), sa.path.remote.ip()).is_same(of);
-                of_sa && !is_somebody(established.level)
-            })
-        });
+        self.close_sas(now, CloseReason::Requested, |sa| is_with_stranger(sa, of));
     }
+
+    /// Whom DNS or the configuration vouches for comes under the name of a stranger that is remembered: that one was
+    /// somebody else, and its flows are free.
+    pub(crate) fn outrank(&mut self, proven: &Proven, source: IpAddr) {
+        let identity = proven.identity.view();
+        let of = subject(&identity, source);
+        if !is_somebody(proven.level) || !self.memory.find(&of).is_some_and(Remembered::is_stranger) {
+            return;
+        }
+        for slot in 0..self.sas.capacity() {
+            let _ = self.with_sa(slot, |endpoint, sa| {
+                if is_with_stranger(sa, &of) {
+                    endpoint.end(slot, sa, CloseReason::Replaced);
+                }
+                Ok(())
+            });
+        }
+    }
+}
+
+/// Whether an IKE SA stands with a stranger of this name, or at this address, if it has none.
+fn is_with_stranger(sa: &IkeSa, of: &Identity<'_>) -> bool {
+    sa.established().is_some_and(|established| {
+        let of_sa = subject(&established.identity.view(), sa.path.remote.ip()).is_same(of);
+        of_sa && !is_somebody(established.level)
+    })
 }
 
 /// Whether the configuration has an entry for this identity and no other.

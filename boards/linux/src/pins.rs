@@ -79,7 +79,7 @@ impl Forget {
     /// # Errors
     /// What to do, in words.
     pub fn run(&self) -> Result<(), String> {
-        order(&self.at.socket, &self.peer, |of| Request::Forget(of))
+        order(&self.at.socket, &self.peer, Request::Forget)
     }
 }
 

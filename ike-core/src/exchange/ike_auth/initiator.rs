@@ -155,6 +155,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     let identity = received.payloads.as_ref().ok().and_then(|payloads| asserted(&agreed, payloads));
     match (judged, &received.payloads) {
         (Ok(proven), Ok(payloads)) => {
+            endpoint.outrank(&proven, sa.path.remote.ip());
             if is_somebody(proven.level) {
                 endpoint.remember(sa, &proven, now);
             }

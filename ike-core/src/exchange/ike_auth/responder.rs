@@ -183,6 +183,7 @@ fn judge<C: Crypto, R: TryCryptoRng>(
         let notify = NotifyView::new(NotifyType::INVALID_SYNTAX, &[]);
         return refuse(endpoint, sa, FailReason::BadMessage, &notify);
     }
+    endpoint.outrank(&proven, source);
     if payloads.notify(NotifyType::INITIAL_CONTACT).is_some() {
         endpoint.forget_before(sa, proven.who());
     }
