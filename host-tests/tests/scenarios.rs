@@ -59,8 +59,10 @@ fn collect(folder: &Path, found: &mut BTreeSet<String>) {
             let text = fs::read_to_string(&path).expect("text");
             let file = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
-            if folder.ends_with("interop") {
-                let functions = lines.iter().filter_map(|line| line.strip_prefix("fn ")?.split('(').next());
+            if folder.iter().any(|part| part == "interop") {
+                let functions = lines.iter().filter_map(|line| {
+                    line.trim_start_matches("pub ").strip_prefix("fn ")?.split('(').next()
+                });
                 found.extend(functions.map(|name| format!("interop/{file}::{name}")));
                 continue;
             }

@@ -27,7 +27,11 @@ pub struct KeyPair {
 impl KeyPair {
     /// A new one.
     pub fn new(kind: Kind) -> Result<Self, Fault> {
-        let private = key::generate(kind)?;
+        Self::of(key::generate(kind)?)
+    }
+
+    /// This one.
+    pub fn of(private: PrivateKey) -> Result<Self, Fault> {
         let private_pem = key::private_pem(&private).ok_or("no private key")?.to_string();
         let spki = key::public(&private).ok_or("no public key")?;
         let public_pem = key::spell(&spki, Spelling::Strongswan)?;

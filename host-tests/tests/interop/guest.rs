@@ -8,6 +8,7 @@ mod case;
 mod daemon;
 mod libreswan;
 mod machine;
+mod names;
 mod strongswan;
 
 use std::time::{Duration, Instant};
@@ -98,6 +99,11 @@ fn trials_with(daemon: &'static dyn Daemon, proofs: &[Proof]) -> Vec<Trial> {
         let null = Case { is_null: true, first: First::Peer, ..plain };
         trials.push(trial(name("null_is_refused"), false, move |machine, name| {
             refuses_null(null, machine, name)
+        }));
+        let called = name("names_are_looked_up_by_either_end");
+        let trial = called.clone();
+        trials.push(needing(trial, names::present, move || {
+            machine::with(|machine| names::both_look_up(machine, &called))
         }));
     }
     trials

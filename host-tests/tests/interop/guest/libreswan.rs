@@ -39,7 +39,8 @@ const CLEAN: &str = "ipsec whack --delete --name device || true; truncate -s 0 /
 const LOAD: &str = "/usr/libexec/ipsec/addconn --config /host/libreswan/ipsec.conf device";
 
 impl Libreswan {
-    fn keys(machine: &Machine) -> Result<&'static [(Kind, KeyPair)], Fault> {
+    /// Its keys, which it has in its database once this is done.
+    pub fn keys(machine: &Machine) -> Result<&'static [(Kind, KeyPair)], Fault> {
         if let Some(keys) = KEYS.get() {
             return Ok(keys);
         }
@@ -51,6 +52,7 @@ impl Libreswan {
             store(&pair, nickname(kind), &folder)?;
             keys.push((kind, pair));
         }
+        machine.shell(IMPORT)?;
         Ok(KEYS.get_or_init(|| keys))
     }
 
@@ -68,7 +70,7 @@ const fn nickname(kind: Kind) -> &'static str {
 }
 
 /// Writes key and self-signed certificate as `name`.p12. NSS has one name for all certificates of one subject.
-fn store(pair: &KeyPair, name: &str, folder: &Path) -> Result<(), Fault> {
+pub fn store(pair: &KeyPair, name: &str, folder: &Path) -> Result<(), Fault> {
     let (certificate, private) = (folder.join("certificate.pem"), folder.join("private.pem"));
     std::fs::write(&certificate, pair.certificate(folder, name)?)?;
     key::write_private(&private, &pair.private)?;
@@ -86,7 +88,7 @@ fn store(pair: &KeyPair, name: &str, folder: &Path) -> Result<(), Fault> {
 }
 
 /// A line of ipsec.conf with a public key of ours (`left`) or of the other end (`right`).
-fn key_line(side: &str, pair: &KeyPair) -> Result<String, Fault> {
+pub fn key_line(side: &str, pair: &KeyPair) -> Result<String, Fault> {
     let spki = key::public(&pair.private).ok_or("no public key")?;
     let line = key::spell(&spki, Spelling::Libreswan)?;
     Ok(line.trim().replacen("left", side, 1))
@@ -153,9 +155,7 @@ impl Daemon for Libreswan {
         let own = keys.iter().find(|(known, _)| *known == kind).map(|(_, pair)| pair).ok_or("no such key")?;
         let text = configuration(case, own, device)?;
         std::fs::write(machine.shared("libreswan")?.join("ipsec.conf"), text)?;
-        machine.shell(&format!(
-            "{IMPORT}\nif pidof pluto >/dev/null; then\n{CLEAN}\nelse\n{START}\nfi\n{LOAD}"
-        ))?;
+        machine.shell(&format!("if pidof pluto >/dev/null; then\n{CLEAN}\nelse\n{START}\nfi\n{LOAD}"))?;
         Ok(own.public_pem.clone())
     }
 

@@ -11,6 +11,7 @@ use buttons::peer::{self, Cable, Namespace, wait_until};
 
 use super::daemon::Daemon;
 use crate::ground::{Folder, expect, expect_soon};
+use crate::sniffer::MARKER;
 use crate::{Absent, Fault};
 
 /// How the scripts call it.
@@ -142,6 +143,13 @@ impl Machine {
         let lines = format!("set -e\n{lines}");
         let state = self.folder.inside("state")?;
         Ok(peer::output(command.args(["-t", PATIENCE, NAME, "sh", &lines]).env("LAB_STATE", state))?)
+    }
+
+    /// Sends pings with the marker from inside, none of which may be lost.
+    pub fn ping(&self, to: &str) -> Result<(), Fault> {
+        let pattern: String = MARKER.iter().map(|octet| format!("{octet:02x}")).collect();
+        let said = self.shell(&format!("ping -q -n -c 100 -i 0.02 -W 5 -s 120 -p {pattern} {to} || true"))?;
+        expect(said.contains("100 received, 0% packet loss"), || said.clone())
     }
 
     /// Makes room for `daemon`: no other one runs any more.
