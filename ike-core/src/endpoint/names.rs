@@ -20,7 +20,7 @@ use crate::ike_sa::State;
 use crate::names::{Asked, Ticket, Waiting};
 use crate::output::{Event, Path};
 use crate::pad::record::Way;
-use crate::pad::{Identity, OwnedIdentity, PadEntry, PeerId, PeerRecord};
+use crate::pad::{Identity, OwnedIdentity, PeerId, PeerRecord};
 use crate::setback::network;
 
 /// Of so many IKE SAs one may wait for an answer.

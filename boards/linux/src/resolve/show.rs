@@ -24,6 +24,9 @@ pub fn text(found: &Found) -> String {
         let _ = writeln!(text, "  left out: {} that are unusable or too many", found.outcome.left_out);
     }
     let _ = writeln!(text, "  holds for {} s{}", found.ttl, signed_until(found));
+    if let Some(advice) = advice(found.outcome.security) {
+        let _ = writeln!(text, "  {advice}");
+    }
     text.push('\n');
     text += &tree(found);
     let _ = writeln!(
@@ -75,6 +78,7 @@ pub fn json(found: &Found) -> Value {
         "name": found.question.name().fmt_with_dot().to_string(),
         "security": security_word(found.outcome.security),
         "reason": reason(found.outcome.security),
+        "advice": advice(found.outcome.security),
         "presence": presence_word(found.outcome.presence),
         "wildcard": found.outcome.wildcard,
         "keys": keys.collect::<Vec<_>>(),
@@ -190,6 +194,12 @@ const fn presence_word(presence: Presence) -> &'static str {
         Presence::Absent => "absent",
         Presence::OnlyUnusable => "only-unusable",
     }
+}
+
+/// What would help, where whoever publishes the key can do something.
+fn advice(security: Security) -> Option<&'static str> {
+    let is_long = security == Security::Indeterminate(Indeterminate::NoConnection);
+    is_long.then_some("up to 1,232 octets need no TCP: one key of Ed25519 or P-256 would do")
 }
 
 fn reason(security: Security) -> Option<String> {
