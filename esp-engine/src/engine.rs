@@ -18,7 +18,7 @@ use crate::mtu::Wrapping;
 use crate::resources::{Desk, Resources};
 use crate::sa::{ChildSa, Mode, SaReport, SaUpdate, Spi};
 use crate::sad::Sad;
-use crate::selector::Selectors;
+use crate::selector::{AddressRange, Selectors};
 use crate::spd::{self, Action, Decision, Policy, PolicyId, PolicySelectors, Unmatched};
 use crate::time::Instant;
 use crate::wire::ip;
@@ -180,6 +180,12 @@ impl<'r, C: Cipher> Engine<'r, C> {
     /// Pairs of SAs that fit; what [`Spi::for_slot`] wants to know.
     pub fn slots(&self) -> u16 {
         self.sad.slots()
+    }
+
+    /// Whoever is there was shown to protect nothing: until then policies with [`Level::Clear`] for their minimum
+    /// let packets pass in clear there, in both directions, while no SA stands for them.
+    pub fn let_clear(&mut self, remote: AddressRange, until: Instant) {
+        self.desk.open.add(remote, until);
     }
 
     /// Installs a pair of SAs, both or neither.

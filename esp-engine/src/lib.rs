@@ -49,6 +49,7 @@ pub mod hold;
 pub mod index;
 mod latch;
 pub mod mtu;
+mod open;
 pub mod reassembly;
 pub mod replay;
 pub mod resources;

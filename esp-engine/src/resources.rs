@@ -2,6 +2,7 @@
 
 use crate::acquire::Acquires;
 use crate::counters::Counters;
+use crate::open::Open;
 use crate::sa::SaReport;
 use crate::sad::{Association, Ledger};
 use crate::spd::Policy;
@@ -52,6 +53,7 @@ impl<C, const POLICIES: usize, const SAS: usize, const WORDS: usize> Default
 pub(crate) struct Desk {
     pub(crate) counters: Counters,
     pub(crate) acquires: Acquires,
+    pub(crate) open: Open,
     pub(crate) notices: heapless::Vec<SaReport, NOTICES, u8>,
     /// An unknown SPI is reported once a second at most.
     pub(crate) unknown_spi_told: Option<Instant>,
@@ -62,6 +64,7 @@ impl Desk {
         Self {
             counters: Counters::new(),
             acquires: Acquires::new(),
+            open: Open::new(),
             notices: heapless::Vec::new(),
             unknown_spi_told: None,
         }

@@ -67,6 +67,8 @@ const CLIENTS_FOUND: usize = MAX_FOUND + 4;
 pub(crate) const CLIENT_SOCKETS: usize = CLIENTS_HELD + proxy::KEY_QUESTIONS;
 /// Set in the tickets of the capturing resolver.
 const CAPTURED: u32 = 1 << 31;
+/// Addresses without protection that are remembered, as many as Network has room for.
+const OPEN: usize = 16;
 /// IKE messages in fragments that arrive at once.
 const REASSEMBLIES: usize = 2;
 
@@ -150,11 +152,13 @@ pub async fn run<
         peers: config.peers.iter().map(|_| PeerState::new()).collect(),
         children: Vec::new(),
         setbacks: Vec::new(),
+        open: Vec::new(),
         status_wanted: false,
         is_unkept: false,
     };
     control.recall_all().await;
     control.locate_all();
+    control.open_all().await;
     control.call_at_once();
     loop {
         let timeout = control.drain().await;
@@ -230,6 +234,8 @@ struct Control<'a, C: Crypto, R, S, M> {
     children: Vec<Listed, MAX_LISTED>,
     /// What went wrong last with whom the configuration does not name, by address; the oldest first.
     setbacks: Vec<(IpAddr, Reason), MAX_LISTED>,
+    /// Where policies that would rather protect let packets pass in clear, and until when; the first to end first.
+    open: Vec<(AddressRange, Instant), OPEN>,
     /// An operator waits for the counters of Network.
     status_wanted: bool,
     /// What the next pair of SAs rests on could not be kept.
@@ -350,6 +356,25 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         }
     }
 
+    /// Policies that would rather protect, and whose peer is never called, have nothing to wait for.
+    async fn open_all(&mut self) {
+        for range in self.config.open_ranges() {
+            let command = self.let_clear(clock::now(), range, Instant::from_millis(u64::MAX));
+            self.queues.command(command).await;
+        }
+    }
+
+    fn let_clear(&mut self, now: Instant, remote: AddressRange, until: Instant) -> Command<C::Cipher> {
+        self.open.retain(|(other, until)| *other != remote && now < *until);
+        if self.open.is_full() {
+            self.open.remove(0);
+        }
+        // There is room now.
+        let _ = self.open.push((remote, until));
+        self.open.sort_unstable_by_key(|(_, until)| *until);
+        Command::LetClear { remote, until }
+    }
+
     /// Key management asks DNS for a peer.
     fn look_up(&mut self, now: Instant, ticket: Ticket, of: &OwnedIdentity) {
         let found = match (of.view(), &self.captor) {
@@ -426,6 +451,10 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 self.sink.report(now, &Event::Asked(of.clone()));
                 self.look_up(now, ticket, &of);
                 return None;
+            }
+            output::Event::Open { remote, until } => {
+                self.sink.report(now, &Event::Open(remote));
+                return Some(self.let_clear(now, AddressRange::single(remote), until));
             }
             output::Event::NotBegun { peer, policy, to, reason } => {
                 if let Some(captor) = &mut self.captor {

@@ -251,6 +251,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
             Command::Remove(spi) => drop(self.engine.borrow_mut().remove(spi)),
             Command::Update(update) => drop(self.engine.borrow_mut().update(update)),
             Command::Policy { policy, remote } => drop(self.engine.borrow_mut().set_remote(policy, remote)),
+            Command::LetClear { remote, until } => self.engine.borrow_mut().let_clear(remote, until),
             Command::CloseQuery(socket) => self.orders.close(socket),
             Command::Reply { client, octets, more } => {
                 if !self.replies.give(client, octets, more) {

@@ -12,8 +12,9 @@ use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
 use esp_engine::engine::InstallError;
 use esp_engine::sa::{ChildSa, SaReport, SaUpdate, Spi};
-use esp_engine::selector::Selectors;
+use esp_engine::selector::{AddressRange, Selectors};
 use esp_engine::spd::{PolicyId, PolicySelectors};
+use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::discovery::output::Socket;
 use ike_core::discovery::proxy::Client;
@@ -58,6 +59,13 @@ pub enum Command<C> {
         policy: PolicyId,
         /// Its far side.
         remote: PolicySelectors,
+    },
+    /// Policies that would rather protect let packets pass in clear here until then.
+    LetClear {
+        /// With whom.
+        remote: AddressRange,
+        /// How long.
+        until: Instant,
     },
     /// Ask a DNS server; whatever the socket did before is over.
     Query {

@@ -74,6 +74,8 @@ pub enum Event {
         /// Where it is.
         addresses: Addresses,
     },
+    /// Whoever is at this address was shown to protect nothing: policies that would rather protect let packets pass.
+    Open(IpAddr),
     /// A name that a client asked for led to an address.
     Capture(Capture),
     /// Both ends of an IKE SA are authenticated.

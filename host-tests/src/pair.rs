@@ -328,6 +328,7 @@ pub fn describe(event: &Event) -> String {
         Event::Closed { reason, .. } => format!("closed: {}", reason.words()),
         Event::Lookup { of, .. } => format!("asks DNS for {of}"),
         Event::Addresses { addresses, .. } => format!("knows the peer at {addresses:?}"),
+        Event::Open { remote, .. } => format!("may send to {remote} in clear"),
         Event::NotBegun { reason, .. } => format!("does not begin: {reason:?}"),
         _ => "has keys".into(),
     }

@@ -9,6 +9,7 @@ use esp_engine::crypto::software::SoftwareCipher;
 use esp_engine::engine::{Engine, Inbound, Outbound, Output, Settings};
 use esp_engine::resources::Resources;
 use esp_engine::sa::SaReport;
+use esp_engine::selector::AddressRange;
 use esp_engine::spd::Policy;
 use esp_engine::time::Instant;
 use ike_core::config::Config;
@@ -59,6 +60,7 @@ impl Plane {
                 Event::Update(update) => assert!(self.engine.update(*update)),
                 Event::Retire(spi) => assert!(self.engine.retire(*spi)),
                 Event::Remove(spi) => assert!(self.engine.remove(*spi)),
+                Event::Open { remote, until } => self.let_clear(AddressRange::single(*remote), *until),
                 _ => {}
             }
         }
@@ -75,9 +77,16 @@ impl Plane {
         }
     }
 
+    /// Policies that would rather protect let packets pass in clear there.
+    pub fn let_clear(&mut self, remote: AddressRange, until: Instant) {
+        self.engine.let_clear(remote, until);
+    }
+
     fn send(&mut self, now: Instant, clear: &[u8], number: u32) -> Option<Vec<u8>> {
-        let Outbound::Seal(seal) = self.engine.outbound(now, clear) else {
-            return None;
+        let seal = match self.engine.outbound(now, clear) {
+            Outbound::Seal(seal) => seal,
+            Outbound::Bypass => return Some(clear.to_vec()),
+            _ => return None,
         };
         let mut frame = vec![0; 200];
         let length = self.engine.seal(seal, clear, &mut frame).expect("seals");
@@ -89,11 +98,14 @@ impl Plane {
     fn receive(&mut self, now: Instant) {
         while let Some(first) = self.arriving.first_entry().filter(|entry| entry.key().0 <= now) {
             let mut frame = first.remove();
-            if let Inbound::Deliver(place) = self.engine.inbound(now, &mut frame) {
-                let number = u32::from_be_bytes(frame[place][28..32].try_into().expect("four"));
-                let before = self.accepted.insert(number, now);
-                assert_eq!(before, None, "packet {number} was accepted twice");
-            }
+            let place = match self.engine.inbound(now, &mut frame) {
+                Inbound::Deliver(place) => place,
+                Inbound::Bypass => 0..frame.len(),
+                Inbound::Early(_) | Inbound::Drop(_) => continue,
+            };
+            let number = u32::from_be_bytes(frame[place][28..32].try_into().expect("four"));
+            let before = self.accepted.insert(number, now);
+            assert_eq!(before, None, "packet {number} was accepted twice");
         }
     }
 }

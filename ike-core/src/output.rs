@@ -110,6 +110,14 @@ pub enum Event {
         /// Why.
         reason: AcquireError,
     },
+    /// Whoever is at this address was shown to protect nothing, by DNSSEC or by his own authenticated word: until then
+    /// policies with [`Level::Clear`] for their minimum let packets pass in clear there.
+    Open {
+        /// Where.
+        remote: IpAddr,
+        /// How long.
+        until: Instant,
+    },
     /// The keys of an IKE SA, for Wireshark's `ikev2_decryption_table`.
     #[cfg(feature = "keylog")]
     Keys(IkeKeys),

@@ -190,6 +190,11 @@ impl PadEntry<'_> {
         )
     }
 
+    /// Whether it names nobody: DNS says of each who comes, or is there, whether he is somebody.
+    pub(crate) const fn is_for_whoever_has_a_key(&self) -> bool {
+        matches!(self.authentication, Authentication::Dns(_)) && !matches!(self.matcher, Matcher::Exact(_))
+    }
+
     /// Whether it is for those whom nobody vouches for.
     pub(crate) const fn is_strangers(&self) -> bool {
         matches!(self.authentication, Authentication::Btns | Authentication::FirstUse | Authentication::Null)

@@ -53,6 +53,9 @@ fn answer(explanation: &Explanation) -> String {
         Verdict::Encrypted => "encrypted".to_owned(),
         Verdict::Authenticated => "NOT ENCRYPTED, its SA only authenticates".to_owned(),
         Verdict::Clear => match &explanation.policy {
+            Some(policy @ PolicyLink { action: PolicyAction::Protect(_), .. }) => {
+                format!("NOT ENCRYPTED, the other end protects nothing; {}", of_policy(policy))
+            }
             Some(policy) => format!("NOT ENCRYPTED, bypass by {}", of_policy(policy)),
             None => "NOT ENCRYPTED".to_owned(),
         },

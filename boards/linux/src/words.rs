@@ -41,6 +41,7 @@ pub fn of(event: &Event) -> Vec<String> {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             vec![format!("its policies cover {}", addresses.join(" and "))]
         }
+        Event::Open(address) => vec![format!("{address} was shown to protect nothing: it may send in clear")],
         Event::Capture(news) => vec![match news {
             Capture::Found(name, address) => format!("{name} leads to {address}, which is to be protected"),
             Capture::Protected(address) => format!("traffic with {address} is protected"),

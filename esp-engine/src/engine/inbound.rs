@@ -101,7 +101,13 @@ impl<C: Cipher> Engine<'_, C> {
         if let Some(message) = TooBigMessage::parse(packet, octets) {
             self.learn_path_mtu(now, &message);
         }
-        match self.decide(&packet.selectors.reversed(), packet.hidden)? {
+        let ours = packet.selectors.reversed();
+        match self.decide(&ours, packet.hidden)? {
+            Some((policy, Action::Protect { minimum, .. }))
+                if self.passes_in_clear(now, policy, minimum, &ours) =>
+            {
+                Ok(Inbound::Bypass)
+            }
             Some((_, Action::Protect { .. })) => Err(DropReason::ClearWherePolicyProtects),
             _ => Ok(Inbound::Bypass),
         }

@@ -10,7 +10,7 @@ use crate::mtu;
 use crate::sa::{Mode, Spi};
 use crate::sad::{Association, Waiting};
 use crate::selector::Selectors;
-use crate::spd::{Action, PolicyId};
+use crate::spd::{Action, Level, PolicyId};
 use crate::time::Instant;
 use crate::transform::{self, Numbers};
 use crate::tunnel;
@@ -56,9 +56,28 @@ impl<C: Cipher> Engine<'_, C> {
         let parsed = Packet::parse(octets);
         let packet = parsed.as_ref().ok_or(DropReason::Malformed)?;
         match self.decide(&packet.selectors, packet.hidden)? {
+            Some((policy, Action::Protect { minimum, .. }))
+                if self.passes_in_clear(now, policy, minimum, &packet.selectors) =>
+            {
+                Ok(Outbound::Bypass)
+            }
             Some((policy, Action::Protect { mode, .. })) => self.protect(now, policy, mode, packet),
             _ => Ok(Outbound::Bypass),
         }
+    }
+
+    /// Whether a packet of this policy, seen from our side, may do without an SA: the policy would rather have one,
+    /// there is none, and the other end was shown to protect nothing.
+    pub(super) fn passes_in_clear(
+        &self,
+        now: Instant,
+        policy: PolicyId,
+        minimum: Level,
+        packet: &Selectors,
+    ) -> bool {
+        minimum == Level::Clear
+            && self.desk.open.has(packet.destination, now)
+            && self.sad.sender(now, policy, packet).is_err_and(|Waiting(comes)| !comes)
     }
 
     fn protect(

@@ -224,7 +224,6 @@ impl Config {
             Action::Bypass | Action::Discard => require(policy.remote != Remote::Peer, Fault::RemoteOfNobody),
             Action::Protect { mode, minimum, peer, .. } => {
                 self.check_mode(*mode, policy)?;
-                require(*minimum != Level::Clear, Fault::ClearMinimum)?;
                 match peer {
                     Some(name) => {
                         let peer = self.peers.iter().find(|p| p.name == *name).ok_or(Fault::UnknownPeer)?;
@@ -233,6 +232,7 @@ impl Config {
                     None if policy.remote == Remote::Peer => Err(Fault::RemoteOfNobody),
                     None => {
                         let strong = |p: &Peer| p.best_level() >= *minimum && p.may_claim(policy);
+                        require(*minimum != Level::Clear, Fault::ClearMinimum)?;
                         require(self.peers.iter().any(strong), Fault::NoPeer)
                     }
                 }
@@ -254,7 +254,10 @@ impl Config {
 
     fn check_pairing(&self, policy: &Policy, minimum: Level, peer: &Peer) -> Result<(), Fault> {
         require(peer.best_level() >= minimum, Fault::MinimumTooHigh)?;
-        let named = !peer.authentication.is_wildcard();
+        let is_in_dns = matches!(peer.authentication, Authentication::Dns(_));
+        let may_be_clear = is_in_dns && !peer.is_by_name();
+        require(minimum != Level::Clear || may_be_clear, Fault::ClearMinimum)?;
+        let named = !peer.authentication.is_wildcard() && minimum != Level::Clear;
         require(!named || minimum >= Level::Shared, Fault::MinimumTooLow)?;
         require(policy.remote != Remote::Peer || peer.is_by_name(), Fault::RemoteOfNobody)?;
         require(peer.may_claim(policy), Fault::OutsideRanges)

@@ -261,7 +261,7 @@ impl Fault {
             }
             Self::UnknownPeer => "no peer has this name: write one of the names under peers",
             Self::ClearMinimum => {
-                "protection without any authentication: write a minimum of at least \"null\", or bypass"
+                "only where DNS tells who has a key may others pass in clear: name a peer with dns-network or dns-suffix"
             }
             Self::MinimumTooLow => {
                 "the policy names a peer that authenticates: write minimum \"shared\" or above"

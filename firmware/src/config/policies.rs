@@ -12,7 +12,7 @@ use heapless::Vec;
 
 use ike_core::pad::PeerId;
 
-use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, MAX_SERVERS, Policy, Prefix, Remote, Role};
+use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, MAX_SERVERS, Policy, Prefix, Remote, Role, Start};
 
 /// Entries of the SPD: the fixed ones, then the operator's, and among them those for found addresses.
 pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES + MAX_FOUND;
@@ -93,6 +93,18 @@ impl Config {
             _ => false,
         };
         self.policies.iter().enumerate().filter(move |(_, p)| is_its(p)).map(|(n, p)| (self.policy_id(n), p))
+    }
+
+    /// Far sides of policies that would rather protect, and whose peer is never called.
+    pub fn open_ranges(&self) -> impl Iterator<Item = AddressRange> {
+        let range = |policy: &Policy| match (&policy.action, policy.remote) {
+            (Action::Protect { minimum: Level::Clear, peer: Some(name), .. }, Remote::Network(network)) => {
+                let peer = self.peer_id(name).and_then(|peer| self.peer(peer))?;
+                network.range().filter(|_| peer.start == Start::Never)
+            }
+            _ => None,
+        };
+        self.policies.iter().filter_map(range)
     }
 
     /// The whole SPD in order.

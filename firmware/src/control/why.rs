@@ -3,6 +3,7 @@
 use core::fmt::Write;
 use core::net::IpAddr;
 
+use esp_engine::selector::AddressRange;
 use esp_engine::spd::{Level, PolicyId};
 use esp_engine::time::Instant;
 use ike_core::crypto::Crypto;
@@ -47,7 +48,7 @@ impl<'c, C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'c, C, R, S, M
         let name = self.name_for(address, peer);
         Some(Explanation {
             at_ms: now.as_millis(),
-            verdict: verdict(policy, sa),
+            verdict: self.verdict(now, policy, sa, address),
             address,
             policy: policy.map(|policy| policy.link()),
             dns: self.dns(now, name.as_ref(), address),
@@ -213,6 +214,31 @@ impl<'c, C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'c, C, R, S, M
         }
     }
 
+    fn verdict(
+        &self,
+        now: Instant,
+        policy: Option<Match<'c>>,
+        sa: Option<ChildStatus>,
+        address: Option<IpAddr>,
+    ) -> Verdict {
+        let is_open = || {
+            let is_it = |address| {
+                move |(range, until): &(AddressRange, Instant)| range.contains(address) && now < *until
+            };
+            address.is_some_and(|address| self.open.iter().any(is_it(address)))
+        };
+        match (policy.map(|policy| policy.action()), sa) {
+            (None | Some(PolicyAction::Discard), _) => Verdict::Discarded,
+            (Some(PolicyAction::Bypass), _) => Verdict::Clear,
+            (Some(PolicyAction::Protect(_)), Some(sa)) if sa.algorithm.is_confidential() => {
+                Verdict::Encrypted
+            }
+            (Some(PolicyAction::Protect(_)), Some(_)) => Verdict::Authenticated,
+            (Some(PolicyAction::Protect(Level::Clear)), None) if is_open() => Verdict::Clear,
+            (Some(PolicyAction::Protect(_)), None) => Verdict::Waiting,
+        }
+    }
+
     fn setback_at(&self, address: IpAddr) -> Option<Reason> {
         self.setbacks.iter().find(|(to, _)| *to == address).map(|(_, reason)| reason.clone())
     }
@@ -250,15 +276,5 @@ impl Match<'_> {
             action: self.action(),
             is_partial: self.written.is_some_and(|(_, written)| !written.is_for_all_traffic()),
         }
-    }
-}
-
-fn verdict(policy: Option<Match<'_>>, sa: Option<ChildStatus>) -> Verdict {
-    match (policy.map(|policy| policy.action()), sa) {
-        (None | Some(PolicyAction::Discard), _) => Verdict::Discarded,
-        (Some(PolicyAction::Bypass), _) => Verdict::Clear,
-        (Some(PolicyAction::Protect(_)), Some(sa)) if sa.algorithm.is_confidential() => Verdict::Encrypted,
-        (Some(PolicyAction::Protect(_)), Some(_)) => Verdict::Authenticated,
-        (Some(PolicyAction::Protect(_)), None) => Verdict::Waiting,
     }
 }

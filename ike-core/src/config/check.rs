@@ -164,8 +164,11 @@ impl Config<'_> {
         }
         match policy.peer {
             Peer::Entry(peer) => {
-                let level = self.entry(peer).ok_or(ConfigError::NoSuchPeer(id))?.authentication.level();
-                if level < minimum {
+                let entry = self.entry(peer).ok_or(ConfigError::NoSuchPeer(id))?;
+                let level = entry.authentication.level();
+                if minimum == Level::Clear && entry.is_for_whoever_has_a_key() {
+                    Ok(())
+                } else if level < minimum {
                     Err(ConfigError::LevelUnreachable(id))
                 } else if level >= Level::Shared && minimum < Level::Shared {
                     Err(ConfigError::LevelTooLow(id))

@@ -1,10 +1,11 @@
 //! How a negotiation of ours begins, unless what it would bring is there or under way.
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use esp_engine::sa::{Mode, Spi};
 use esp_engine::selector::Selectors;
-use esp_engine::spd::{Action, PolicyId};
+use esp_engine::spd::{Action, Level, PolicyId};
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
@@ -13,13 +14,17 @@ use super::names::{Direction, Question};
 use super::path::{IKE, own_port};
 use crate::config::Peer;
 use crate::crypto::Crypto;
-use crate::error::{AcquireError, CloseReason};
+use crate::error::{AcquireError, CloseReason, NameFault};
 use crate::exchange::ike_sa_init;
 use crate::handshake::{Handshake, Want};
 use crate::ike_sa::{IkeSa, State};
-use crate::output::Path;
+use crate::output::{Event, Path};
 use crate::pad::PeerId;
 use crate::wants::Wanted;
+
+/// How long packets pass in clear before it is looked again whether they could be protected (RFC 4322 §3.2: such
+/// decisions expire).
+const OPEN: Duration = Duration::from_secs(300);
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     pub(super) fn begin(
@@ -44,7 +49,12 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             (Peer::Any, peer) => peer,
         };
         let question = Question { policy, peer, packet };
-        let Some(Direction { entry, path, behind }) = self.direction(now, mode, wanted, question)? else {
+        let direction = self.direction(now, mode, wanted, question).inspect_err(|reason| {
+            if let (AcquireError::Name(NameFault::Absent), Some(packet)) = (reason, &packet) {
+                self.open(now, policy, packet.destination);
+            }
+        })?;
+        let Some(Direction { entry, path, behind }) = direction else {
             return Ok(());
         };
         let is_served = match &packet {
@@ -78,6 +88,15 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             replaces: None,
         };
         self.start(now, want)
+    }
+
+    /// Whoever is at this address was shown to protect nothing: a policy that would rather protect lets packets pass
+    /// there for a while. No other does, and silence shows nothing (RFC 7435 §3).
+    pub(crate) fn open(&mut self, now: Instant, policy: PolicyId, remote: IpAddr) {
+        let action = self.config.policy(policy).map(|rule| rule.action);
+        if matches!(action, Some(Action::Protect { minimum: Level::Clear, .. })) {
+            self.outbox.event(Event::Open { remote, until: now + OPEN });
+        }
     }
 
     /// Begins a successor of this Child SA with the same peer, on an IKE SA of its own; the old one goes

@@ -267,6 +267,7 @@ words!(StartWord is Start { "on-traffic" => Start::OnTraffic, "at-once" => Start
 words!(ModeWord is Mode { "transport" => Mode::Transport, "tunnel" => Mode::Tunnel });
 words!(FateWord is Fate { "release" => Fate::Release, "refuse" => Fate::Refuse });
 words!(LevelWord is Level {
+    "clear" => Level::Clear,
     "null" => Level::Null,
     "any" => Level::Any,
     "first" => Level::First,

@@ -1,5 +1,6 @@
 //! IKE_AUTH as initiator.
 
+use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
@@ -285,6 +286,11 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
         endpoint.children.withdraw(inbound);
         endpoint.desk.again = Some(Want { single_pair: true, ..*want });
         return;
+    }
+    if reason == FailReason::Refused(NotifyType::TS_UNACCEPTABLE.0) && proven.level >= Level::Validated {
+        // It is known who refuses, and that it was not somebody on the way.
+        let remote = want.packet.map_or(want.path.remote.ip(), |packet| packet.destination);
+        endpoint.open(now, want.policy, remote);
     }
     endpoint.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
     endpoint.fail(sa, Some(proven.identity.clone()), reason);

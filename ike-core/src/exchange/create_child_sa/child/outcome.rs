@@ -1,6 +1,7 @@
 //! What comes of a Child SA that we asked for: a pair in place of another, one that goes again, or none.
 
 use esp_engine::sa::Spi;
+use esp_engine::spd::Level;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
@@ -158,6 +159,13 @@ pub(super) fn give_up<C: Crypto, R: TryCryptoRng>(
             endpoint.desk.due = Some(*of);
         }
         Aim::New(wanted) => {
+            let level = sa.established().map(|established| established.level);
+            if let Some(packet) = wanted.packet
+                && kind == NotifyType::TS_UNACCEPTABLE
+                && level >= Some(Level::Validated)
+            {
+                endpoint.open(now, wanted.policy, packet.destination);
+            }
             if kind == NotifyType::NO_ADDITIONAL_SAS
                 && let State::Established(established) = &mut sa.state
             {
