@@ -7,6 +7,7 @@
 mod belief;
 pub mod capture;
 pub mod check;
+pub mod clock;
 mod fault;
 pub mod pad;
 pub mod policies;
@@ -24,6 +25,7 @@ use esp_engine::spd::Level;
 use heapless::{String, Vec};
 use ike_core::crypto::{CrtNumbers, Group, MAX_MODULUS, Prf, RsaPrivateKey, RsaPublicKey};
 use ike_core::discovery::dnssec::{Ds, ROOT};
+use ike_core::discovery::resolver::Examples;
 use ike_core::discovery::upstream::Server;
 use ike_core::wire::spki;
 use serde::{Deserialize, Serialize};
@@ -87,6 +89,8 @@ pub struct Config {
     pub mobike: bool,
     /// Durations.
     pub timing: Timing,
+    /// Whence it has the time of day.
+    pub clock: clock::Clock,
     /// How names are looked up; needed where keys are in DNS.
     pub resolver: Option<Resolver>,
     /// Our own name in DNS, where the device keeps it up to date.
@@ -105,6 +109,12 @@ impl Config {
                 is_believed: resolver.believed.contains(address),
             })
             .collect()
+    }
+
+    /// Zones whose answers show what a server is good for: known of the Internet only.
+    pub fn probe_examples(&self) -> Option<Examples> {
+        let is_internet = self.resolver.as_ref().is_some_and(|resolver| resolver.anchors.is_empty());
+        is_internet.then(Examples::internet).flatten()
     }
 
     /// What is believed about the root of DNS without proof.

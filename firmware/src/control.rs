@@ -12,6 +12,7 @@ mod publish;
 pub mod reason;
 pub mod remembered;
 mod status;
+mod time;
 mod why;
 
 use core::cell::RefCell;
@@ -27,7 +28,8 @@ use heapless::Vec;
 use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
 use ike_core::discovery::output::Socket;
-use ike_core::discovery::{Name, proxy, resolver};
+use ike_core::discovery::sntp::Sntp;
+use ike_core::discovery::{Name, UnixTime, proxy, resolver};
 use ike_core::endpoint::Endpoint;
 use ike_core::error::{AcquireError, CloseReason};
 use ike_core::output::{self, ChildEstablished, Output, Phase, SaStatus, Ticket};
@@ -39,17 +41,19 @@ use self::capture::Captor;
 use self::directory::{Directory, Step};
 use self::publish::Publishing;
 use self::remembered::MAX_REMEMBERED;
+use self::time::{KnownAnchors, NotBefore};
 use crate::clock;
 use crate::config::capture::Lists;
+use crate::config::clock::Source;
 use crate::config::pad::Tables;
 use crate::config::policies::MAX_FOUND;
 use crate::config::{Config, MAX_PEERS};
 use crate::management::{MAX_LISTED, Reason, Request, Response, Words};
-use crate::network::dns::{OWN_SOCKETS, PUBLISHING};
+use crate::network::dns::{OWN_SOCKETS, PUBLISHING, TIME};
 use crate::queue::{Command, Datagram, Notice, Queues, Report};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
-use crate::storage::Storage;
+use crate::storage::{Key, Storage};
 
 /// Look-ups that are under way at once.
 pub const LOOKUPS: usize = 2;
@@ -121,17 +125,25 @@ pub async fn run<
     queues: &Queues<C::Cipher>,
     memory: &mut Memory<C, IKE_SAS, HANDSHAKES, CHILD_SAS, BUFFERS>,
 ) -> Result<Infallible, ConfigError> {
-    let Board { config, crypto, rng, sink, storage, management, time_of_day, seed: _, wakers: _ } = board;
+    let Board { config, crypto, rng, sink, mut storage, management, time_of_day, seed: _, wakers: _ } = board;
     let tables = Tables::new(config);
     let (pad, policies) = (tables.pad(), tables.policies());
     let for_endpoint = config.for_key_management(&tables, &pad, &policies);
     let rng = RefCell::new(rng);
-    let time = time_of_day.map(|time| (clock::now(), time));
+    let time = time_of_day.filter(|_| config.clock.source == Source::Board).map(|time| (clock::now(), time));
     let anchors = config.anchors();
     let servers = config.dns_servers();
     // Without servers, or without randomness, nobody can be asked, and who needs it waits in vain.
     let asks = resolver::Config { servers: &servers, anchors: &anchors };
-    let directory = Directory::new(asks, time, &mut memory.resolver, crypto, Shared(&rng)).ok();
+    // What cannot be read was never kept: the bound is that of the program then, the anchors the configured ones.
+    let bound = storage.load::<NotBefore>(Key::Clock).await.ok().flatten();
+    let bound = UnixTime(bound.map_or(0, |bound| bound.0));
+    let kept = storage.load::<KnownAnchors>(Key::Anchors).await.ok().flatten();
+    let mut directory = Directory::new(asks, (time, bound), &mut memory.resolver, crypto, Shared(&rng)).ok();
+    if let Some(directory) = &mut directory {
+        let kept = kept.as_ref().map(|kept| kept.0.as_slice());
+        directory.begin_care(clock::now(), kept, config.probe_examples());
+    }
     let lists = Lists::new(config);
     let settings = lists.as_ref().map(Lists::settings);
     let captor = settings
@@ -146,6 +158,7 @@ pub async fn run<
         queues,
         endpoint: Endpoint::new(&for_endpoint, &mut memory.ike, crypto, Shared(&rng))?,
         directory,
+        sntp: time::client(config, clock::now(), Shared(&rng)),
         publishing,
         sink,
         storage,
@@ -174,6 +187,9 @@ pub async fn run<
                 control.endpoint.handle_timeout(now);
                 if let Some(directory) = &mut control.directory {
                     directory.handle_timeout(now);
+                }
+                if let Some(sntp) = &mut control.sntp {
+                    sntp.handle_timeout(now);
                 }
                 if let Some(captor) = &mut control.captor {
                     captor.handle_timeout(now);
@@ -224,6 +240,8 @@ struct Control<'a, C: Crypto, R, S, M> {
     captor: Option<Captor<'a, R>>,
     /// Keys of clients' names that wait for a place in the directory.
     lookups: Vec<(Ticket, Name), CLIENTS_NAMES>,
+    /// Who says how late it is, where servers do.
+    sntp: Option<Sntp<R>>,
     /// What keeps our own name up to date.
     publishing: Option<Publishing<C, R>>,
     sink: S,
@@ -284,6 +302,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 None => None,
             };
             self.ask_for_keys();
+            let time = self.drain_time().await;
             let step =
                 self.directory.as_mut().map_or(Step::Wait(None), |directory| directory.step(clock::now()));
             match step {
@@ -294,9 +313,13 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                     }
                 }
                 Step::Answer(ticket, record) => self.answer(ticket, record),
+                Step::TimeJudged(result) => self.time_judged(clock::now(), result),
+                Step::NotBefore(time) => self.store(Key::Clock, &NotBefore(time.0)).await,
+                Step::Anchors(anchors) => self.store(Key::Anchors, &KnownAnchors(anchors)).await,
+                Step::Probed(server) => self.sink.report(clock::now(), &Event::Probed(server)),
                 Step::Wait(dns) => {
                     let own = self.drain_publishing().await;
-                    return [ike, clients, dns, own].into_iter().flatten().min();
+                    return [ike, clients, time, dns, own].into_iter().flatten().min();
                 }
             }
         }
@@ -520,6 +543,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 self.sink.report(now, &Event::NotInstalled(spi, reason));
                 self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
             }
+            Report::Dns { socket: TIME, news } => self.take_time(now, news),
             Report::Dns { socket: PUBLISHING, news } => {
                 if let Some(publishing) = &mut self.publishing {
                     publishing.take(now, news);
@@ -565,6 +589,11 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 self.status_wanted = true;
                 self.queues.command(Command::Count).await;
                 return None;
+            }
+            Request::SetClock(time) => {
+                let later = || Words::try_from("it is certainly later than that").unwrap_or_default();
+                let is_set = self.set_time(now, UnixTime(time));
+                return Some(if is_set { Response::Done } else { Response::Refused(later()) });
             }
             Request::Shutdown => {
                 self.peers.iter_mut().for_each(|state| state.call = None);

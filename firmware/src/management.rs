@@ -8,9 +8,11 @@ use embassy_sync::channel::Channel;
 use embassy_sync::mutex::Mutex;
 use esp_engine::spd::Level;
 use heapless::{String, Vec};
+use ike_core::discovery::anchors::MAX_ANCHORS;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LevelWords, MAX_PEERS, Name};
+use crate::config::clock::{MAX_TIME_SERVERS, Source};
+use crate::config::{LevelWords, MAX_PEERS, MAX_SERVERS, Name};
 use crate::control::remembered::MAX_REMEMBERED;
 
 pub use explanation::{Explanation, Subject};
@@ -21,6 +23,12 @@ pub mod explanation;
 pub const MAX_LISTED: usize = 8;
 /// Octets of a reason in words.
 pub const MAX_WORDS: usize = 160;
+
+/// What a server lacks: so much is listed of it.
+pub const MAX_LACKS: usize = 3;
+
+/// A few words for an operator.
+pub type Phrase = String<64>;
 
 /// A sentence for an operator.
 pub type Words = String<MAX_WORDS>;
@@ -49,6 +57,8 @@ pub enum Request {
         /// SHA-256 of the key's SubjectPublicKeyInfo.
         fingerprint: [u8; 32],
     },
+    /// It is so late, seconds since 1970 in UTC.
+    SetClock(u64),
     /// End every IKE SA and begin none any more: the device is about to stop.
     Shutdown,
 }
@@ -87,6 +97,12 @@ pub struct Status {
     pub uptime_ms: u64,
     /// Whether what is learnt will be there after a restart.
     pub remembers: bool,
+    /// How late it is, and who says so.
+    pub clock: ClockStatus,
+    /// The servers of DNS.
+    pub dns: Vec<DnsServerStatus, MAX_SERVERS>,
+    /// Keys of DNS's root, and how far each is trusted.
+    pub anchors: Vec<AnchorStatus, MAX_ANCHORS>,
     /// The configured peers.
     pub peers: Vec<PeerStatus, MAX_PEERS>,
     /// IKE SAs, at most [`MAX_LISTED`].
@@ -97,6 +113,43 @@ pub struct Status {
     pub packets: Packets,
     /// What became of IKE datagrams.
     pub datagrams: Datagrams,
+}
+
+/// The time of day.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ClockStatus {
+    /// Who is believed about it.
+    pub source: Source,
+    /// Seconds since 1970, if it is known.
+    pub unix: Option<u64>,
+    /// It certainly is not earlier than this.
+    pub not_before: u64,
+    /// The time servers, and what each was good for.
+    pub servers: Vec<(SocketAddr, Phrase), MAX_TIME_SERVERS>,
+}
+
+/// One server of DNS.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DnsServerStatus {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its word is believed.
+    pub is_believed: bool,
+    /// It has been tried out.
+    pub is_probed: bool,
+    /// What it lacks; at most [`MAX_LACKS`] are listed.
+    pub lacks: Vec<Phrase, MAX_LACKS>,
+}
+
+/// One key of DNS's root.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AnchorStatus {
+    /// Its tag, by which it is usually called.
+    pub key_tag: u16,
+    /// Its state in RFC 5011 §4.2.
+    pub state: Phrase,
+    /// The configuration, or the program, names it.
+    pub is_configured: bool,
 }
 
 /// One configured peer.

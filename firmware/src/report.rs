@@ -8,6 +8,8 @@ use esp_engine::sa::{SaReport, Spi};
 use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
+use ike_core::discovery::upstream::ServerStatus;
+use ike_core::discovery::{self, UnixTime};
 use ike_core::error::{AcquireError, CloseReason, Discarded};
 use ike_core::output::{ChildEstablished, Established, Failed, IkeSpis, Path};
 use ike_core::pad::{Addresses, OwnedIdentity, PeerId, Presence, Security};
@@ -65,8 +67,14 @@ pub enum Event {
         /// Whether there are keys.
         presence: Presence,
     },
+    /// News of the time of day.
+    Time(TimeNews),
+    /// A server of DNS was tried out.
+    Probed(ServerStatus),
+    /// Something that was learnt could not be kept across a restart.
+    NotStored(StorageError),
     /// News of our own name in DNS.
-    Publication(ike_core::discovery::update::Event),
+    Publication(discovery::update::Event),
     /// A peer that is known by name is at these addresses; policies follow it.
     Located {
         /// Its entry.
@@ -124,12 +132,23 @@ pub enum Event {
     ChildKeys(esp_engine::sa::ChildSa),
 }
 
+/// What becomes of a time that somebody says.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum TimeNews {
+    /// The time of day is set.
+    Set(UnixTime),
+    /// A server says this, and it certainly is later, or nobody could be asked whether it is true.
+    Refused(UnixTime),
+    /// What a server said was not proven by the keys of DNS's root.
+    NotProven(discovery::outcome::Security),
+}
+
 /// What becomes of the names that clients ask for.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is no heap")]
 pub enum Capture {
     /// The name has a key, and its address is to be protected.
-    Found(ike_core::discovery::Name, IpAddr),
+    Found(discovery::Name, IpAddr),
     /// Traffic with the address is protected.
     Protected(IpAddr),
     /// Traffic with the address is not protected: it goes in clear, unless protection is required.

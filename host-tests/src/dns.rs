@@ -317,6 +317,7 @@ impl World {
                 Output::Proposed(result) => self.proposed.push(result.map(|time| time.0)),
                 Output::NotBefore(bound) => self.not_before = Some(bound),
                 Output::Anchors(anchors) => self.stored.push((self.now, anchors.stored().to_vec())),
+                Output::Probed(_) => {}
                 Output::Timeout(alarm) => return alarm,
             }
         }

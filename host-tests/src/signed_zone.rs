@@ -170,6 +170,11 @@ impl SignedZone {
 
     /// Signed by this key.
     pub fn with_key(text: &str, key: ZoneKey) -> Self {
+        Self::with_times(text, key, (INCEPTION, EXPIRATION))
+    }
+
+    /// Signed from one moment to another, seconds since 1970.
+    pub fn with_times(text: &str, key: ZoneKey, times: (u32, u32)) -> Self {
         let mut plain = records(text);
         let apex = plain.first().expect("a record").owner().clone();
         let data = ZoneRecordData::Dnskey(key.record.clone());
@@ -192,7 +197,7 @@ impl SignedZone {
             let is_below = owner.iter_suffixes().skip(1).any(|name| is_cut(&name.to_name()));
             let is_of_parent = matches!(set[0].rtype(), Rtype::DS | Rtype::NSEC | Rtype::NSEC3);
             if !is_below && (is_of_parent || !is_cut(owner)) {
-                all.push(key.sign(set, &apex, owner.rrsig_label_count(), (INCEPTION, EXPIRATION)));
+                all.push(key.sign(set, &apex, owner.rrsig_label_count(), times));
             }
         }
         Self { apex: apex.fmt_with_dot().to_string(), key, records: all }

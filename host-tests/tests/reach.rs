@@ -316,7 +316,11 @@ impl Net {
                         answered = true;
                     }
                 }
-                Said::Close { .. } | Said::Proposed(_) | Said::NotBefore(_) | Said::Anchors(_) => {}
+                Said::Close { .. }
+                | Said::Proposed(_)
+                | Said::NotBefore(_)
+                | Said::Anchors(_)
+                | Said::Probed(_) => {}
                 Said::Timeout(alarm) => {
                     let is_new = alarms[1] != alarm;
                     alarms[1] = alarm;

@@ -367,7 +367,8 @@ impl Name {
         if let Some(old) = old
             && knows_less
         {
-            self.renewal = Some(now + RETRY.min(old.expires.since(now) / 2));
+            // An answer that was kept comes at once: half of ever less would never reach the end.
+            self.renewal = Some(now + RETRY.min(old.expires.since(now) / 2).max(LEAST));
             return;
         }
         // At two thirds of its life there is time for another try.

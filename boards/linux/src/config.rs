@@ -21,11 +21,15 @@ mod file;
 mod publication;
 pub(crate) mod value;
 
-use file::{CaptureTable, DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, PublishTable, Written};
+use file::{
+    CaptureTable, ClockTable, DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, PublishTable, Written,
+};
 use value::Value;
 
 /// Where `status` and `why` find the device unless the file says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/buttons.sock";
+/// The port of NTP.
+const NTP_PORT: u16 = 123;
 
 /// A device that can be run.
 #[derive(Debug)]
@@ -146,6 +150,7 @@ fn place(written: &Written, refused: Refused) -> Fault {
         Entry::Peer(n) => written.peer.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Policy(n) => written.policy.get(usize::from(n)).map(|p| p.get_ref().name.span()),
         Entry::Publication => publishing(written).map(toml::Spanned::span),
+        Entry::Clock => written.clock.as_ref().map(toml::Spanned::span),
         Entry::Resolver => written.dns.as_ref().map(toml::Spanned::span),
         Entry::Suites => written.suites.as_ref().and_then(|suites| suites.first()).map(toml::Spanned::span),
         Entry::Timing => written.timing.as_ref().map(|timing| match refused.fault {
@@ -172,6 +177,12 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         policies: Default::default(),
         suites: Default::default(),
         force_encapsulation: written.force_encapsulation,
+        clock: written
+            .clock
+            .as_ref()
+            .map(|table| build_clock(table.get_ref()))
+            .transpose()?
+            .unwrap_or_default(),
         mobike: written.mobike,
         timing: written.timing.as_ref().map(|timing| timing.get_ref().build()).unwrap_or_default(),
         resolver: resolving(written).map(|dns| build_resolver(dns, folder)).transpose()?,
@@ -249,6 +260,15 @@ fn resolving(written: &Written) -> Option<&DnsTable> {
 
 fn publishing(written: &Written) -> Option<&toml::Spanned<PublishTable>> {
     written.dns.as_ref()?.get_ref().publish.as_ref()
+}
+
+fn build_clock(table: &ClockTable) -> Result<config::clock::Clock, Fault> {
+    let mut clock = config::clock::Clock { source: table.source.0, servers: Default::default() };
+    for server in &table.servers {
+        let address = value::server(server, NTP_PORT)?;
+        push(&mut clock.servers, address, server.span())?;
+    }
+    Ok(clock)
 }
 
 fn build_resolver(table: &DnsTable, folder: &Path) -> Result<config::Resolver, Fault> {

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use firmware::management::{Request, Response};
 use firmware::report::Event;
 use ike_core::crypto::PublicKey;
+use ike_core::discovery::UnixTime;
 
 /// IPsec for machines too small for an IKE daemon.
 #[derive(Parser)]
@@ -102,6 +103,15 @@ enum Command {
     Forget(pins::Forget),
     /// Have a device know a stranger by another key from now on.
     Accept(pins::Accept),
+    /// Tell a running device how late it is.
+    Clock {
+        /// In UTC.
+        #[arg(value_parser = resolve::moment::parse)]
+        time: UnixTime,
+        /// Where the device listens.
+        #[arg(long, default_value = config::DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
     /// Say what a device would believe about a peer's name, and why.
     Resolve(Box<resolve::Arguments>),
     /// Make keys, and show public keys to peers.
@@ -169,6 +179,7 @@ fn main() -> ExitCode {
                 return ExitCode::from(why::UNKNOWN);
             }
         },
+        Some(Command::Clock { time, socket }) => set_clock(&socket, time),
         Some(Command::Rekey { peer, ike_sa, socket }) => rekey(&socket, &peer, ike_sa),
         Some(Command::Pins(list)) => list.run().map(|told| print!("{told}")),
         Some(Command::Forget(forget)) => forget.run(),
@@ -237,6 +248,15 @@ fn why(socket: &Path, asked: &str, json: bool) -> Result<u8, String> {
         Response::NoSuchPeer => {
             Err(format!("{asked}: no peer has this name, and no client asked for it: try its address"))
         }
+        _ => Err("the device answered something else".to_owned()),
+    }
+}
+
+fn set_clock(socket: &Path, time: UnixTime) -> Result<(), String> {
+    let told = resolve::moment::show(time);
+    match manage::ask(socket, &Request::SetClock(time.0))? {
+        Response::Done => Ok(()),
+        Response::Refused(reason) => Err(format!("{told}: {reason}")),
         _ => Err("the device answered something else".to_owned()),
     }
 }

@@ -11,8 +11,10 @@ use std::task::Poll;
 use embassy_futures::select::select;
 use embassy_time::{Duration, Timer};
 use firmware::management::{Explanation, Management, Request, Response, Status};
+use ike_core::discovery::UnixTime;
 
 use crate::readiness::{Interest, when_ready};
+use crate::resolve::moment;
 
 /// Octets of the longest request.
 const MAX_REQUEST: usize = 512;
@@ -112,6 +114,39 @@ fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
     Ok(serde_json::from_str(&answer)?)
 }
 
+/// What names are looked up by: the time of day, servers, trust anchors; nothing where none are.
+fn show_names(text: &mut String, status: &Status) {
+    use std::fmt::Write as _;
+    let clock = &status.clock;
+    let source = clock.source.word();
+    let _ = match clock.unix {
+        _ if status.dns.is_empty() => Ok(()),
+        Some(time) => writeln!(text, "clock: {} ({source})", moment::show(UnixTime(time))),
+        None => writeln!(
+            text,
+            "clock: not set ({source}); keys in DNS wait for it, others do not\n  not before {}",
+            moment::show(UnixTime(clock.not_before))
+        ),
+    };
+    for (server, was) in &clock.servers {
+        let _ = writeln!(text, "  time server {server}: {was}");
+    }
+    for server in &status.dns {
+        let believed = if server.is_believed { ", believed" } else { "" };
+        let _ = match (server.lacks.is_empty(), server.is_probed || server.is_believed) {
+            (true, true) => writeln!(text, "DNS server {}: good{believed}", server.address),
+            (true, false) => writeln!(text, "DNS server {}: not tried out yet", server.address),
+            (false, _) => {
+                writeln!(text, "DNS server {}{believed}:\n  {}", server.address, server.lacks.join("\n  "))
+            }
+        };
+    }
+    for anchor in &status.anchors {
+        let learnt = if anchor.is_configured { "" } else { ", learnt" };
+        let _ = writeln!(text, "root key {}: {}{learnt}", anchor.key_tag, anchor.state);
+    }
+}
+
 /// The status as a person reads it.
 pub fn show(status: &Status) -> String {
     use std::fmt::Write as _;
@@ -119,6 +154,7 @@ pub fn show(status: &Status) -> String {
     if !status.remembers {
         text.push_str("no storage: what is learnt is forgotten at the next start\n");
     }
+    show_names(&mut text, status);
     for peer in &status.peers {
         let _ = match (peer.established, &peer.last_reason) {
             (0, Some(reason)) => writeln!(text, "peer {}: not connected: {}", peer.name, reason.words),

@@ -208,7 +208,7 @@ fn run(resolver: &mut Resolver<'_, Software, SysRng>, question: Question) -> Fou
                     took: now().as_millis(),
                 };
             }
-            Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => continue,
+            Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) | Output::Probed(_) => continue,
             Output::Timeout(alarm) => alarm,
         };
         let wait = alarm.map_or(Duration::from_secs(1), |alarm| alarm.since(now()));

@@ -8,16 +8,19 @@ use firmware::config::policies::FixedBypass;
 use firmware::config::{Action, Config, Policy, Ports, Prefix, Remote};
 use firmware::control::reason;
 use firmware::management::Shown;
-use firmware::report::{Capture, Event};
+use firmware::report::{Capture, Event, TimeNews};
 use ike_core::config::Suite;
 use ike_core::crypto::{Group, Prf};
+use ike_core::discovery::outcome::{Indeterminate, Security as Verdict};
 use ike_core::discovery::update;
+use ike_core::discovery::upstream::{Lack, ServerStatus};
 use ike_core::error::FailReason;
 use ike_core::output::{ChildEstablished, Established, Failed, Method, Role};
 use ike_core::pad::{Presence, Security};
 use ike_core::wire::notify::NotifyType;
 
 use crate::key::hex;
+use crate::resolve::moment;
 
 /// RFC 7296 §3.10.1.
 pub const AUTHENTICATION_FAILED: u16 = 24;
@@ -36,6 +39,9 @@ pub fn of(event: &Event) -> Vec<String> {
         Event::NotStarted { reason, .. } => vec![format!("no negotiation begins: {}", reason.words())],
         Event::Asked(of) => vec![format!("asks DNS for {of}")],
         Event::Answered { security, presence } => vec![of_answer(*security, *presence).into()],
+        Event::Time(news) => vec![of_time(*news)],
+        Event::Probed(server) => of_server(server).into_iter().collect(),
+        Event::NotStored(reason) => vec![format!("what was learnt is not kept: {}", reason.words())],
         Event::Publication(news) => vec![of_publication(*news)],
         Event::Located { addresses, .. } => {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
@@ -70,6 +76,30 @@ pub fn of(event: &Event) -> Vec<String> {
         Event::NotInstalled(spi, reason) => vec![format!("SPI {:08x} not installed: {reason:?}", spi.get())],
         _ => Vec::new(),
     }
+}
+
+fn of_time(news: TimeNews) -> String {
+    match news {
+        TimeNews::Set(time) => format!("the time of day is {}", moment::show(time)),
+        TimeNews::Refused(time) => {
+            format!("a time server says {}, which cannot be or cannot be proven now", moment::show(time))
+        }
+        TimeNews::NotProven(Verdict::Indeterminate(Indeterminate::NoAnchor)) => {
+            "no time can be proven: the keys of DNS's root are newer than this program; \
+             name them with anchors in [dns]"
+                .into()
+        }
+        TimeNews::NotProven(Verdict::Indeterminate(reason)) => {
+            format!("what a time server says is not proven: {}", reason.words())
+        }
+        TimeNews::NotProven(_) => "a time server says what the keys of DNS's root refute".into(),
+    }
+}
+
+/// Nothing, where nothing is to be complained of.
+fn of_server(server: &ServerStatus) -> Option<String> {
+    let lacks: Vec<_> = server.lacks?.iter().map(Lack::words).collect();
+    (!lacks.is_empty()).then(|| format!("DNS server {}: {}", server.address, lacks.join("; ")))
 }
 
 fn of_publication(news: update::Event) -> String {
@@ -193,6 +223,7 @@ pub fn of_policies(config: &Config) -> String {
             FixedBypass::IkeNat => "IKE and ESP in UDP, port 4500",
             FixedBypass::NeighbourDiscovery => "IPv6 neighbour discovery",
             FixedBypass::Dns => "DNS",
+            FixedBypass::Time => "time servers",
         };
         let own: Vec<_> = policy.local.iter().map(|ts| ts.addresses).filter(|a| a.is_single()).collect();
         let own: String = own.iter().map(|address| format!(" of {}", address.first())).collect();
@@ -273,6 +304,7 @@ mod tests {
             force_encapsulation: false,
             mobike: false,
             timing: config::Timing::default(),
+            clock: Default::default(),
             resolver: None,
             publication: None,
         };

@@ -49,6 +49,7 @@ impl Config {
         each(&self.peers, Entry::Peer, |n, peer| self.check_peer(n, peer))?;
         each(&self.policies, Entry::Policy, |n, policy| self.check_policy(n, policy))?;
         self.check_resolver()?;
+        self.check_clock().map_err(|fault| Refused { entry: Entry::Clock, fault })?;
         self.check_publication().map_err(|fault| Refused { entry: Entry::Publication, fault })?;
         let is_private = |suite: &Suite| suite.translate().ike.is_confidential();
         require(!self.suites.is_empty(), Fault::NoSuite)
@@ -202,7 +203,7 @@ impl Config {
     }
 
     /// An address that a packet can be sent to: unicast and not ours.
-    fn check_remote(&self, address: IpAddr) -> Result<(), Fault> {
+    pub(super) fn check_remote(&self, address: IpAddr) -> Result<(), Fault> {
         unicast(address)?;
         require(!self.is_own(address), Fault::Ourselves)
     }

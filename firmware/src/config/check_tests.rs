@@ -89,6 +89,7 @@ pub(crate) fn gateway() -> Config {
         force_encapsulation: false,
         mobike: false,
         timing: Timing::default(),
+        clock: Default::default(),
         resolver: None,
         publication: None,
     }

@@ -34,6 +34,8 @@ pub enum Entry {
     Suites,
     /// The durations.
     Timing,
+    /// Whence the time of day is.
+    Clock,
     /// How names are looked up.
     Resolver,
     /// Our own name in DNS.
@@ -113,6 +115,12 @@ pub enum Fault {
     NoResolver,
     /// A resolver without server.
     NoServer,
+    /// The time is to be asked of nobody.
+    NoTimeServer,
+    /// Time servers that are not asked.
+    IdleTimeServer,
+    /// The time of servers is proven by nobody.
+    UnprovenTime,
     /// A server that is believed and not asked.
     BelievedStranger,
     /// A server that is believed over a way that nothing protects.
@@ -225,6 +233,13 @@ impl Fault {
             Self::BadSuffix => "write the end of the peers' names with its dot, such as .customers.example",
             Self::NoResolver => "its key is in DNS: add [dns] with servers = [\"192.0.2.53\"]",
             Self::NoServer => "name the servers to ask: servers = [\"192.0.2.53\"]",
+            Self::NoTimeServer => "name the servers to ask: servers = [\"192.0.2.123\"]",
+            Self::IdleTimeServer => {
+                "servers are asked with source = \"sntp\" only: write that, or remove them"
+            }
+            Self::UnprovenTime => {
+                "a time from the network is proven by the keys of DNS's root: add [dns] with servers = [\"192.0.2.53\"]"
+            }
             Self::BelievedStranger => "only a server that is asked can be believed: add it to servers",
             Self::UnprotectedBelief => {
                 "anybody could speak for this server: add a policy that protects all traffic with it by a peer with a \
@@ -328,6 +343,7 @@ impl fmt::Display for Refused {
             Entry::Policy(n) => write!(f, "policy {}", u16::from(n) + 1),
             Entry::Suites => f.write_str("suites"),
             Entry::Timing => f.write_str("timing"),
+            Entry::Clock => f.write_str("clock"),
             Entry::Resolver => f.write_str("dns"),
             Entry::Publication => f.write_str("dns.publish"),
         }?;

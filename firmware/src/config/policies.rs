@@ -3,7 +3,7 @@
 //! The SPD begins with a short fixed list of what has to pass in clear for anything to work
 //! (RFC 4301 §5.2: IKE; RFC 4861: Neighbor Discovery). It is the same list that operators are shown.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use esp_engine::sa::Mode;
 use esp_engine::selector::{AddressRange, PortRange, TrafficSelector};
@@ -12,13 +12,14 @@ use heapless::Vec;
 
 use ike_core::pad::PeerId;
 
+use super::clock::MAX_TIME_SERVERS;
 use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, MAX_SERVERS, Policy, Prefix, Remote, Role, Start};
 
 /// Entries of the SPD: the fixed ones, then the operator's, and among them those for found addresses.
 pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES + MAX_FOUND;
 /// Addresses that names of clients led to and that are protected at once.
 pub const MAX_FOUND: usize = 8;
-const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * (MAX_SERVERS + 1);
+const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * (MAX_SERVERS + 1) + MAX_TIME_SERVERS;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -36,6 +37,8 @@ pub enum FixedBypass {
     /// Questions to the configured DNS servers, but to those whose word is believed, and updates of our own name,
     /// from our own addresses.
     Dns,
+    /// Questions to the configured time servers, from our own addresses.
+    Time,
 }
 
 impl Config {
@@ -67,21 +70,26 @@ impl Config {
         });
         for server in servers.chain(primary) {
             for protocol in [UDP, TCP] {
-                let addresses =
-                    self.interfaces.first().map(|port| port.addresses.as_slice()).unwrap_or_default();
-                let own = |prefix: &Prefix| TrafficSelector {
-                    protocol,
-                    ports: PortRange::ANY,
-                    addresses: AddressRange::single(prefix.address),
-                };
-                let ports = PortRange::single(server.port());
-                let theirs =
-                    TrafficSelector { protocol, ports, addresses: AddressRange::single(server.ip()) };
-                let policy = bypass(addresses.iter().map(own).collect(), [theirs].into_iter().collect());
-                let _ = fixed.push((FixedBypass::Dns, policy));
+                let _ = fixed.push((FixedBypass::Dns, self.questions(server, protocol)));
             }
         }
+        for server in &self.clock.servers {
+            let _ = fixed.push((FixedBypass::Time, self.questions(server, UDP)));
+        }
         fixed
+    }
+
+    /// What we ask a server, and what it answers, in clear.
+    fn questions(&self, server: &SocketAddr, protocol: u8) -> spd::Policy {
+        let addresses = self.interfaces.first().map(|port| port.addresses.as_slice()).unwrap_or_default();
+        let own = |prefix: &Prefix| TrafficSelector {
+            protocol,
+            ports: PortRange::ANY,
+            addresses: AddressRange::single(prefix.address),
+        };
+        let ports = PortRange::single(server.port());
+        let theirs = TrafficSelector { protocol, ports, addresses: AddressRange::single(server.ip()) };
+        bypass(addresses.iter().map(own).collect(), [theirs].into_iter().collect())
     }
 
     /// Policies whose far side is wherever this peer is.

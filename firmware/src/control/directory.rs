@@ -5,13 +5,14 @@ use core::net::{IpAddr, SocketAddr};
 use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::crypto::Crypto;
-use ike_core::discovery::clock::Clock;
+use ike_core::discovery::anchors::{Anchors, MAX_STORED};
+use ike_core::discovery::clock::{BeforeBound, Clock};
 use ike_core::discovery::outcome::{Outcome, Presence, Security};
 use ike_core::discovery::output::{Output, Socket, Transport};
 use ike_core::discovery::question::{Question, Ticket};
-use ike_core::discovery::resolver::{Config, ConfigError, Resolver, Resources};
+use ike_core::discovery::resolver::{Config, ConfigError, Examples, Resolver, Resources, TimeRefused};
 use ike_core::discovery::stream::Stream;
-use ike_core::discovery::upstream::Server;
+use ike_core::discovery::upstream::{Server, ServerStatus};
 use ike_core::discovery::{Name, Rtype, UnixTime};
 use ike_core::pad::{OwnedIdentity, PeerRecord};
 use rand_core::TryCryptoRng;
@@ -95,21 +96,31 @@ pub(super) enum Step<C> {
     Command(Command<C>),
     /// Tell key management.
     Answer(Ticket, PeerRecord),
+    /// What came of a time that a server said.
+    TimeJudged(Result<UnixTime, Security>),
+    /// Keep: it is certainly not earlier.
+    NotBefore(UnixTime),
+    /// Keep: the keys of the root.
+    Anchors(Vec<u8, MAX_STORED>),
+    /// Tell the board what a server lacks.
+    Probed(ServerStatus),
     /// Nothing until this moment.
     Wait(Option<Instant>),
 }
 
 impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
+    /// With a time that is believed, if there is one, and what was kept as its bound.
+    ///
     /// # Errors
     /// [`ConfigError`].
     pub(super) fn new(
         config: Config<'r>,
-        time: Option<(Instant, UnixTime)>,
+        (time, bound): (Option<(Instant, UnixTime)>, UnixTime),
         resources: &'r mut Resources<LOOKUPS, ANSWERS, ZONES>,
         crypto: C,
         rng: R,
     ) -> Result<Self, ConfigError> {
-        let mut clock = Clock::new(NOT_BEFORE);
+        let mut clock = Clock::new(bound.max(NOT_BEFORE));
         if let Some((now, time)) = time {
             // A clock that is behind is none: everything stays undecided then.
             let _ = clock.set(now, time);
@@ -118,6 +129,45 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
             Questions { servers: config.servers, asked: Vec::new(), at_gateway: None, heard: Vec::new() };
         let resolver = Resolver::new(config, clock, resources, crypto, rng)?;
         Ok(Self { resolver, questions, streams: Vec::new() })
+    }
+
+    /// Follows the keys of the root from what was kept of them, and tries the servers out.
+    pub(super) fn begin_care(&mut self, now: Instant, kept: Option<&[u8]>, examples: Option<Examples>) {
+        self.resolver.follow_root(now, kept);
+        self.resolver.probe_servers(now, examples);
+    }
+
+    /// A time server says that it is this late.
+    ///
+    /// # Errors
+    /// [`TimeRefused`]: it is not looked into.
+    pub(super) fn propose_time(&mut self, now: Instant, time: UnixTime) -> Result<(), TimeRefused> {
+        self.resolver.propose_time(now, time)
+    }
+
+    /// Somebody who is believed says that it is this late; `false` when it certainly is later.
+    pub(super) fn set_time(&mut self, now: Instant, time: UnixTime) -> bool {
+        self.resolver.set_time(now, time).map_err(|BeforeBound| ()).is_ok()
+    }
+
+    /// What it certainly is not earlier than.
+    pub(super) const fn not_before(&self) -> UnixTime {
+        self.resolver.not_before()
+    }
+
+    /// The time of day, if it is known.
+    pub(super) fn time(&self, now: Instant) -> Option<UnixTime> {
+        self.resolver.time(now)
+    }
+
+    /// What is known of the keys of the root.
+    pub(super) const fn anchors(&self) -> &Anchors {
+        self.resolver.anchors()
+    }
+
+    /// How the servers are.
+    pub(super) fn servers(&self) -> impl Iterator<Item = ServerStatus> {
+        self.resolver.servers()
     }
 
     /// Key management asks; the answer at once, if it cannot be asked.
@@ -241,8 +291,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                     self.forget_stream(socket);
                     Step::Command(Command::CloseQuery(socket))
                 }
-                // Nobody here keeps anything across a restart.
-                Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => continue,
+                Output::Proposed(result) => Step::TimeJudged(result),
+                Output::NotBefore(time) => Step::NotBefore(time),
+                Output::Anchors(anchors) => Step::Anchors(anchors.stored()),
+                Output::Probed(server) => Step::Probed(server),
                 Output::Timeout(moment) => Step::Wait(moment),
             };
         }

@@ -58,6 +58,11 @@ impl<C: Crypto, R: TryCryptoRng> Publishing<C, R> {
         Some(Self { publisher, server: publication.server, time, stream: Stream::new() })
     }
 
+    /// Somebody who is believed says how late it is.
+    pub(super) fn set_time(&mut self, now: Instant, time: UnixTime) {
+        self.time = Some((now, time));
+    }
+
     fn time(&self, now: Instant) -> Option<UnixTime> {
         let (then, time) = self.time?;
         Some(UnixTime(time.0.saturating_add(now.since(then).as_secs())))

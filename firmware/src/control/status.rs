@@ -4,13 +4,20 @@ use core::fmt::Write;
 
 use esp_engine::time::Instant;
 use ike_core::crypto::Crypto;
+use ike_core::discovery::anchors::Anchor;
+use ike_core::discovery::sntp::Sntp;
+use ike_core::discovery::upstream::{Lack, Lacks, ServerStatus};
 use ike_core::output::{ChildEstablished, Phase, SaStatus};
 use ike_core::pad::PeerId;
 use rand_core::TryCryptoRng;
 
 use super::Control;
+use super::directory::Directory;
 use crate::config::Name;
-use crate::management::{ChildSaStatus, Datagrams, IkeSaStatus, PeerStatus, Shown, Status, Words};
+use crate::management::{
+    AnchorStatus, ChildSaStatus, ClockStatus, Datagrams, DnsServerStatus, IkeSaStatus, MAX_LACKS, PeerStatus,
+    Phrase, Shown, Status, Words,
+};
 use crate::network::Counters;
 use crate::report::Sink;
 use crate::storage::Storage;
@@ -21,6 +28,14 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         Status {
             uptime_ms: now.as_millis(),
             remembers: self.storage.remembers(),
+            clock: self.clock_status(now),
+            dns: self.directory.iter().flat_map(Directory::servers).map(dns_server).collect(),
+            anchors: self
+                .directory
+                .iter()
+                .flat_map(|directory| directory.anchors().iter())
+                .map(anchor)
+                .collect(),
             peers: (0..)
                 .map(PeerId)
                 .zip(&self.config.peers)
@@ -40,6 +55,21 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 established: ike.established,
                 failed: ike.failed,
             },
+        }
+    }
+
+    fn clock_status(&self, now: Instant) -> ClockStatus {
+        let directory = self.directory.as_ref();
+        ClockStatus {
+            source: self.config.clock.source,
+            unix: directory.and_then(|directory| directory.time(now)).map(|time| time.0),
+            not_before: directory.map_or(0, |directory| directory.not_before().0),
+            servers: self
+                .sntp
+                .iter()
+                .flat_map(Sntp::servers)
+                .map(|(address, was)| (address, phrase(was.words())))
+                .collect(),
         }
     }
 
@@ -80,4 +110,28 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             octets: (carried.inbound.octets, carried.outbound.octets),
         }
     }
+}
+
+fn dns_server(server: ServerStatus) -> DnsServerStatus {
+    let lacks = server.lacks.into_iter().flat_map(Lacks::iter).map(Lack::words);
+    let silent = server.silent.then_some(Lack::Answers.words()).filter(|_| server.lacks.is_none());
+    DnsServerStatus {
+        address: server.address,
+        is_believed: server.is_believed,
+        is_probed: server.lacks.is_some(),
+        lacks: lacks.chain(silent).take(MAX_LACKS).map(phrase).collect(),
+    }
+}
+
+fn anchor(anchor: &Anchor) -> AnchorStatus {
+    AnchorStatus {
+        key_tag: anchor.key.key_tag,
+        state: phrase(anchor.state.words()),
+        is_configured: anchor.is_configured,
+    }
+}
+
+/// Words of ours, which all are short enough.
+fn phrase(words: &str) -> Phrase {
+    Phrase::try_from(words).unwrap_or_default()
 }

@@ -25,8 +25,11 @@ use ike_core::discovery::output::{Socket, Transport};
 use super::endpoint;
 use crate::queue::{Datagram, DnsReport, MAX_DATAGRAM, Queues, Report};
 
-/// Sockets for questions of our own: three for each look-up that is under way, and one to try out servers.
-pub(crate) const OWN_SOCKETS: u8 = 3 * crate::control::LOOKUPS as u8 + 1;
+/// Sockets for questions of our own: three for each look-up that is under way, one to try out servers, and one for
+/// time servers.
+pub(crate) const OWN_SOCKETS: u8 = 3 * crate::control::LOOKUPS as u8 + 2;
+/// The socket for time servers.
+pub(crate) const TIME: Socket = Socket(OWN_SOCKETS - 1);
 /// Sockets for questions of our own and, behind them, of clients.
 pub(crate) const ALL_SOCKETS: usize = OWN_SOCKETS as usize + crate::control::CLIENT_SOCKETS;
 /// The socket for updates of our own name; every device has it beside those for questions.
@@ -307,6 +310,6 @@ mod tests {
             "sockets for questions, octets: a host's {host}, a gateway's {gateway}; the future of each {}",
             future()
         );
-        assert!(host <= 20 << 10 && gateway <= 44 << 10);
+        assert!(host <= 21 << 10 && gateway <= 45 << 10);
     }
 }

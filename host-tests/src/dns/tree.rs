@@ -8,7 +8,7 @@ use domain::rdata::ZoneRecordData;
 use ike_core::crypto::KeyKind;
 use ike_core::discovery::dnssec::{Digest, Ds};
 
-use crate::signed_zone::{DnsName, Rr, SignedZone, ZoneKey, name, records};
+use crate::signed_zone::{DnsName, EXPIRATION, INCEPTION, Rr, SignedZone, ZoneKey, name, records};
 
 /// What a message holds behind its question.
 #[derive(Clone, Debug)]
@@ -50,6 +50,15 @@ impl Tree {
 
     /// The same with this key for the zone in each place.
     pub fn with_keys(zones: &[(&str, Signing, &str)], key: impl Fn(usize) -> ZoneKey) -> Self {
+        Self::with_times(zones, key, (INCEPTION, EXPIRATION))
+    }
+
+    /// The same, signed from one moment to another, seconds since 1970.
+    pub fn with_times(
+        zones: &[(&str, Signing, &str)],
+        key: impl Fn(usize) -> ZoneKey,
+        times: (u32, u32),
+    ) -> Self {
         let planted = zones.iter().enumerate().map(|(n, (apex, signing, text))| {
             let mut whole = format!("{apex} SOA ns.test. hostmaster.test. 1 3600 600 86400 60\n");
             whole += &format!("{apex} NS ns.test.\n{text}\n");
@@ -66,7 +75,7 @@ impl Tree {
                 Signing::Unsigned => Planted { apex: name(apex), signed: None, records: records(&whole) },
                 Signing::Signed | Signing::Island => {
                     whole += &nsec_chain(apex, &whole);
-                    let zone = SignedZone::with_key(&whole, key(n));
+                    let zone = SignedZone::with_times(&whole, key(n), times);
                     Planted { apex: name(apex), signed: Some(zone.key), records: zone.records }
                 }
             }

@@ -108,7 +108,11 @@ fn wait(resolver: &mut Tested<'_>, script: &mut Script<'_>, now: &mut Instant, w
                     assert_eq!(ticket, wanted);
                     return outcome.clone();
                 }
-                Output::Close { .. } | Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => {}
+                Output::Close { .. }
+                | Output::Proposed(_)
+                | Output::NotBefore(_)
+                | Output::Anchors(_)
+                | Output::Probed(_) => {}
                 Output::Timeout(alarm) => break alarm,
             }
         };

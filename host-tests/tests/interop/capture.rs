@@ -110,6 +110,7 @@ impl Stage {
         let strongswan = StrongSwan::start(peer, &folder, &connection)?;
         let folder = ground.folder.inside("device")?;
         key::write_private(&folder.join("own.pem"), &ours.private)?;
+        fs::write(folder.join("root.ds"), server.anchor())?;
         let device = Device::start(device, &folder, &configuration(rules))?;
         Ok(Self { device, peer: strongswan, server, _resolver: ResolvConf::new(host)? })
     }
@@ -143,7 +144,7 @@ action = "bypass"
 
 [dns]
 servers = ["192.0.2.53"]
-believe-servers = true
+anchors = "root.ds"
 
 [dns.capture]
 {rules}

@@ -8,6 +8,7 @@ use super::UnixTime;
 use super::anchors::Anchors;
 use super::outcome::{Outcome, Security};
 use super::question::Ticket;
+use super::upstream::ServerStatus;
 
 /// The next thing to be done.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub enum Output<'a> {
     NotBefore(UnixTime),
     /// What is known of the root's keys changed (RFC 5011 §4): to be kept where it survives a restart.
     Anchors(&'a Anchors),
+    /// A server was tried out.
+    Probed(ServerStatus),
     /// Nothing more until this moment, or until an input.
     Timeout(Option<Instant>),
 }

@@ -11,6 +11,7 @@
 //!         Output::Proposed(result) => tell_who_proposed(result),
 //!         Output::NotBefore(time) => store(time),
 //!         Output::Anchors(anchors) => store(anchors.stored()),
+//!         Output::Probed(server) => tell_operator(server),
 //!         Output::Timeout(at) => break wake_me(at),
 //!     }
 //! }

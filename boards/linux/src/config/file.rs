@@ -5,6 +5,7 @@ use std::ops::Range;
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Mode;
 use esp_engine::spd::Level;
+use firmware::config::clock::Source;
 use firmware::config::{Role, Start, Suite, Timing};
 use ike_core::config::BadTiming;
 use ike_core::crypto::{Group, Prf};
@@ -38,7 +39,16 @@ pub struct Written {
     #[serde(default)]
     pub policy: Vec<Spanned<PolicyTable>>,
     pub timing: Option<Spanned<TimingTable>>,
+    pub clock: Option<Spanned<ClockTable>>,
     pub dns: Option<Spanned<DnsTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClockTable {
+    pub source: SourceWord,
+    #[serde(default)]
+    pub servers: Vec<Text>,
 }
 
 #[derive(Deserialize)]
@@ -265,6 +275,7 @@ macro_rules! words {
 words!(RoleWord is Role { "host" => Role::Host, "gateway" => Role::Gateway });
 words!(StartWord is Start { "on-traffic" => Start::OnTraffic, "at-once" => Start::AtOnce, "never" => Start::Never });
 words!(ModeWord is Mode { "transport" => Mode::Transport, "tunnel" => Mode::Tunnel });
+words!(SourceWord is Source { "board" => Source::Board, "operator" => Source::Operator, "sntp" => Source::Sntp });
 words!(FateWord is Fate { "release" => Fate::Release, "refuse" => Fate::Refuse });
 words!(LevelWord is Level {
     "clear" => Level::Clear,

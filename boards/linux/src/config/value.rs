@@ -37,6 +37,14 @@ impl Value for SocketAddr {
     }
 }
 
+/// A server's address, with this port where none is written.
+pub fn server(text: &Text, port: u16) -> Result<SocketAddr, Fault> {
+    match text.get_ref().parse::<IpAddr>() {
+        Ok(address) => Ok(SocketAddr::new(address, port)),
+        Err(_) => parse(text),
+    }
+}
+
 impl Value for Prefix {
     const WHAT: &'static str = "an address with a prefix length: write one such as 192.0.2.0/24";
 

@@ -119,6 +119,7 @@ impl Plan {
             force_encapsulation: false,
             mobike: false,
             timing: Timing { liveness_s: 10, ..Timing::default() },
+            clock: Default::default(),
             resolver: None,
             publication: None,
         }

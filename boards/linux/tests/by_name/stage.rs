@@ -42,6 +42,12 @@ device = "wan0"
 addresses = ["192.0.2.1/24"]
 
 [[policy]]
+name = "dns"
+local = "192.0.2.1/32"
+remote = "192.0.2.53/32"
+action = "bypass"
+
+[[policy]]
 name = "to far"
 local = "192.0.2.1/32"
 remote = "far.example"
@@ -55,7 +61,6 @@ action = "bypass"
 
 [dns]
 servers = ["192.0.2.53"]
-believe-servers = true
 "#;
 
 const OF_FAR: &str = r#"role = "host"
@@ -71,6 +76,12 @@ name = "customers"
 dns-suffix = ".example"
 
 [[policy]]
+name = "dns"
+local = "192.0.2.2/32"
+remote = "192.0.2.53/32"
+action = "bypass"
+
+[[policy]]
 name = "customers"
 local = "192.0.2.2/32"
 remote = "192.0.2.0/24"
@@ -79,7 +90,6 @@ minimum = "validated"
 
 [dns]
 servers = ["192.0.2.53"]
-believe-servers = true
 "#;
 
 const OF_SERVER: &str = r#"role = "host"
@@ -244,7 +254,11 @@ pub struct Station {
 
 impl Station {
     fn new(name: &str, text: &str) -> Self {
-        let config::Device { config, policy_lines: lines, .. } = read(name, text);
+        let config::Device { mut config, policy_lines: lines, .. } = read(name, text);
+        // No configuration that passes its check would believe a server beside it: here nobody else is.
+        if let Some(resolver) = &mut config.resolver {
+            resolver.believed = resolver.servers.clone();
+        }
         Self { config, lines, management: Management::new(), log: RefCell::default() }
     }
 

@@ -20,7 +20,7 @@ fn after(seconds: u64, zone: &Shared, prepare: impl Fn(&buttons::cable::Cable)) 
         assert_eq!((why.verdict, &why.dns, &why.sa), (by_name.verdict, &by_name.dns, &by_name.sa));
         assert_eq!(why.policy, by_name.policy);
         let policy = why.policy.as_ref().unwrap();
-        assert_eq!((policy.name.as_deref(), policy.place, policy.line), (Some("to far"), Some(0), Some(9)));
+        assert_eq!((policy.name.as_deref(), policy.place, policy.line), (Some("to far"), Some(1), Some(15)));
         why
     })
 }
@@ -62,7 +62,7 @@ fn clear_by_policy_or_forbidden_for_the_lack_of_one() {
         let clear = near.why("192.0.2.77").await.unwrap();
         assert_eq!(clear.verdict, Verdict::Clear);
         let policy = clear.policy.unwrap();
-        assert_eq!((policy.name.as_deref(), policy.line), (Some("rest"), Some(15)));
+        assert_eq!((policy.name.as_deref(), policy.line), (Some("rest"), Some(21)));
         assert!(clear.name.is_none() && clear.dns.is_none() && clear.ike.is_none() && clear.sa.is_none());
         let nowhere = near.why("2001:db8::9").await.unwrap();
         assert!(nowhere.verdict == Verdict::Discarded && nowhere.policy.is_none());

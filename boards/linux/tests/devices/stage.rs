@@ -92,6 +92,7 @@ pub fn device(role: Role, name: &str, key: PrivateKey, interfaces: &[&[&str]]) -
         force_encapsulation: false,
         mobike: false,
         timing: Timing::default(),
+        clock: Default::default(),
         resolver: None,
         publication: None,
     }

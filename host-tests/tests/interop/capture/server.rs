@@ -1,12 +1,22 @@
-//! A DNS server with a few records, which says of all of them that it validated them (the AD bit).
+//! A DNS server with a few records, signed from a root of its own down, for a day.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
+use base64ct::{Base64, Encoding};
 use buttons::key;
 use buttons::peer::Namespace;
+use domain::base::Message;
+use esp_engine::time::Instant;
+use host_tests::dns::{Asked, Signing, Tree};
+use host_tests::signed_zone::ZoneKey;
+use ike_core::crypto::KeyKind;
+use ike_core::discovery::dnssec::Ds;
 use ike_core::discovery::ipseckey;
+use ike_core::discovery::output::{Socket, Transport};
 
 use crate::Fault;
 
@@ -18,29 +28,34 @@ pub enum Record {
     Key(Vec<u8>),
 }
 
-/// Names with the type and data of a record.
-type Zone = Vec<(String, u16, Vec<u8>)>;
-
 /// A running server; it ends with its namespace.
 pub struct Server {
     asked: Arc<Mutex<Vec<(String, u16)>>>,
+    anchor: Ds,
 }
 
 impl Server {
     /// Starts it at 192.0.2.53 in `namespace`.
     pub fn start(namespace: &Namespace, records: &[(&str, Record)]) -> Result<Self, Fault> {
-        let mut zone = Zone::new();
+        let mut zone = String::new();
         for (name, record) in records {
-            let (rtype, rdata) = match record {
-                Record::Address(address) => (1, address.to_vec()),
+            match record {
+                Record::Address(address) => writeln!(zone, "{name}. A {}", Ipv4Addr::from(*address))?,
                 Record::Key(spki) => {
                     let key = key::parse_spki(spki).ok_or("not a key")?;
-                    (45, ipseckey::encode(10, &ipseckey::Gateway::None, &key).to_vec())
+                    let rdata = ipseckey::encode(10, &ipseckey::Gateway::None, &key);
+                    let (head, key) = rdata.split_at_checked(3).ok_or("a short key")?;
+                    let [precedence, gateway, algorithm] = *head else { return Err("a short key".into()) };
+                    let key = Base64::encode_string(key);
+                    writeln!(zone, "{name}. IPSECKEY {precedence} {gateway} {algorithm} . {key}")?;
                 }
-            };
-            zone.push(((*name).into(), rtype, rdata));
+            }
         }
-        let zone = Arc::new(zone);
+        let now = u32::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs())?;
+        let zones = [(".", Signing::Signed, ""), ("test.", Signing::Signed, zone.as_str())];
+        let key = |n: usize| ZoneKey::new(KeyKind::Ed25519, n as u8 + 1, 257);
+        let zone = Arc::new(Tree::with_times(&zones, key, (now - 3_600, now + 86_400)));
+        let anchor = zone.anchors().remove(0);
         let of_streams = zone.clone();
         let (listens, wait) = std::sync::mpsc::channel();
         drop(namespace.thread(move || {
@@ -66,7 +81,14 @@ impl Server {
         })?;
         wait.recv().map_err(|_| "no DNS server")?;
         drop(thread);
-        Ok(Self { asked })
+        Ok(Self { asked, anchor })
+    }
+
+    /// The DS record of its root, as a line of a master file.
+    pub fn anchor(&self) -> String {
+        let data = self.anchor.data();
+        let digest: String = data.iter().skip(4).map(|octet| format!("{octet:02x}")).collect();
+        format!(". DS {} {} 2 {digest}\n", self.anchor.key_tag, self.anchor.algorithm.number())
     }
 
     /// How often the key of a name was asked for.
@@ -77,7 +99,7 @@ impl Server {
 }
 
 /// One question on a connection (RFC 7766 §8).
-fn serve(zone: &Zone, mut stream: TcpStream) -> std::io::Result<()> {
+fn serve(zone: &Tree, mut stream: TcpStream) -> std::io::Result<()> {
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut octets = vec![0; u16::from_be_bytes(length).into()];
@@ -91,25 +113,17 @@ fn serve(zone: &Zone, mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// The answer to a question, and what it was (RFC 1035 §4, RFC 4035 §3.2.3).
-fn answer(zone: &Zone, octets: &[u8]) -> Option<((String, u16), Vec<u8>)> {
-    let (mut name, mut at) = (String::new(), 12);
-    while let Some(length @ 1..) = octets.get(at).copied().map(usize::from) {
-        name += &String::from_utf8_lossy(octets.get(at + 1..at + 1 + length)?).to_lowercase();
-        name.push('.');
-        at += 1 + length;
-    }
-    let name = name.trim_end_matches('.').to_owned();
-    let rtype = u16::from_be_bytes(*octets.get(at + 1..at + 3)?.first_chunk()?);
-    let found: Vec<_> = zone.iter().filter(|(owner, kind, _)| *owner == name && *kind == rtype).collect();
-    let header = [0x81, 0xA0, 0, 1, 0, u8::try_from(found.len()).ok()?, 0, 0, 0, 0];
-    let mut message = [octets.get(..2)?, &header, octets.get(12..at + 5)?].concat();
-    for (_, kind, rdata) in found {
-        message.extend([0xC0, 12]);
-        message.extend(kind.to_be_bytes());
-        message.extend([0, 1, 0, 0, 1, 44]);
-        message.extend(u16::try_from(rdata.len()).ok()?.to_be_bytes());
-        message.extend(rdata);
-    }
-    Some(((name, rtype), message))
+/// The answer to a question, and what it was.
+fn answer(zone: &Tree, octets: &[u8]) -> Option<((String, u16), Vec<u8>)> {
+    let asked = Asked {
+        at: Instant::ZERO,
+        socket: Socket(0),
+        server: ([192, 0, 2, 53], 53).into(),
+        transport: Transport::Tcp,
+        octets: octets.to_vec(),
+    };
+    Message::from_slice(octets).ok()?.sole_question().ok()?;
+    let (name, rtype) = (asked.name(), asked.rtype());
+    let answer = asked.reply(&zone.answer(&name, rtype));
+    Some(((name.to_string().to_lowercase(), rtype.to_int()), answer))
 }

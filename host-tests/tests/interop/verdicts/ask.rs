@@ -78,7 +78,11 @@ fn find(
                 continue;
             }
             Output::Timeout(None) => return Err("the resolver waits for nothing".into()),
-            Output::Close { .. } | Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => {
+            Output::Close { .. }
+            | Output::Proposed(_)
+            | Output::NotBefore(_)
+            | Output::Anchors(_)
+            | Output::Probed(_) => {
                 continue;
             }
         };

@@ -7,7 +7,7 @@ use super::super::anchors::Anchors;
 use super::super::outcome::Security;
 use super::super::output::Discarded;
 use super::super::query::MAX_QUERY;
-use super::super::upstream::Upstreams;
+use super::super::upstream::{ServerStatus, Upstreams};
 use super::follow::Follow;
 use super::probe::Probing;
 use crate::pace::Pace;
@@ -62,6 +62,8 @@ pub(super) struct Desk {
     pub(super) anchors: Anchors,
     pub(super) follow: Follow,
     pub(super) probing: Probing,
+    /// A server that was tried out, when it is to be told.
+    pub(super) probed: Option<ServerStatus>,
     /// The query that leaves.
     pub(super) draft: heapless::Vec<u8, MAX_QUERY>,
 }
@@ -85,6 +87,7 @@ impl Desk {
             anchors: Anchors::new(),
             follow: Follow::new(),
             probing: Probing::new(),
+            probed: None,
             draft: heapless::Vec::new(),
         }
     }

@@ -300,6 +300,7 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         if let State::Trying(trial) = &self.desk.probing.state {
             let (server, lacks) = (trial.server, trial.lacks);
             self.desk.servers.probed(server, lacks);
+            self.desk.probed = self.desk.servers.status(self.desk.now).nth(server.into());
             self.try_from(server + 1);
         }
     }

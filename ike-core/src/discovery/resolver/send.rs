@@ -39,6 +39,9 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         if let Some(bound) = self.desk.not_before.take() {
             return Output::NotBefore(bound);
         }
+        if let Some(server) = self.desk.probed.take() {
+            return Output::Probed(server);
+        }
         if self.is_followed() && self.desk.anchors.is_write_due(self.desk.now) {
             return Output::Anchors(&self.desk.anchors);
         }
