@@ -18,7 +18,7 @@ use ike_core::discovery::dnssec::{Algorithm, Digest, Ds};
 use ike_core::discovery::outcome::{Outcome, Security};
 use ike_core::discovery::output::{Output, Socket, Transport};
 use ike_core::discovery::question::{Question, Ticket};
-use ike_core::discovery::resolver::{Config, Resolver, Resources};
+use ike_core::discovery::resolver::{Config, Examples, Resolver, Resources};
 use ike_core::discovery::upstream::Server;
 use ike_core::discovery::{Name, UnixTime};
 use rand_chacha::ChaCha20Rng;
@@ -90,7 +90,37 @@ pub fn secures(octets: &[u8]) -> usize {
         now = now + Duration::from_secs(if script.flag() { 100_000 } else { 1 });
     }
     assert!(resolver.counters().queries as usize <= MOST);
+    look_after(&mut resolver, &mut script, now);
     secure
+}
+
+/// For half a day the root's keys are followed and servers tried out; no key of anybody's becomes an anchor.
+fn look_after(resolver: &mut Tested<'_>, script: &mut Script<'_>, mut now: Instant) {
+    let end = now + Duration::from_secs(43_200);
+    let test: Name = "test".parse().expect("a name");
+    resolver.follow_root(now, None);
+    resolver.probe_servers(now, Some(Examples { signed: test.clone(), hashed: test }));
+    loop {
+        let mut acts = Vec::new();
+        let alarm = loop {
+            match resolver.poll_output() {
+                Output::Query { socket, server, transport, octets } => {
+                    acts.push((socket, server, transport, act(script, octets)));
+                }
+                Output::Timeout(alarm) => break alarm,
+                _ => {}
+            }
+        };
+        for (socket, server, transport, act) in acts {
+            answer(resolver, now, socket, server, transport, act);
+        }
+        match alarm.map(|at| at.max(now)) {
+            Some(at) if at <= end => now = at,
+            _ => break,
+        }
+        resolver.handle_timeout(now);
+    }
+    assert!(resolver.anchors().trusted().len() <= 1);
 }
 
 type Tested<'r> = Resolver<'r, Toy<true>, ChaCha20Rng>;

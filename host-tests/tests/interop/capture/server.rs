@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use base64ct::{Base64, Encoding};
 use buttons::key;
 use buttons::peer::Namespace;
-use domain::base::Message;
+use domain::base::{Message, Rtype};
 use esp_engine::time::Instant;
 use host_tests::dns::{Asked, Signing, Tree};
 use host_tests::signed_zone::ZoneKey;
@@ -124,6 +124,11 @@ fn answer(zone: &Tree, octets: &[u8]) -> Option<((String, u16), Vec<u8>)> {
     };
     Message::from_slice(octets).ok()?.sole_question().ok()?;
     let (name, rtype) = (asked.name(), asked.rtype());
-    let answer = asked.reply(&zone.answer(&name, rtype));
+    let mut reply = zone.answer(&name, rtype);
+    if !asked.message().opt().is_some_and(|opt| opt.dnssec_ok()) {
+        reply.answer.retain(|record| record.rtype() != Rtype::RRSIG);
+        reply.authority.retain(|record| record.rtype() == Rtype::SOA);
+    }
+    let answer = asked.reply(&reply);
     Some(((name.to_string().to_lowercase(), rtype.to_int()), answer))
 }
