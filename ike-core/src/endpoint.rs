@@ -31,6 +31,7 @@ mod lifecycle;
 mod names;
 mod path;
 pub(crate) mod relocate;
+mod remembered;
 mod revalidate;
 mod rivals;
 mod setup;

@@ -23,6 +23,8 @@ pub enum Proof {
     SharedKey,
     /// strongSwan shows a self-signed certificate with such a key, which the BTNS wildcard takes.
     Btns(Kind),
+    /// The same, and the device remembers that key.
+    FirstUse(Kind),
 }
 
 /// What both ends agree on.
@@ -167,7 +169,7 @@ impl Case {
     pub fn far(&self) -> IpAddr {
         match (self.proof, self.six) {
             // A stranger speaks for nobody but itself.
-            (Proof::Btns(_), false) => [192, 0, 2, 2].into(),
+            (Proof::Btns(_) | Proof::FirstUse(_), false) => [192, 0, 2, 2].into(),
             (_, false) => [10, 2, 0, 1].into(),
             (_, true) => [0xFD00, 0xB, 0, 0, 0, 0, 0, 1].into(),
         }
@@ -179,13 +181,14 @@ impl Case {
             Proof::Pinned(_) => Level::Pinned,
             Proof::SharedKey => Level::Shared,
             Proof::Btns(_) => Level::Any,
+            Proof::FirstUse(_) => Level::First,
         }
     }
 
     /// Starts both ends; `liar` gets a key that the other end does not know.
     pub fn start(&self, ground: &Ground, liar: Option<First>) -> Result<(Device, StrongSwan), Fault> {
         let kind = match self.proof {
-            Proof::Pinned(kind) | Proof::Btns(kind) => kind,
+            Proof::Pinned(kind) | Proof::Btns(kind) | Proof::FirstUse(kind) => kind,
             Proof::SharedKey => Kind::Ed25519,
         };
         let (own, other) = (KeyPair::new(kind)?, KeyPair::new(kind)?);
@@ -207,7 +210,7 @@ impl Case {
         let connection = self.for_strongswan(match self.proof {
             Proof::Pinned(_) => Authentication::PinnedKeys { own: other.private_pem, peer: own_pem },
             Proof::SharedKey => Authentication::SharedKey(SECRET.into()),
-            Proof::Btns(_) => Authentication::Certificate {
+            Proof::Btns(_) | Proof::FirstUse(_) => Authentication::Certificate {
                 certificate: other.certificate(&folder, PEER)?,
                 own: other.private_pem,
                 peer: own_pem,
@@ -230,7 +233,11 @@ impl Case {
             authentication,
             ike,
             esp,
-            own_networks: if matches!(self.proof, Proof::Btns(_)) { "192.0.2.2/32" } else { PEER_NETWORKS },
+            own_networks: if matches!(self.proof, Proof::Btns(_) | Proof::FirstUse(_)) {
+                "192.0.2.2/32"
+            } else {
+                PEER_NETWORKS
+            },
             peer_networks: DEVICE_NETWORKS,
             options: Options {
                 mobike: self.mobike,
@@ -245,7 +252,7 @@ impl Case {
         }
     }
 
-    fn for_device(&self) -> String {
+    pub fn for_device(&self) -> String {
         let suite = self.suite.for_device(self.first);
         let address = if self.six { "2001:db8::2" } else { "192.0.2.2" };
         let known = |by: &str| {
@@ -260,9 +267,10 @@ ranges = ["10.2.0.0/16", "fd00:b::/64"]
             Proof::Pinned(_) => (known(r#"key = "peer.pub""#), "pinned"),
             Proof::SharedKey => (known(r#"shared-key = "shared""#), "shared"),
             Proof::Btns(_) => (r#"btns = true"#.into(), "any"),
+            Proof::FirstUse(_) => (r#"first-use = true"#.into(), "first"),
         };
         let far = match (self.proof, self.six) {
-            (Proof::Btns(_), _) => "192.0.2.2/32",
+            (Proof::Btns(_) | Proof::FirstUse(_), _) => "192.0.2.2/32",
             (_, false) => "10.2.0.0/16",
             (_, true) => "fd00:b::/64",
         };

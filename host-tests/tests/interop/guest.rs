@@ -124,7 +124,7 @@ const fn word(proof: Proof) -> &'static str {
     match proof {
         Proof::Pinned(Kind::Ed25519) => "ed25519",
         Proof::Pinned(Kind::P256) => "p256",
-        Proof::Pinned(_) | Proof::Btns(_) => "rsa2048",
+        Proof::Pinned(_) | Proof::Btns(_) | Proof::FirstUse(_) => "rsa2048",
         Proof::SharedKey => "shared_key",
     }
 }

@@ -18,6 +18,7 @@
 //! | `dns` | our resolver through Unbound and BIND: every class of outcome, and bad networks |
 //! | `names` | strongSwan known by its name in a real signed zone, and how either end moves in it under pings |
 //! | `capture` | `ping` and `curl` behind our gateway, which protects names whose keys are in DNS |
+//! | `strangers` | strongSwan's key is remembered over a restart of the device, and another one refused |
 //! | `guest` | the kernel's ESP under strongSwan and libreswan: both modes and families, 64-bit sequence numbers |
 
 mod bgp;
@@ -36,6 +37,7 @@ mod negotiation;
 mod post_quantum;
 mod reference;
 mod sniffer;
+mod strangers;
 mod traffic;
 mod verdicts;
 
@@ -74,6 +76,7 @@ fn trials() -> Vec<Trial> {
         verdicts::trials(),
         dns::trials(),
         names::trials(),
+        strangers::trials(),
         guest::trials(),
     ]
     .into_iter()

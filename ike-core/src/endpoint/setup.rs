@@ -2,7 +2,7 @@
 
 use rand_core::TryCryptoRng;
 
-use super::Endpoint;
+use super::{Endpoint, remembered};
 use crate::child_sa::Children;
 use crate::config::{Config, ConfigError};
 use crate::crypto::{Crypto, Signer};
@@ -10,7 +10,7 @@ use crate::ike_sa::table::IkeSas;
 use crate::names::Names;
 use crate::pad::Authentication;
 use crate::random::Random;
-use crate::remembered::{self, Memory};
+use crate::remembered::Memory;
 use crate::resources::{Buffers, Reassemblies, Resources};
 
 impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {

@@ -56,7 +56,7 @@ impl Case {
 
     pub const fn key_kind(&self) -> Kind {
         match self.proof {
-            Proof::Pinned(kind) | Proof::Btns(kind) => kind,
+            Proof::Pinned(kind) | Proof::Btns(kind) | Proof::FirstUse(kind) => kind,
             Proof::SharedKey => Kind::P256,
         }
     }

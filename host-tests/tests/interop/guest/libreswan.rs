@@ -107,7 +107,7 @@ fn configuration(case: &Case, own: &KeyPair, device: &KeyPair) -> Result<String,
             nickname(kind),
             key_line("right", device)?
         ),
-        Proof::Pinned(_) | Proof::Btns(_) => format!("authby=rsa-sha2\n  {}", known()?),
+        Proof::Pinned(_) | Proof::Btns(_) | Proof::FirstUse(_) => format!("authby=rsa-sha2\n  {}", known()?),
     };
     let mode = match (case.mode, case.six) {
         (Mode::Transport, _) => "type=transport",
