@@ -329,7 +329,10 @@ pub enum Authentication {
     /// Not at all, not even by a key (RFC 7619): whoever only listens learns nothing, and that is all.
     Null,
     /// Not at all; but its key is remembered, and nobody takes its place with another (RFC 5386 §4.2).
-    FirstUse,
+    FirstUse {
+        /// Hours that a stranger has to be dead, so that another key may come under its name; 0: for ever.
+        replace_after_h: u16,
+    },
 }
 
 impl core::fmt::Debug for Authentication {
@@ -341,7 +344,7 @@ impl core::fmt::Debug for Authentication {
             Self::Dns(dns) => f.debug_tuple("Dns").field(dns).finish(),
             Self::Btns => f.write_str("Btns"),
             Self::Null => f.write_str("Null"),
-            Self::FirstUse => f.write_str("FirstUse"),
+            Self::FirstUse { replace_after_h } => f.debug_tuple("FirstUse").field(replace_after_h).finish(),
         }
     }
 }
@@ -349,7 +352,7 @@ impl core::fmt::Debug for Authentication {
 impl Authentication {
     /// Whether it is for anyone; such entries come last.
     pub const fn is_wildcard(&self) -> bool {
-        matches!(self, Self::Btns | Self::Null | Self::FirstUse)
+        matches!(self, Self::Btns | Self::Null | Self::FirstUse { .. })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Two parties for tests: names, addresses, keys, and configurations with which they know each other.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use esp_engine::sa::Mode;
 use esp_engine::selector::{AddressRange, TrafficSelector};
@@ -77,7 +78,8 @@ pub const BTNS: PadEntry<'static> = PadEntry {
 };
 
 /// The wildcard that remembers.
-pub const FIRST_USE: PadEntry<'static> = PadEntry { authentication: Authentication::FirstUse, ..BTNS };
+pub const FIRST_USE: PadEntry<'static> =
+    PadEntry { authentication: Authentication::FirstUse { replace_after: Duration::ZERO }, ..BTNS };
 
 /// A policy for all traffic between two hosts.
 pub fn between(local: IpAddr, remote: IpAddr, minimum: Level, peer: Peer) -> IkePolicy<'static> {

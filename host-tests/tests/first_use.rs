@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use esp_engine::sa::SaReport;
 use esp_engine::selector::{Ports, Selectors};
 use esp_engine::spd::{Level, PolicyId};
 use host_tests::forge;
@@ -14,7 +15,7 @@ use host_tests::stage::*;
 use host_tests::zone::{absent, only, signed};
 use ike_core::config::{Config, Peer};
 use ike_core::crypto::PrivateKey;
-use ike_core::error::{FailReason, NameFault};
+use ike_core::error::{CloseReason, FailReason, NameFault};
 use ike_core::output::Event;
 use ike_core::pad::{Authentication, Identity, Matcher, PadEntry, Published, Security};
 use ike_core::remembered::Remembered;
@@ -166,6 +167,39 @@ fn attacker_comes_first_and_is_forgotten() {
     pair.settle(LONG);
     assert!(pair.b.installed.is_empty(), "{}", pair.trace);
     assert_eq!(attempt(&mut pair), Ok(Level::First));
+}
+
+/// Where the operator allows it, a key may be replaced when its owner has been dead for so long, the first time in a
+/// day; and not one that is alive, or at whose address another name comes.
+#[test]
+fn dead_stranger_is_replaced_where_that_is_allowed() {
+    let hours = |n: u64| std::time::Duration::from_secs(n * 3_600);
+    for (replace_after, waits, expected) in [
+        (hours(2), hours(3), Ok(Level::First)),
+        (hours(2), hours(1), Err(changed(&A_KEY, &OTHER))),
+        (hours(0), hours(48), Err(changed(&A_KEY, &OTHER))),
+    ] {
+        let entry = PadEntry { authentication: Authentication::FirstUse { replace_after }, ..FIRST_USE };
+        let mut pair = Pair::new(parties::a(), host(vec![entry], Level::First), 1);
+        assert_eq!(attempt(&mut pair), Ok(Level::First));
+        pair.pass(hours(1));
+        let alive = attempt_by(&mut pair, caller("a.example", OTHER, A));
+        assert_eq!(alive, Err(changed(&A_KEY, &OTHER)), "B has heard of nobody's death");
+        // B's packets go unanswered, because A knows nothing of their SA any more.
+        let inbound = pair.b.installed[0].inbound;
+        pair.b.endpoint.handle_sa_report(pair.now, SaReport::Unanswered(inbound));
+        pair.link.cut = true;
+        pair.pass(std::time::Duration::from_secs(600));
+        pair.link.cut = false;
+        assert_eq!(pair.b.closed(), [CloseReason::PeerDead], "{}", pair.trace);
+        pair.pass(waits);
+        let other_name = attempt_by(&mut pair, caller("c.example", YET_ANOTHER, A));
+        assert_eq!(other_name, Err(changed(&A_KEY, &YET_ANOTHER)));
+        assert_eq!(attempt_by(&mut pair, caller("a.example", OTHER, A)), expected, "{}", pair.trace);
+        if expected.is_ok() {
+            assert_eq!(attempt_by(&mut pair, parties::a()), Err(changed(&OTHER, &A_KEY)));
+        }
+    }
 }
 
 /// The operator may say which key it is from now on, before whoever has it comes.

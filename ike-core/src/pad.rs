@@ -4,6 +4,7 @@
 //! never becomes a stranger who is welcome.
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use esp_engine::selector::{AddressRange, TrafficSelector};
 use esp_engine::spd::Level;
@@ -96,7 +97,10 @@ pub enum Authentication<'c> {
     /// Any key that signs (RFC 5386).
     Btns,
     /// Any key that signs, which is remembered from then on: nobody takes its place with another (RFC 5386 §4.2).
-    FirstUse,
+    FirstUse {
+        /// How long a stranger has to be dead, so that another key may come under its name; zero: for ever.
+        replace_after: Duration,
+    },
     /// Nothing at all (RFC 7619): whoever took part in the key exchange.
     Null,
 }
@@ -110,7 +114,7 @@ impl Authentication<'_> {
             Self::Dns(Published { unproven: true, .. }) => Level::Any,
             Self::Dns(_) => Level::Validated,
             Self::Btns => Level::Any,
-            Self::FirstUse => Level::Known,
+            Self::FirstUse { .. } => Level::Known,
             Self::Null => Level::Null,
         }
     }
@@ -197,7 +201,10 @@ impl PadEntry<'_> {
 
     /// Whether it is for those whom nobody vouches for.
     pub(crate) const fn is_strangers(&self) -> bool {
-        matches!(self.authentication, Authentication::Btns | Authentication::FirstUse | Authentication::Null)
+        matches!(
+            self.authentication,
+            Authentication::Btns | Authentication::FirstUse { .. } | Authentication::Null
+        )
     }
 
     /// Whether it is for those who prove nothing.

@@ -6,9 +6,12 @@
 //! nothing ─ a stranger's Child SA ─▶ its key, level First ─ DNSSEC or the configuration knows it ─▶ level ≥ Shared
 //! ```
 //! A level never falls, a stranger's key never changes and no place is given to another, unless the operator says so
-//! ([`Endpoint::forget_peer`](crate::endpoint::Endpoint::forget_peer),
-//! [`Endpoint::accept`](crate::endpoint::Endpoint::accept)). What is new leaves as [`Event::Remember`](crate::output::Event::Remember), before the SA that it is
-//! about carries anything. A full table takes no more strangers.
+//! ([`forget_peer`], [`accept`]) or lets dead strangers be replaced. What is new leaves as [`Event::Remember`], before
+//! the SA that it is about carries anything. A full table takes no more strangers.
+//!
+//! [`forget_peer`]: crate::endpoint::Endpoint::forget_peer
+//! [`accept`]: crate::endpoint::Endpoint::accept
+//! [`Event::Remember`]: crate::output::Event::Remember
 
 use core::net::IpAddr;
 
@@ -54,6 +57,8 @@ pub(crate) struct Place {
     pub(crate) remembered: Remembered,
     /// When the caller was told last.
     pub(crate) told: Instant,
+    /// Since when a stranger is known to be dead.
+    pub(crate) dead: Option<Instant>,
 }
 
 /// The table.
@@ -74,7 +79,15 @@ impl<'r> Memory<'r> {
     }
 
     pub(crate) fn find(&self, of: &Identity<'_>) -> Option<&Remembered> {
-        self.iter().map(|(_, remembered)| remembered).find(|remembered| remembered.of.view().is_same(of))
+        Some(&self.place(of)?.remembered)
+    }
+
+    pub(crate) fn place(&self, of: &Identity<'_>) -> Option<&Place> {
+        self.places.iter().flatten().find(|place| place.remembered.of.view().is_same(of))
+    }
+
+    pub(crate) fn place_mut(&mut self, of: &Identity<'_>) -> Option<&mut Place> {
+        self.places.iter_mut().flatten().find(|place| place.remembered.of.view().is_same(of))
     }
 
     /// What whoever shows `identity` at `source` is measured by: what is remembered of that name, and of whoever

@@ -330,6 +330,10 @@ fn build_peer(table: &PeerTable, folder: &Path) -> Result<config::Peer, Fault> {
 fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Authentication, Fault> {
     let PeerTable { key, fingerprint, shared_key, dns, dns_suffix, dns_network, .. } = table;
     let anyone = for_anyone(table);
+    if let (None, Some(hours)) = (&table.first_use, &table.replace_after_h) {
+        let advice = "replace-after-h belongs to first-use = true: remove it, or write that";
+        return Err((Some(hours.span()), advice.to_owned()));
+    }
     let whose = build_whose(table)?;
     let is_in_dns = [dns, dns_suffix, dns_network].into_iter().flatten().count() == 1;
     match (key, fingerprint, shared_key, whose, anyone) {
@@ -373,9 +377,10 @@ fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Auth
 
 /// The first two words that make an entry one for anyone, if there are any, and whether they say so.
 fn for_anyone(table: &PeerTable) -> [Option<(bool, config::Authentication)>; 2] {
+    let replace_after_h = table.replace_after_h.as_ref().map_or(0, |hours| *hours.get_ref());
     let words = [
         (&table.btns, config::Authentication::Btns),
-        (&table.first_use, config::Authentication::FirstUse),
+        (&table.first_use, config::Authentication::FirstUse { replace_after_h }),
         (&table.null, config::Authentication::Null),
     ];
     let mut written = words

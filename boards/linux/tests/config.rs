@@ -278,7 +278,7 @@ peer = "anyone"
 "#;
     let with = |before: &str| format!("{before}{GOOD}{anyone}");
     let device = folder.read(&with("")).unwrap();
-    assert_eq!(device.config.peers[1].authentication, Authentication::FirstUse);
+    assert_eq!(device.config.peers[1].authentication, Authentication::FirstUse { replace_after_h: 0 });
     assert_eq!(device.state, Some(folder.0.join("device.state")));
     let device = folder.read(&with("state = \"kept\"\n")).unwrap();
     assert_eq!(device.state, Some(folder.0.join("kept")));
@@ -289,6 +289,7 @@ peer = "anyone"
         (r#"first-use = true"#, "btns = true", "minimum"),
         (r#"first-use = true"#, "first-use = false", "exactly one of"),
         (r#"first-use = true"#, "first-use = true\nbtns = true", "exactly one of"),
+        (r#"first-use = true"#, "btns = true\nreplace-after-h = 24", "first-use = true"),
         (r#"first-use = true"#, "first-use = true\nidentity = \"c.example\"", "for anyone"),
         (r#"minimum = "first""#, r#"minimum = "shared""#, "minimum"),
         (r#"minimum = "pinned""#, r#"minimum = "known""#, "minimum"),

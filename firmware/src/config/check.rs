@@ -162,7 +162,9 @@ impl Config {
         require(earlier.all(|other| other.name != peer.name), Fault::DuplicateName)?;
         let mut earlier = self.peers.iter().take(n);
         let may_precede = |other: &Peer| match other.authentication {
-            Authentication::Btns | Authentication::FirstUse => peer.authentication == Authentication::Null,
+            Authentication::Btns | Authentication::FirstUse { .. } => {
+                peer.authentication == Authentication::Null
+            }
             Authentication::Null => false,
             _ => true,
         };
@@ -273,7 +275,7 @@ impl Peer {
             Authentication::Shared(_) => Level::Shared,
             Authentication::Dns(_) => Level::Validated,
             Authentication::Btns => Level::Any,
-            Authentication::FirstUse => Level::Known,
+            Authentication::FirstUse { .. } => Level::Known,
             Authentication::Null => Level::Null,
         }
     }
@@ -369,9 +371,10 @@ fn credential(authentication: &Authentication) -> Result<(), Fault> {
         }
         Authentication::Fingerprints(sums) => require(!sums.is_empty(), Fault::NoCredential),
         Authentication::Shared(key) => require(key.octets().len() >= MIN_SHARED_KEY, Fault::ShortSharedKey),
-        Authentication::Dns(_) | Authentication::Btns | Authentication::Null | Authentication::FirstUse => {
-            Ok(())
-        }
+        Authentication::Dns(_)
+        | Authentication::Btns
+        | Authentication::Null
+        | Authentication::FirstUse { .. } => Ok(()),
     }
 }
 

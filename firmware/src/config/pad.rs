@@ -168,7 +168,10 @@ fn entry<'t>(peer: &'t Peer, keys: &'t [PublicKey], ranges: &'t [AddressRange]) 
         Authentication::Shared(key) => (pad::Authentication::SharedKey(key.octets()), true),
         Authentication::Dns(dns) => (pad::Authentication::Dns(dns.translate()), false),
         Authentication::Btns => (pad::Authentication::Btns, false),
-        Authentication::FirstUse => (pad::Authentication::FirstUse, false),
+        Authentication::FirstUse { replace_after_h } => {
+            let replace_after = Duration::from_secs(u64::from(*replace_after_h) * 3_600);
+            (pad::Authentication::FirstUse { replace_after }, false)
+        }
         Authentication::Null => (pad::Authentication::Null, true),
     };
     PadEntry {

@@ -97,7 +97,7 @@ impl Config<'_> {
         self.check_place(id, entry)?;
         match (&entry.matcher, &entry.authentication) {
             (Matcher::Any, _) => {}
-            (_, Authentication::Btns | Authentication::FirstUse | Authentication::Null) => {
+            (_, Authentication::Btns | Authentication::FirstUse { .. } | Authentication::Null) => {
                 return Err(ConfigError::BtnsNamesPeer(id));
             }
             (Matcher::Exact(identity), _) if !identity.is_valid() => {
@@ -122,7 +122,7 @@ impl Config<'_> {
             Authentication::SharedKey(secret) => secret.is_empty(),
             Authentication::Dns(_)
             | Authentication::Btns
-            | Authentication::FirstUse
+            | Authentication::FirstUse { .. }
             | Authentication::Null => false,
         };
         if empty || entry.ppk.is_some_and(|ppk| ppk.id.is_empty() || ppk.secret.is_empty()) {

@@ -21,15 +21,22 @@ use crate::remembered::{Place, Remembered, subject};
 /// How long a stranger's new address is not worth a word, so that one who moves all the time wears out no flash.
 const STEADY: Duration = Duration::from_secs(3_600);
 
+/// One stranger in this time may be replaced.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
 impl<C: Crypto, R> Endpoint<'_, C, R> {
     /// How well somebody is authenticated whom nobody vouches for, and who proved a key with this SHA-256 of its
     /// SubjectPublicKeyInfo.
     pub(crate) fn judge_stranger(
         &self,
-        identity: &Identity<'_>,
-        source: IpAddr,
+        (identity, source): (&Identity<'_>, IpAddr),
         new: [u8; 32],
+        replace_after: Duration,
+        now: Instant,
     ) -> Result<Level, FailReason> {
+        if self.may_replace(&subject(identity, source), replace_after, now) {
+            return Ok(Level::First);
+        }
         for known in self.memory.concerning(identity, source) {
             match known.fingerprint {
                 _ if !known.is_stranger() => return Err(FailReason::Lowered(known.level)),
@@ -44,6 +51,16 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         } else {
             Err(FailReason::NoRoomForStranger)
         }
+    }
+
+    /// Whether the stranger of this name has been dead for so long, and no other was replaced for a day.
+    fn may_replace(&self, of: &Identity<'_>, replace_after: Duration, now: Instant) -> bool {
+        let dead = self.memory.place(of).and_then(|place| place.dead);
+        let was_quiet = self.desk.replaced.is_none_or(|replaced| now.since(replaced) >= DAY);
+        !replace_after.is_zero()
+            && was_quiet
+            && dead.is_some_and(|dead| now.since(dead) >= replace_after)
+            && !self.sas.iter().any(|(_, sa)| is_with_stranger(sa, of))
     }
 
     /// Whether somebody was authenticated better before than to this level.
@@ -87,7 +104,7 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
 
     /// At the start: what was in this place when the device stopped. `false`: there is no such place.
     pub fn recall(&mut self, number: u8, remembered: Remembered) -> bool {
-        self.memory.put(number, Some(Place { remembered, told: Instant::ZERO }));
+        self.memory.put(number, Some(Place { remembered, told: Instant::ZERO, dead: None }));
         usize::from(number) < self.memory.places.len()
     }
 
@@ -122,6 +139,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             (None, None) => return,
         };
         let level = before.as_ref().map_or(level, |before| before.level.max(level));
+        let is_other = |before: &Remembered| before.is_stranger() && before.fingerprint != fingerprint;
+        if fingerprint.is_some() && before.as_ref().is_some_and(is_other) {
+            self.desk.replaced = Some(now);
+        }
         let remembered = Remembered { of, address: source, level, fingerprint, key };
         let told = self.memory.places.get(usize::from(number)).and_then(|place| Some(place.as_ref()?.told));
         let is_news = before.is_none_or(|before| {
@@ -129,9 +150,18 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             (before.level, before.key) != (level, key) || has_moved
         });
         let told = if is_news { now } else { told.unwrap_or(now) };
-        self.memory.put(number, Some(Place { remembered, told }));
+        self.memory.put(number, Some(Place { remembered, told, dead: None }));
         if is_news {
             self.outbox.event(Event::Remember(number));
+        }
+    }
+
+    /// The peer of this IKE SA answers no more.
+    pub(super) fn note_dead(&mut self, now: Instant, sa: &IkeSa) {
+        let Some(established) = sa.established().filter(|of_sa| !is_somebody(of_sa.level)) else { return };
+        let identity = established.identity.view();
+        if let Some(place) = self.memory.place_mut(&subject(&identity, sa.path.remote.ip())) {
+            place.dead = Some(now);
         }
     }
 
@@ -154,7 +184,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let (number, known) = self.memory.iter().find(|(_, known)| is_it(known))?;
         if known.fingerprint != Some(fingerprint) {
             let remembered = Remembered { fingerprint: Some(fingerprint), key: None, ..known.clone() };
-            self.memory.put(number, Some(Place { remembered, told: now }));
+            self.memory.put(number, Some(Place { remembered, told: now, dead: None }));
             self.close_strangers(now, of);
         }
         Some(number)

@@ -111,7 +111,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
         }
         config.check()?;
         let remembers_strangers =
-            config.pad.iter().any(|entry| matches!(entry.authentication, Authentication::FirstUse));
+            config.pad.iter().any(|entry| matches!(entry.authentication, Authentication::FirstUse { .. }));
         let has_no_room = remembers_strangers && REMEMBERED <= remembered::names(config).count();
         if config.names_needed() > NAMES || has_no_room {
             return Err(ConfigError::Resources);

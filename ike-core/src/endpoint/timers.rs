@@ -119,7 +119,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 self.fail(sa, None, reason);
                 self.forget(sa);
             }
-            State::Established(_) => self.end(slot, sa, CloseReason::PeerDead),
+            State::Established(_) => {
+                self.note_dead(now, sa);
+                self.end(slot, sa, CloseReason::PeerDead);
+            }
             State::Closing(_, reason) => self.end(slot, sa, reason),
             State::Reserved | State::Lingering | State::Concluded | State::Ended(..) | State::Gone => {}
         }
@@ -224,7 +227,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let entry = self.config.entry(established.peer);
         let is_within_reach = entry.is_some_and(|entry| match entry.authentication {
             Authentication::Btns
-            | Authentication::FirstUse
+            | Authentication::FirstUse { .. }
             | Authentication::Null
             | Authentication::Dns(_) => !established.nat.remote,
             _ => entry.address.is_some(),

@@ -2,6 +2,7 @@
 
 use esp_engine::sa::Spi;
 use esp_engine::spd::PolicyId;
+use esp_engine::time::Instant;
 
 use crate::cookie::Cookies;
 use crate::counters::Counters;
@@ -31,6 +32,8 @@ pub(crate) struct Desk {
     pub(crate) again: Option<Want>,
     /// Strangers that are not known may become so.
     pub(crate) admits_strangers: bool,
+    /// When a stranger that was dead was replaced last.
+    pub(crate) replaced: Option<Instant>,
     /// Nothing new begins any more.
     pub(crate) shutting_down: bool,
 }
@@ -48,6 +51,7 @@ impl Desk {
             due: None,
             again: None,
             admits_strangers: true,
+            replaced: None,
             shutting_down: false,
         }
     }

@@ -126,6 +126,7 @@ pub struct PeerTable {
     pub or_stranger: bool,
     pub btns: Option<Spanned<bool>>,
     pub first_use: Option<Spanned<bool>>,
+    pub replace_after_h: Option<Spanned<u16>>,
     pub null: Option<Spanned<bool>>,
     #[serde(default)]
     pub ranges: Vec<Text>,

@@ -21,7 +21,7 @@ const IMPOSTOR: PrivateKey = PrivateKey::Ed25519([9; 32]);
 fn hosts_of_strangers(key: PrivateKey) -> [Config; 2] {
     let [mut near, mut far] = hosts(true);
     near.key = key;
-    far.peers[0].authentication = Authentication::FirstUse;
+    far.peers[0].authentication = Authentication::FirstUse { replace_after_h: 0 };
     (far.peers[0].identity, far.peers[0].address) = (None, None);
     let Action::Protect { minimum, .. } = &mut far.policies[0].action else { panic!() };
     *minimum = Level::First;

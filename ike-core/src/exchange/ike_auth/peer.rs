@@ -193,7 +193,7 @@ pub(super) fn judge<C: Crypto, R>(
                 _ => &[],
             };
             let known = endpoint.remembered_key(&asserted, way.at);
-            let known = known.filter(|_| matches!(entry.authentication, Authentication::FirstUse));
+            let known = known.filter(|_| matches!(entry.authentication, Authentication::FirstUse { .. }));
             (peer, entry, proven_key(endpoint, &signed, pinned.iter().chain(known))?)
         }
     };
@@ -202,8 +202,8 @@ pub(super) fn judge<C: Crypto, R>(
     }
     let hash = fingerprint(endpoint, &key);
     check_key(entry.authentication, &key, hash)?;
-    if matches!(entry.authentication, Authentication::FirstUse) {
-        level = endpoint.judge_stranger(&asserted, way.at, hash)?;
+    if let Authentication::FirstUse { replace_after } = entry.authentication {
+        level = endpoint.judge_stranger((&asserted, way.at), hash, replace_after, since)?;
     }
     check_floor(endpoint, &entry, &asserted, way.owner(), level)?;
     let method = method(key.kind());
@@ -383,7 +383,7 @@ fn check_key(authentication: Authentication<'_>, key: &PublicKey, hash: [u8; 32]
     let is_known = match authentication {
         Authentication::Pinned(keys) => keys.contains(key),
         Authentication::Fingerprints(hashes) => hashes.contains(&hash),
-        Authentication::Dns(_) | Authentication::Btns | Authentication::FirstUse => true,
+        Authentication::Dns(_) | Authentication::Btns | Authentication::FirstUse { .. } => true,
         Authentication::SharedKey(_) | Authentication::Null => false,
     };
     if is_known { Ok(()) } else { Err(FailReason::KeyMismatch(hash)) }
