@@ -432,6 +432,11 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 return Some(Command::Remove(spi));
             }
             output::Event::Established(established) => {
+                if Some(established.peer) == self.config.found_peer()
+                    && let Some(captor) = &mut self.captor
+                {
+                    captor.proven(established.path.remote.ip(), established.key.0);
+                }
                 if let Some(state) = self.peers.get_mut(usize::from(established.peer.0)) {
                     *state = PeerState { reason: state.reason.take(), ..PeerState::new() };
                 }

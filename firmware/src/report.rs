@@ -149,10 +149,23 @@ pub enum TimeNews {
 pub enum Capture {
     /// The name has a key, and its address is to be protected.
     Found(discovery::Name, IpAddr),
-    /// Traffic with the address is protected.
-    Protected(IpAddr),
-    /// Traffic with the address is not protected: it goes in clear, unless protection is required.
-    Unprotected(IpAddr),
+    /// Traffic with the address is protected from now on.
+    Protected(Captured),
+    /// Traffic with the address is not protected, or no longer: it goes in clear, unless protection is required.
+    Unprotected(Captured),
+}
+
+/// A name that a client asked for, and where it led.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Captured {
+    /// The name.
+    pub name: discovery::Name,
+    /// Its address.
+    pub address: IpAddr,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that was proven there; `None` while none was.
+    pub key: Option<[u8; 32]>,
+    /// Seconds for which what led there still holds.
+    pub ttl_s: u32,
 }
 
 /// What the header of an IKE message says (RFC 7296 §3.1).

@@ -38,6 +38,8 @@ pub struct Device {
     pub config: Config,
     /// What each of its interfaces stands on.
     pub ports: Vec<PortName>,
+    /// What is run when a captured name gets protection, or loses it.
+    pub hook: Option<PathBuf>,
     /// The line that each policy begins in.
     pub policy_lines: Vec<u32>,
     /// Where it answers `status` and `why`.
@@ -135,8 +137,20 @@ fn parse(text: &str, path: &Path) -> Result<Device, Fault> {
     let line = |table: &toml::Spanned<PolicyTable>| {
         u32::try_from(line_at(text, table.span().start)).unwrap_or(u32::MAX)
     };
+    let hook = written.dns.as_ref().and_then(|dns| dns.get_ref().capture.as_ref()?.hook.as_ref());
+    let hook = hook.map(|program| find_hook(program, folder)).transpose()?;
     let policy_lines = written.policy.iter().map(line).collect();
-    Ok(Device { config, ports, policy_lines, socket, state })
+    Ok(Device { config, ports, hook, policy_lines, socket, state })
+}
+
+/// A program that can be run.
+fn find_hook(program: &toml::Spanned<String>, folder: &Path) -> Result<PathBuf, Fault> {
+    use std::os::unix::fs::PermissionsExt;
+    let place = folder.join(program.get_ref());
+    let is_program =
+        fs::metadata(&place).is_ok_and(|of| of.is_file() && of.permissions().mode() & 0o111 != 0);
+    let advice = || format!("{}: no program: name a file that may be executed", place.display());
+    if is_program { Ok(place) } else { Err((Some(program.span()), advice())) }
 }
 
 /// The line that an entry refused by firmware stands in.

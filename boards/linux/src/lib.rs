@@ -8,6 +8,7 @@
 //! | [`port`] | Linux interfaces (AF_PACKET, TAP) as embassy-net drivers |
 //! | [`capture`] | pcapng files, and the key tables with which Wireshark decrypts them |
 //! | [`key`] | private keys in files, public keys in every spelling that peers want |
+//! | [`hook`] | an operator's program that hears when a captured name gets protection |
 //! | [`publish`] | our own name into its zone, by signed updates |
 //! | [`state`] | what is remembered across restarts, in a file |
 //! | [`pins`] | what is remembered of peers, and the operator's word on it |
@@ -20,6 +21,7 @@ pub mod capture;
 pub mod config;
 pub mod demo;
 pub mod executor;
+pub mod hook;
 pub mod key;
 pub mod manage;
 pub mod memory;

@@ -20,6 +20,7 @@ use ike_core::discovery::UnixTime;
 use rand_core::TryRng;
 
 use crate::config::{Device, PortName};
+use crate::hook::Hook;
 use crate::memory::room;
 use crate::port::interface::Unusable;
 use crate::port::{AnyWire, Losses, Port, packet, tap};
@@ -100,12 +101,16 @@ pub fn run(
         warn("no storage: what is learnt is forgotten at the next start");
     }
     let management = Management::new();
+    let hook = Hook::new(device.hook.clone());
     let mut key_management = room(control::Memory::<Software, IKE_SAS, HANDSHAKES, SAS, BUFFERS>::new);
     let board = Board {
         config: &device.config,
         crypto: Software,
         rng: SysRng,
-        sink: |_now, event: &Event| hear(event),
+        sink: |_now, event: &Event| {
+            hook.hear(event);
+            hear(event);
+        },
         storage,
         management: &management,
         time_of_day: time_of_day(),
@@ -115,7 +120,8 @@ pub fn run(
     let losses = device.ports.iter().zip(&ports).map(|(name, port)| (name.name(), port.losses())).collect();
     let tasks: Vec<executor::Task<'_>> = vec![
         Box::pin(manage::serve(&listener, &management, &device.policy_lines)),
-        Box::pin(give_hints(losses, warn)),
+        Box::pin(give_hints(losses, &warn)),
+        Box::pin(hook.serve(&warn)),
     ];
     let end = async {
         termination.requested().await;

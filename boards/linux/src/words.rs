@@ -50,8 +50,8 @@ pub fn of(event: &Event) -> Vec<String> {
         Event::Open(address) => vec![format!("{address} was shown to protect nothing: it may send in clear")],
         Event::Capture(news) => vec![match news {
             Capture::Found(name, address) => format!("{name} leads to {address}, which is to be protected"),
-            Capture::Protected(address) => format!("traffic with {address} is protected"),
-            Capture::Unprotected(address) => format!("traffic with {address} is not protected"),
+            Capture::Protected(captured) => format!("traffic with {} is protected", captured.address),
+            Capture::Unprotected(captured) => format!("traffic with {} is not protected", captured.address),
         }],
         Event::Remembered(known) => match known.fingerprint {
             Some(sum) => vec![format!("remembers {} by its key {}…", known.of, hex(&sum[..4]))],

@@ -26,7 +26,7 @@ use super::{CLIENTS_FOUND, CLIENTS_HELD, CLIENTS_NAMES};
 use crate::config::policies::{MAX_FOUND, all_with};
 use crate::network::dns::{self, OWN_SOCKETS};
 use crate::queue::{Datagram, DnsReport, MAX_DATAGRAM};
-use crate::report::Capture as News;
+use crate::report::{Capture as News, Captured};
 
 /// How long traffic to a found address waits for an SA before it goes on as without the entry.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -53,6 +53,8 @@ struct Place {
     address: IpAddr,
     demand: Demand,
     stage: Stage,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that was proven there last.
+    key: Option<[u8; 32]>,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -181,13 +183,30 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
     /// A Child SA of this policy stands.
     pub(super) fn established(&mut self, now: Instant, policy: PolicyId) {
         let Some((n, place)) = self.place_of(policy) else { return };
-        let address = place.address;
-        let was_open = core::mem::replace(&mut place.stage, Stage::Protected) == Stage::Open;
-        if was_open {
+        let (address, key) = (place.address, place.key);
+        let before = core::mem::replace(&mut place.stage, Stage::Protected);
+        if before == Stage::Open {
             self.push(Change::Policy(self.policy(n), all_with(address)));
         }
         self.proxy.handle_progress(now, address, Progress::Protected);
-        self.push(Change::Report(News::Protected(address)));
+        // A successor is no news.
+        if before != Stage::Protected {
+            self.tell(now, address, key, News::Protected);
+        }
+    }
+
+    /// Whoever is at this address proved a key with this SHA-256 of its SubjectPublicKeyInfo.
+    pub(super) fn proven(&mut self, address: IpAddr, key: [u8; 32]) {
+        if let Some(place) = self.places.iter_mut().flatten().find(|place| place.address == address) {
+            place.key = Some(key);
+        }
+    }
+
+    /// The board hears what has become of the name that led to an address.
+    fn tell(&mut self, now: Instant, address: IpAddr, key: Option<[u8; 32]>, news: fn(Captured) -> News) {
+        let Some(found) = self.proxy.found().find(|found| found.address == address) else { return };
+        let (name, ttl_s) = (found.name.clone(), seconds_left(now, found));
+        self.push(Change::Report(news(Captured { name, address, key, ttl_s })));
     }
 
     /// Nothing comes of a negotiation with whoever is at this address.
@@ -212,13 +231,13 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
         if !matches!(place.stage, Stage::Trying(_)) {
             return;
         }
-        let (address, demand) = (place.address, place.demand);
+        let (address, demand, key) = (place.address, place.demand, place.key);
         place.stage = Stage::Open;
         if demand < Demand::Require {
             self.push(Change::Policy(policy, PolicySelectors::new()));
         }
         self.proxy.handle_progress(now, address, Progress::Failed);
-        self.push(Change::Report(News::Unprotected(address)));
+        self.tell(now, address, key, News::Unprotected);
     }
 
     /// What is to be done, one thing at a time.
@@ -260,7 +279,11 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
                     let found = found.clone();
                     self.found(now, &found);
                 }
-                Output::Forget(address) => self.forget(address),
+                Output::Forget(found) => {
+                    let (name, address) = (found.name.clone(), found.address);
+                    let captured = Captured { name, address, key: None, ttl_s: seconds_left(now, found) };
+                    self.forget(captured);
+                }
             }
         }
     }
@@ -294,7 +317,7 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
         };
         let (policy, stage) = (self.policy(n), Stage::Trying(now + PATIENCE));
         if let Some(place) = self.places.get_mut(n) {
-            *place = Some(Place { address, demand: found.demand, stage });
+            *place = Some(Place { address, demand: found.demand, stage, key: None });
         }
         self.push(Change::Policy(policy, all_with(address)));
         let packet = Selectors {
@@ -307,11 +330,13 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
         self.proxy.handle_progress(now, address, Progress::Installed);
     }
 
-    fn forget(&mut self, address: IpAddr) {
+    fn forget(&mut self, captured: Captured) {
+        let address = captured.address;
         let is_it = |place: &Option<Place>| place.as_ref().is_some_and(|place| place.address == address);
         let Some(n) = self.places.iter().position(is_it) else { return };
-        if let Some(place) = self.places.get_mut(n) {
-            *place = None;
+        let place = self.places.get_mut(n).and_then(Option::take);
+        if let Some(Place { stage: Stage::Protected, key, .. }) = place {
+            self.push(Change::Report(News::Unprotected(Captured { key, ..captured })));
         }
         let policy = self.policy(n);
         self.push(Change::Policy(policy, PolicySelectors::new()));
@@ -361,6 +386,10 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
         };
         self.places.iter().flatten().filter_map(until).min()
     }
+}
+
+fn seconds_left(now: Instant, found: &Found) -> u32 {
+    u32::try_from(found.expires.since(now).as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Network's number for a socket of the proxy's.

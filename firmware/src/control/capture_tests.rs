@@ -123,6 +123,31 @@ fn an_entry_is_tried_for_a_while() {
     assert_eq!(policies(&drain(&mut captor, at(5_000)).0), [(FIRST, all_with(WWW))]);
 }
 
+/// What the board hears of a name: its address, the key that was proven there, and for how long; a successor of its SA
+/// is no news, the end of the entry is.
+#[test]
+fn the_board_hears_when_protection_comes_and_goes() {
+    let (mut captor, _) = found(Demand::Try);
+    let news = |steps: &[Step]| -> List<News> {
+        let report = |step: &Step| {
+            if let Step::Change(Change::Report(news)) = step { Some(news.clone()) } else { None }
+        };
+        steps.iter().filter_map(report).collect()
+    };
+    captor.proven(WWW, [7; 32]);
+    captor.established(at(10_000), FIRST);
+    let heard = news(&drain(&mut captor, at(10_000)).0);
+    let [News::Protected(captured)] = heard.as_slice() else { panic!("{heard:?}") };
+    assert_eq!((captured.address, captured.key, captured.ttl_s), (WWW, Some([7; 32]), 590));
+    assert_eq!(std::format!("{}", captured.name), "www.test");
+    captor.established(at(20_000), FIRST);
+    assert!(news(&drain(&mut captor, at(20_000)).0).is_empty());
+    captor.handle_timeout(at(600_000));
+    let heard = news(&drain(&mut captor, at(600_000)).0);
+    let [News::Unprotected(captured)] = heard.as_slice() else { panic!("{heard:?}") };
+    assert_eq!((captured.address, captured.key, captured.ttl_s), (WWW, Some([7; 32]), 0));
+}
+
 /// What stands is not given up because a later negotiation fails.
 #[test]
 fn a_protected_address_stays_so() {

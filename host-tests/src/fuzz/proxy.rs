@@ -158,7 +158,7 @@ impl World<'_> {
                     assert!(!self.reserved.contains(found.address) && !found.keys.is_empty());
                     self.found.push(found.address);
                 }
-                Output::Forget(address) => self.found.retain(|known| *known != address),
+                Output::Forget(gone) => self.found.retain(|known| *known != gone.address),
             }
         }
         panic!("no end of it");

@@ -76,6 +76,7 @@ pub struct CaptureTable {
     pub private: Vec<Text>,
     pub bogus: Option<FateWord>,
     pub full: Option<FateWord>,
+    pub hook: Option<Text>,
     pub max_ttl: Option<u32>,
     pub hold_ms: Option<u16>,
 }

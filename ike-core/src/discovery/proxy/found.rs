@@ -47,6 +47,8 @@ pub struct Found {
     progress: Option<Progress>,
     has_news: bool,
     is_over: bool,
+    /// Its end was said.
+    is_gone: bool,
 }
 
 /// What became of an entry.
@@ -110,6 +112,7 @@ impl<'r> Entries<'r> {
         if claim.keys().next().is_none() {
             return Err(NoEntry::NoKey);
         }
+        self.free_gone();
         if let Some(entry) = self.find_mut(claim.address) {
             return Ok(entry.add(now, claim));
         }
@@ -132,6 +135,7 @@ impl<'r> Entries<'r> {
             progress: None,
             has_news: true,
             is_over: false,
+            is_gone: false,
         });
         Ok(true)
     }
@@ -204,10 +208,20 @@ impl<'r> Entries<'r> {
         }
     }
 
-    /// Forgets the next entry whose time is up.
-    pub(super) fn next_over(&mut self) -> Option<IpAddr> {
-        let is_over = |place: &&mut Option<Found>| place.as_ref().is_some_and(|entry| entry.is_over);
-        self.0.iter_mut().find(is_over)?.take().map(|entry| entry.address)
+    fn free_gone(&mut self) {
+        self.0.iter_mut().for_each(|place| drop(place.take_if(|entry| entry.is_gone)));
+    }
+
+    /// The place of the next entry whose time is up; those whose end was said before are forgotten.
+    pub(super) fn next_over(&mut self) -> Option<usize> {
+        self.free_gone();
+        let mut entries = self.0.iter_mut().enumerate();
+        let (place, is_gone) = entries.find_map(|(place, entry)| {
+            let entry = entry.as_mut().filter(|entry| entry.is_over)?;
+            Some((place, &mut entry.is_gone))
+        })?;
+        *is_gone = true;
+        Some(place)
     }
 
     /// When there is something to do.

@@ -99,7 +99,8 @@ fn what_failed_is_left_alone_for_a_while_and_what_stands_is_not_given_up() {
     entries.claim(at(0), &claim).unwrap();
     let over = |entries: &mut Entries<'_>, seconds| {
         entries.handle_timeout(at(seconds));
-        entries.next_over()
+        let place = entries.next_over()?;
+        entries.get(place).map(|gone| gone.address)
     };
     entries.progress(at(1), address, Progress::Failed);
     entries.claim(at(2), &claim).unwrap();

@@ -1,7 +1,7 @@
 //! What the proxy wants done, in the order in which it has to happen: entries before the answers that lead
 //! clients to them.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use esp_engine::time::Instant;
@@ -55,8 +55,8 @@ pub enum Output<'p> {
     /// Protect traffic to this address, or go on with these keys. What comes of it goes to
     /// [`Proxy::handle_progress`].
     Found(&'p Found),
-    /// The entry for this address has ended: begin nothing new with it.
-    Forget(IpAddr),
+    /// This entry has ended: begin nothing new with its address.
+    Forget(&'p Found),
     /// Nothing more until this moment, or until an input.
     Timeout(Option<Instant>),
 }
@@ -65,8 +65,8 @@ impl<R: TryCryptoRng> Proxy<'_, R> {
     /// The next thing to be done; [`Output::Timeout`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output<'_> {
         self.free_sent();
-        if let Some(address) = self.found.next_over() {
-            return Output::Forget(address);
+        if let Some(place) = self.found.next_over() {
+            return self.found.get(place).map_or(Output::Timeout(None), Output::Forget);
         }
         if let Some(place) = self.found.take_news() {
             bump(&mut self.desk.counters.found);

@@ -196,7 +196,7 @@ impl Bench {
                 Output::Close(socket) => Said::Close(socket),
                 Output::Lookup { ticket, name } => Said::Lookup(ticket, name.to_string()),
                 Output::Found(found) => Said::Found(Box::new(found.clone())),
-                Output::Forget(address) => Said::Forget(address),
+                Output::Forget(found) => Said::Forget(found.address),
             });
         }
     }
