@@ -8,6 +8,7 @@ pub mod proxy;
 pub mod reassembly;
 pub mod resolver;
 mod script;
+pub mod update;
 pub mod wire;
 
 pub use script::Script;
@@ -16,11 +17,12 @@ pub use script::Script;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("wire", wire::run),
     ("endpoint", endpoint::run),
     ("reassembly", reassembly::run),
     ("proxy", proxy::run),
     ("dnssec", dnssec::run),
     ("resolver", resolver::run),
+    ("update", update::run),
 ];

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host_tests::fuzz::{TARGETS, dnssec, resolver};
+use host_tests::fuzz::{TARGETS, dnssec, resolver, update};
 use host_tests::pair::Pair;
 
 fn corpus(target: &str) -> PathBuf {
@@ -54,6 +54,33 @@ fn seeds_of_the_resolver_reach_the_answer() {
     }
     assert_eq!(wrong, [""; 0]);
 }
+
+/// A fuzzer of the publisher begins with answers that are taken.
+#[test]
+fn seeds_of_the_publisher_publish() {
+    for (name, script, times) in UPDATE_SEEDS {
+        assert_eq!(update::publishes(script), times, "{name}");
+    }
+}
+
+/// Scripts of the publisher, and how often the name is published by them; see the target.
+const UPDATE_SEEDS: [(&str, &[u8], u32); 15] = [
+    ("published", &[0, 0, 0, 1, 0, 0], 1),
+    ("published-late", &[0, 0, 0, 0, 0, 150, 1, 0, 0], 1),
+    ("published-twice", &[0, 0, 0, 1, 0, 0, 4, 9, 0, 0, 0, 1, 0, 0], 2),
+    ("answered-twice", &[0, 0, 0, 1, 0, 0, 1, 0, 0], 1),
+    ("refused", &[0, 0, 0, 1, 5, 0], 0),
+    ("failed-then-published", &[0, 0, 0, 1, 2, 0, 0, 16, 0, 1, 0, 0], 1),
+    ("other-clock", &[0, 0, 0, 1, 18, 100, 1, 0, 100], 1),
+    ("other-clock-again", &[0, 0, 0, 1, 18, 100, 1, 18, 50], 0),
+    ("skewed", &[0, 0, 0, 1, 0, 6], 0),
+    ("truncated", &[0, 0, 0, 1, 128, 0, 1, 0, 0], 1),
+    ("silence", &[0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 4, 0], 0),
+    ("altered", &[0, 0, 0, 2, 0, 0, 3, 1, 0, 2, 0, 0, 40, 8, 0, 2, 0, 0, 0, 0, 3], 0),
+    ("octets", &[0, 0, 0, 3, 12, 1, 2, 0xA8, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0),
+    ("rolled-over", &[0, 0, 0, 1, 0, 0, 5, 0, 9, 0, 0, 0, 1, 0, 0, 0, 200, 0, 5, 1, 0, 0, 0, 1, 0, 0], 3),
+    ("readdressed", &[0, 0, 0, 1, 0, 0, 5, 2, 77, 0, 0, 0, 1, 0, 0], 2),
+];
 
 /// Scripts of the resolver: which question, then what comes of each query; see the target.
 fn resolver_seeds() -> Vec<(&'static str, Vec<u8>)> {

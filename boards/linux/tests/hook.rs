@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use buttons::hook::Hook;
+use buttons::{config, key};
+use firmware::config::PrivateKey;
 use firmware::report::{Capture, Captured, Event};
 
 #[test]
@@ -47,4 +49,47 @@ fn the_program_hears_what_became_of_a_name_and_its_failure_is_told() {
     none.hear(&Event::Capture(Capture::Protected(captured("www.example", None))));
     assert!(none.look()[0].starts_with("the hook does not run: "));
     assert!(none.is_idle());
+}
+
+const DEVICE: &str = r#"role = "gateway"
+identity = "a.example"
+key = "own.pem"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.1/24"]
+
+[[interface]]
+device = "lan0"
+addresses = ["10.1.0.1/16"]
+
+[[policy]]
+name = "rest"
+local = "10.1.0.0/16"
+remote = "0.0.0.0/0"
+action = "bypass"
+
+[dns]
+servers = ["192.0.2.53"]
+
+[dns.capture]
+allow = ["."]
+hook = "told"
+"#;
+
+#[test]
+fn a_hook_that_is_no_program_is_told_with_its_line() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hook-config");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    key::write_private(&folder.join("own.pem"), &PrivateKey::Ed25519([1; 32])).unwrap();
+    let (file, program) = (folder.join("device.toml"), folder.join("told"));
+    fs::write(&file, DEVICE).unwrap();
+    let bad = config::read(&file).unwrap_err();
+    assert_eq!(bad.line, Some((24, "hook = \"told\"".to_owned())), "{bad}");
+    assert!(bad.advice.ends_with("name a file that may be executed"), "{bad}");
+    fs::write(&program, "").unwrap();
+    assert!(config::read(&file).is_err(), "it may not be executed");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(config::read(&file).unwrap().hook, Some(program));
 }
