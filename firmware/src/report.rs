@@ -145,7 +145,6 @@ pub enum TimeNews {
 
 /// What becomes of the names that clients ask for.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is no heap")]
 pub enum Capture {
     /// The name has a key, and its address is to be protected.
     Found(discovery::Name, IpAddr),

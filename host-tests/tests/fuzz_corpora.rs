@@ -156,6 +156,9 @@ fn write_seeds() {
     for (name, script) in resolver_seeds() {
         write("resolver", &format!("seed-{name}"), &script);
     }
+    for (name, script, _) in UPDATE_SEEDS {
+        write("update", &format!("seed-{name}"), script);
+    }
     for (name, pieces) in PROXY_SEEDS {
         write("proxy", &format!("seed-{name}"), &pieces.concat());
     }
