@@ -84,6 +84,13 @@ pub enum Event {
     },
     /// Whoever is at this address was shown to protect nothing: policies that would rather protect let packets pass.
     Open(IpAddr),
+    /// DNS says nothing more about a peer whose SAs stand: its key is believed until then, or not any more.
+    Unrenewed {
+        /// Its entry.
+        peer: PeerId,
+        /// When the signatures end that prove it; `None` when they have.
+        until: Option<Instant>,
+    },
     /// A name that a client asked for led to an address.
     Capture(Capture),
     /// Both ends of an IKE SA are authenticated.

@@ -329,6 +329,8 @@ pub fn describe(event: &Event) -> String {
         Event::Lookup { of, .. } => format!("asks DNS for {of}"),
         Event::Addresses { addresses, .. } => format!("knows the peer at {addresses:?}"),
         Event::Open { remote, .. } => format!("may send to {remote} in clear"),
+        Event::Unrenewed { until: Some(_), .. } => "believes what nobody renews".into(),
+        Event::Unrenewed { until: None, .. } => "believes it no longer".into(),
         Event::NotBegun { reason, .. } => format!("does not begin: {reason:?}"),
         _ => "has keys".into(),
     }

@@ -21,6 +21,8 @@ pub struct Zone {
     pub cut: bool,
     /// How long answers are good.
     pub ttl: Duration,
+    /// When their signatures end.
+    pub signed_until: Option<Instant>,
     /// Who asked for what, in order.
     pub asked: Vec<(Direction, String)>,
     records: BTreeMap<String, PeerRecord>,
@@ -44,6 +46,7 @@ impl Default for Zone {
             latency: Duration::from_millis(30),
             cut: false,
             ttl: Duration::from_secs(3_600),
+            signed_until: None,
             asked: Vec::new(),
             records: BTreeMap::new(),
             serial: 0,
@@ -67,7 +70,7 @@ impl Zone {
         }
         let record = self.records.get(&of).cloned().unwrap_or_else(absent);
         let at = now + self.latency;
-        let record = PeerRecord { expires: at + self.ttl, ..record };
+        let record = PeerRecord { expires: at + self.ttl, signed_until: self.signed_until, ..record };
         self.serial += 1;
         self.under_way.insert((at, self.serial), Answer { to: from, ticket, record });
     }
@@ -94,6 +97,7 @@ pub fn signed(keys: &[&PrivateKey], addresses: &[IpAddr]) -> PeerRecord {
         addresses: addresses.iter().copied().collect(),
         is_wildcard: false,
         expires: Instant::ZERO,
+        signed_until: None,
     }
 }
 

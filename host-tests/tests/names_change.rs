@@ -7,13 +7,14 @@ use std::time::Duration;
 use esp_engine::sa::Mode;
 use esp_engine::selector::{AddressRange, TrafficSelector};
 use esp_engine::spd::{Action, Level};
+use esp_engine::time::Instant;
 use host_tests::pair::Pair;
 use host_tests::parties::{self, A, A_KEY, B, B_KEY, PEER, leak_all, published};
 use host_tests::stage::LONG;
 use host_tests::zone::{absent, only, signed};
-use ike_core::config::{Config, IkePolicy, Local, Peer};
+use ike_core::config::{Config, IkePolicy, Local, Peer, Timing};
 use ike_core::crypto::PrivateKey;
-use ike_core::error::{CloseReason, FailReason, NameFault};
+use ike_core::error::{AcquireError, CloseReason, FailReason, NameFault};
 use ike_core::output::Event;
 use ike_core::pad::{Identity, Matcher, Security};
 
@@ -40,10 +41,17 @@ fn party(mut config: Config<'static>, own: &[IpAddr], name: &'static str) -> Con
 
 /// Both stand, and DNS is asked again after 80 s.
 fn standing() -> Pair {
-    let a = party(parties::a(), &[A], "b.example");
-    let b = party(parties::b(), &[B, B2], "a.example");
+    standing_with(None, |_| {})
+}
+
+fn standing_with(signed_until: Option<Instant>, change: impl Fn(&mut Timing)) -> Pair {
+    let mut a = party(parties::a(), &[A], "b.example");
+    let mut b = party(parties::b(), &[B, B2], "a.example");
+    change(&mut a.timing);
+    change(&mut b.timing);
     let mut pair = Pair::new(a, b, 1);
     pair.zone.ttl = Duration::from_secs(120);
+    pair.zone.signed_until = signed_until;
     pair.zone.publish("a.example", signed(&[&A_KEY], &[A]));
     pair.zone.publish("b.example", signed(&[&B_KEY], &[B]));
     pair.initiate();
@@ -120,4 +128,88 @@ fn nothing_follows_from_bogus() {
     pair.pass(Duration::from_secs(300));
     assert_eq!((pair.a.installed.len(), pair.a.closed().len(), pair.a.failed().len()), (1, 0, 0));
     assert_eq!(addresses(&pair), [vec![B]]);
+}
+
+/// When the signatures of what is published end.
+const SIGNED_UNTIL: Instant = Instant::from_millis(6 * 3_600_000);
+
+/// Both stand, ask DNS every 80 s, and prove every 1,000 s anew who they are.
+fn standing_with_signatures() -> Pair {
+    standing_with(Some(SIGNED_UNTIL), |timing| {
+        (timing.reauthentication, timing.ike_lifetime) =
+            (Duration::from_secs(1_000), Duration::from_secs(2_000));
+    })
+}
+
+/// Until when records are believed that nobody renewed, as each end said.
+fn unrenewed(pair: &Pair) -> [Vec<Option<Instant>>; 2] {
+    [&pair.a, &pair.b].map(|side| {
+        let of = |event: &Event| if let Event::Unrenewed { until, .. } = event { Some(*until) } else { None };
+        side.events.iter().filter_map(of).collect()
+    })
+}
+
+/// RFC 8767: while nobody answers, what was validated is believed beyond its time where SAs rest on it: they are
+/// replaced and prove anew who the peer is. Never beyond the signatures (RFC 4035 §5.3.3): then what stands lives to its
+/// end, and nothing new begins.
+#[test]
+fn dns_is_silent_for_hours() {
+    let mut pair = standing_with_signatures();
+    pair.zone.cut = true;
+    while pair.now < SIGNED_UNTIL {
+        pair.pass(Duration::from_secs(60));
+        assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
+    }
+    assert!(pair.a.established().len() + pair.b.established().len() > 2 * 20, "{}", pair.trace);
+    assert!(pair.a.failed().is_empty() && pair.b.failed().is_empty());
+    assert_eq!(unrenewed(&pair), [vec![Some(SIGNED_UNTIL)], vec![Some(SIGNED_UNTIL)]]);
+    let established = pair.a.established().len();
+    pair.pass(Duration::from_secs(120));
+    assert_eq!(unrenewed(&pair), [vec![Some(SIGNED_UNTIL), None], vec![Some(SIGNED_UNTIL), None]]);
+    pair.pass(Duration::from_secs(2_000));
+    assert!(pair.a.installed.is_empty() && pair.b.installed.is_empty(), "{}", pair.trace);
+    pair.initiate();
+    pair.pass(Duration::from_secs(60));
+    assert!(pair.a.installed.is_empty() && pair.a.established().len() == established, "{}", pair.trace);
+    let reason = AcquireError::Name(NameFault::Indeterminate);
+    assert!(pair.a.events.iter().any(|e| matches!(e, Event::NotBegun { reason: r, .. } if *r == reason)));
+}
+
+/// Forged answers are as good as silence.
+#[test]
+fn dns_is_forged_for_hours() {
+    let mut pair = standing_with_signatures();
+    for name in ["a.example", "b.example"] {
+        pair.zone.publish(name, only(Security::Bogus, signed(&[&OTHER], &[B2])));
+    }
+    pair.pass(Duration::from_secs(3 * 3_600));
+    assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
+    assert_eq!(unrenewed(&pair), [vec![Some(SIGNED_UNTIL)], vec![Some(SIGNED_UNTIL)]]);
+}
+
+/// Whoever has no SA with the peer believes nothing beyond its time.
+#[test]
+fn nothing_stale_without_an_sa() {
+    let mut pair = standing_with_signatures();
+    pair.a.endpoint.close(pair.now, PEER);
+    pair.zone.cut = true;
+    pair.pass(Duration::from_secs(300));
+    pair.initiate();
+    pair.pass(Duration::from_secs(60));
+    assert!(pair.a.installed.is_empty() && pair.b.installed.is_empty(), "{}", pair.trace);
+    assert_eq!(unrenewed(&pair), [vec![], vec![]]);
+}
+
+/// When DNS answers again, what it says counts: another key is used from then on, and silence begins anew.
+#[test]
+fn dns_speaks_again() {
+    let mut pair = standing_with_signatures();
+    pair.zone.cut = true;
+    pair.pass(Duration::from_secs(3_600));
+    pair.zone.cut = false;
+    pair.zone.publish("a.example", absent());
+    pair.zone.publish("b.example", absent());
+    pair.pass(Duration::from_secs(2_500));
+    assert!(pair.a.installed.is_empty() && pair.b.installed.is_empty(), "{}", pair.trace);
+    assert_eq!(unrenewed(&pair), [vec![Some(SIGNED_UNTIL)], vec![Some(SIGNED_UNTIL)]]);
 }

@@ -198,6 +198,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             .map(Event::Remove)
             .or_else(|| self.next_update().map(Event::Update))
             .or_else(|| self.sweep())
+            .or_else(|| self.next_aged())
             .or_else(|| self.next_addresses())
     }
 

@@ -5,6 +5,8 @@
 //! Open ─ answer ─▶ Idle, with a record until it expires ─ in use, or wanted again ─▶ Open
 //!   └─ nobody answers for 4 s ─▶ Late: as if the answer were "nobody knows"; the answer is still taken
 //! ```
+//! A record that nobody renews is used beyond its time while IKE SAs rest on its keys, as long as the signatures last
+//! that prove it ([`Age`]).
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -27,6 +29,10 @@ const LEAST: Duration = Duration::from_secs(5);
 
 /// After how long somebody who did not answer is asked again, whom the configuration names.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// How long a record is used beyond its time before it has to be asked for again: until the next try has failed too
+/// (RFC 8767 §4 has 30 s).
+const STALE: Duration = Duration::from_secs(40);
 
 /// Look-ups that strangers make us begin in a second.
 const FOR_STRANGERS: u16 = 5;
@@ -51,6 +57,9 @@ pub(crate) struct Name {
     pub(crate) record: Option<PeerRecord>,
     /// When the record came.
     answered: Instant,
+    age: Age,
+    /// Somebody has to hear of its age.
+    has_aged: bool,
     /// The slot of an IKE SA whose IKE_AUTH request waits for the answer.
     held: Option<u16>,
     /// A key of it was validated.
@@ -73,6 +82,17 @@ enum Asking {
     Idle,
     Open { ticket: Ticket, until: Instant },
     Late(Ticket),
+}
+
+/// What becomes of a record on which IKE SAs rest while nobody says more (RFC 8767).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Age {
+    /// It holds.
+    Fresh,
+    /// It is believed beyond its time, until then at most.
+    Stale(Instant),
+    /// Its signatures have ended.
+    Ended,
 }
 
 /// A negotiation of ours that waits for an answer.
@@ -225,6 +245,8 @@ impl<'r> Names<'r> {
             asking: open,
             record: None,
             answered: now,
+            age: Age::Fresh,
+            has_aged: false,
             held: None,
             was_validated: false,
             fingerprint: None,
@@ -255,27 +277,31 @@ impl<'r> Names<'r> {
     }
 
     /// Takes the answer to a look-up, early or late, and says what it was about; `None` when nobody asked.
+    /// `in_use`: whether IKE SAs rest on the record of a name.
     pub(crate) fn answer(
         &mut self,
         ticket: Ticket,
         mut record: PeerRecord,
         now: Instant,
+        in_use: impl Fn(PeerId, &Identity<'_>) -> bool,
     ) -> Option<(PeerId, OwnedIdentity)> {
         let name = self.slots.iter_mut().flatten().find(|name| name.asking.is(ticket))?;
         name.asking = Asking::Idle;
         record.expires = record.expires.max(now + LEAST);
-        name.take(record, now);
+        let is_in_use = in_use(name.peer, &name.of.view());
+        name.take(record, now, is_in_use);
         Some((name.peer, name.of.clone()))
     }
 
     /// Those who did not answer in time count as silent.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant, in_use: impl Fn(PeerId, &Identity<'_>) -> bool) {
         for name in self.slots.iter_mut().flatten() {
             if let Asking::Open { ticket, until } = name.asking
                 && until <= now
             {
                 name.asking = Asking::Late(ticket);
-                name.take(PeerRecord::silence(now + LEAST), now);
+                let is_in_use = in_use(name.peer, &name.of.view());
+                name.take(PeerRecord::silence(now + LEAST), now, is_in_use);
             }
         }
     }
@@ -335,6 +361,13 @@ impl<'r> Names<'r> {
         named.find(|name| !name.told.is_empty()).map(|name| &name.told)
     }
 
+    /// A name whose record has aged while IKE SAs rest on it.
+    pub(crate) fn take_aged(&mut self) -> Option<(PeerId, OwnedIdentity, Age)> {
+        let name = self.slots.iter_mut().flatten().find(|name| name.has_aged)?;
+        name.has_aged = false;
+        Some((name.peer, name.of.clone(), name.age))
+    }
+
     /// Names whose records should be renewed by now.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(PeerId, OwnedIdentity)> {
         let is_due = |name: &&mut Name| name.renewal.is_some_and(|at| at <= now);
@@ -360,22 +393,37 @@ impl Name {
         self.peer == peer && self.of.view().is_same(of)
     }
 
-    /// A new record takes the place of the old one, unless it knows less while that is still good.
-    fn take(&mut self, record: PeerRecord, now: Instant) {
-        let old = self.record.as_ref().filter(|old| now < old.expires);
+    /// A new record takes the place of the old one, unless it knows less while that may still be used.
+    fn take(&mut self, record: PeerRecord, now: Instant, is_in_use: bool) {
         let knows_less = matches!(record.security, Security::Bogus | Security::Indeterminate);
-        if let Some(old) = old
-            && knows_less
-        {
-            // An answer that was kept comes at once: half of ever less would never reach the end.
-            self.renewal = Some(now + RETRY.min(old.expires.since(now) / 2).max(LEAST));
-            return;
+        let mut age = Age::Fresh;
+        if let Some(old) = self.record.as_mut().filter(|_| knows_less) {
+            let limit = old.usable_until(is_in_use);
+            if now < limit {
+                // An answer that was kept comes at once: half of ever less would never reach the end.
+                self.renewal = Some(now + RETRY.min(limit.since(now) / 2).max(LEAST));
+                let until = limit.min(now + STALE);
+                if old.expires < until {
+                    old.expires = until;
+                    self.grow(Age::Stale(limit));
+                }
+                return;
+            }
+            if self.age != Age::Fresh || (is_in_use && old.signed_until.is_some()) {
+                age = Age::Ended;
+            }
         }
         // At two thirds of its life there is time for another try.
         let life = record.expires.since(now) / 3 * 2;
         self.renewal = Some(now + if knows_less { RETRY } else { life });
         (self.record, self.answered) = (Some(record), now);
         self.has_news = true;
+        self.grow(age);
+    }
+
+    fn grow(&mut self, age: Age) {
+        self.has_aged |= age != self.age && age != Age::Fresh;
+        self.age = age;
     }
 
     /// Whether the record has been there for so long that DNS may know more by now.

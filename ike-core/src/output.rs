@@ -99,6 +99,14 @@ pub enum Event {
         /// Where it is.
         addresses: Addresses,
     },
+    /// Nobody says more about a peer by name whose SAs stand, and the time of its record is over.
+    Unrenewed {
+        /// Its entry.
+        peer: PeerId,
+        /// Its key is believed until the first of the signatures ends that prove it. `None` when that was now: what
+        /// stands lives to its end and has no successor.
+        until: Option<Instant>,
+    },
     /// A negotiation that waited for DNS did not begin.
     NotBegun {
         /// The peer's entry, if the policy names one.

@@ -48,6 +48,12 @@ pub fn of(event: &Event) -> Vec<String> {
             vec![format!("its policies cover {}", addresses.join(" and "))]
         }
         Event::Open(address) => vec![format!("{address} was shown to protect nothing: it may send in clear")],
+        Event::Unrenewed { until: Some(_), .. } => {
+            vec!["DNS is silent: the peer's key is used until its signatures end".into()]
+        }
+        Event::Unrenewed { until: None, .. } => {
+            vec!["DNS is silent and the signatures of the peer's key have ended: its SAs end too".into()]
+        }
         Event::Capture(news) => vec![match news {
             Capture::Found(name, address) => format!("{name} leads to {address}, which is to be protected"),
             Capture::Protected(captured) => format!("traffic with {} is protected", captured.address),

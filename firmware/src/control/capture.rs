@@ -177,6 +177,7 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
             addresses: [address].into_iter().collect(),
             is_wildcard: false,
             expires: found.expires.min(now + FRESH),
+            signed_until: None,
         })
     }
 

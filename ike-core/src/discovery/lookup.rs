@@ -152,6 +152,7 @@ impl Lookup {
             left_out: 0,
             expires: now,
             signed_until: None,
+            signatures_end: None,
             server: None,
             links: heapless::Vec::new(),
             records: Records::new(),

@@ -135,6 +135,8 @@ pub struct Outcome {
     pub expires: Instant,
     /// When the first of the signatures ends; `None` where none was checked.
     pub signed_until: Option<UnixTime>,
+    /// The same by the clock that [`Outcome::expires`] counts by.
+    pub signatures_end: Option<Instant>,
     /// The server that answered last, by its place in the configuration; `None` while none did.
     pub server: Option<u8>,
     /// The chain.

@@ -92,6 +92,7 @@ impl Outcome {
             addresses: self.addresses().take(pad::MAX_ADDRESSES).collect(),
             is_wildcard: self.wildcard,
             expires: self.expires,
+            signed_until: self.signatures_end,
         }
     }
 }

@@ -19,6 +19,8 @@
 //! All state lies in [`Resources`]. Answers are found again until they expire, zones whose keys are known
 //! shorten the way of later questions.
 
+use core::time::Duration;
+
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
@@ -130,6 +132,9 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
     ///
     /// # Errors
     /// [`Busy`]: there is no room for another question, or for another asker of this one.
+    // Not inlined, as little as the others here that move whole lookups: what they need of the stack is free again when
+    // signatures are verified.
+    #[inline(never)]
     pub fn lookup(&mut self, now: Instant, ticket: Ticket, question: Question) -> Result<(), Busy> {
         self.desk.now = now;
         if let Some(answer) = cache::find(self.answers, &question, now) {
@@ -236,6 +241,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
     }
 
     /// Lookups that ended become what they were for.
+    #[inline(never)]
     fn sweep(&mut self) {
         for slot in 0..self.lookups.len() {
             let place = self.lookups.get_mut(slot);
@@ -269,6 +275,10 @@ impl<'r, C: Crypto, R: TryCryptoRng> Resolver<'r, C, R> {
         if let Some(place) = cache::place(self.answers, &lookup.question) {
             let mut outcome = lookup.outcome;
             outcome.expires = expires;
+            outcome.signatures_end = outcome
+                .signed_until
+                .zip(self.clock.time(now))
+                .map(|(end, time)| now + Duration::from_secs(end.0.saturating_sub(time.0)));
             *place = Some(Answer { question: lookup.question, outcome, tickets: lookup.tickets, used: now });
         }
     }

@@ -11,13 +11,15 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::Endpoint;
+use super::revalidate::rests_on;
+use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::{AcquireError, Discarded, NameFault};
 use crate::exchange::ike_auth;
 use crate::exchange::ike_auth::child::mode_of;
 use crate::handshake::{Handshake, Want};
 use crate::ike_sa::State;
-use crate::names::{Asked, Ticket, Waiting};
+use crate::names::{Age, Asked, Ticket, Waiting};
 use crate::output::{Event, Path};
 use crate::pad::record::Way;
 use crate::pad::{Identity, OwnedIdentity, PeerId, PeerRecord};
@@ -58,7 +60,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// What DNS says about a peer: the answer to [`Event::Lookup`]. One that comes too late is kept for the
     /// next who needs it; one to no question changes nothing.
     pub fn handle_peer_record(&mut self, now: Instant, ticket: Ticket, record: PeerRecord) {
-        if let Some((peer, of)) = self.names.answer(ticket, record, now) {
+        let (config, sas) = (self.config, &self.sas);
+        let in_use = |peer, of: &Identity<'_>| sas.of_entry(peer).any(|(_, sa)| rests_on(config, sa, of));
+        if let Some((peer, of)) = self.names.answer(ticket, record, now, in_use) {
             self.revalidate(now, peer, &of);
             self.go_on(now);
         }
@@ -66,7 +70,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Look-ups that went unanswered, and records that should be renewed.
     pub(super) fn names_timeout(&mut self, now: Instant) {
-        self.names.expire(now);
+        let (config, sas) = (self.config, &self.sas);
+        self.names.expire(now, |peer, of| sas.of_entry(peer).any(|(_, sa)| rests_on(config, sa, of)));
         while self.outbox.has_room()
             && let Some((peer, of)) = self.names.take_due(now)
         {
@@ -95,7 +100,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Goes on with those whose answer is there, as far as there is room for what that causes.
     fn go_on(&mut self, now: Instant) {
         while self.outbox.has_room() {
-            if let Some(event) = self.next_addresses() {
+            if let Some(event) = self.next_aged().or_else(|| self.next_addresses()) {
                 self.outbox.event(event);
             } else if let Some(Waiting { policy, peer, packet, .. }) =
                 self.desk.lookups.take_ready(&self.names)
@@ -111,6 +116,19 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 return;
             }
         }
+    }
+
+    /// A peer whose record nobody renews any more.
+    pub(super) fn next_aged(&mut self) -> Option<Event> {
+        let (peer, of, age) = self.names.take_aged()?;
+        let until = match age {
+            Age::Stale(until) => Some(until),
+            Age::Fresh | Age::Ended => None,
+        };
+        if until.is_none() {
+            self.let_all_end(peer, &of);
+        }
+        Some(Event::Unrenewed { peer, until })
     }
 
     /// A peer that is elsewhere than it was.
@@ -331,10 +349,7 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         identity: &OwnedIdentity,
         way: &Way,
     ) -> Option<OwnedIdentity> {
-        match way.behind {
-            Some(owner) => self.config.entry(peer)?.name(Some(owner)),
-            None => ike_auth::peer::question(&identity.view(), way.at)?.to_owned(),
-        }
+        asked_about(self.config, peer, identity, way)
     }
 
     /// Whether a negotiation for this policy may go this way: to a gateway only in tunnel mode, and not where we or
@@ -343,5 +358,18 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         let is_tunnel = self.config.policy(policy).map(mode_of) == Some(Mode::Tunnel);
         self.config.has_local(way.at)
             && (way.behind.is_none() || is_tunnel && !self.config.is_taken(peer, way.at))
+    }
+}
+
+/// As [`Endpoint::asked_about`].
+pub(super) fn asked_about(
+    config: &Config<'_>,
+    peer: PeerId,
+    identity: &OwnedIdentity,
+    way: &Way,
+) -> Option<OwnedIdentity> {
+    match way.behind {
+        Some(owner) => config.entry(peer)?.name(Some(owner)),
+        None => ike_auth::peer::question(&identity.view(), way.at)?.to_owned(),
     }
 }

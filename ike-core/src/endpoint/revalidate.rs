@@ -9,14 +9,16 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::Endpoint;
+use super::names::asked_about;
 use crate::child_sa::Child;
+use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::CloseReason;
 use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, Standing};
 use crate::narrow::overlap;
 use crate::pad::record::Way;
-use crate::pad::{OwnedIdentity, PeerId};
+use crate::pad::{Identity, OwnedIdentity, PeerId};
 use crate::wire::spki;
 
 /// What a new record means for an IKE SA that rests on the one before.
@@ -33,30 +35,18 @@ enum Change {
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Holds the IKE SAs that rest on this name's record against the new one.
     pub(super) fn revalidate(&mut self, now: Instant, peer: PeerId, of: &OwnedIdentity) {
-        let rests = |sa: &IkeSa| {
-            let current = sa.current().filter(|current| current.level == Level::Validated);
-            let of_sa = current.and_then(|current| {
-                let asked = self.asked_about(current.peer, &current.identity, &sa.way())?;
-                Some(asked.view().is_same(&of.view()))
-            });
-            of_sa == Some(true)
-        };
+        let config = self.config;
         let concerned: heapless::Vec<(u16, Way), 4> = self
             .sas
             .of_entry(peer)
-            .filter(|(_, sa)| rests(sa))
+            .filter(|(_, sa)| rests_on(config, sa, &of.view()))
             .map(|(slot, sa)| (slot, sa.way()))
             .take(4)
             .collect();
         for (slot, way) in concerned {
             match self.change_for(peer, of, &way) {
                 Change::None => {}
-                Change::Gone => {
-                    self.sas.change(slot, |sa| {
-                        sa.timers.stop(Timer::Renew);
-                        sa.timers.stop(Timer::Reauthenticate);
-                    });
-                }
+                Change::Gone => self.let_end(slot),
                 Change::Moved => {
                     let child =
                         self.children.of(slot).find(|child| child.stands()).map(|child| child.inbound);
@@ -67,6 +57,24 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 }
             }
         }
+    }
+
+    /// What stands with a peer lives to its end and has no successor: the signatures ended that prove its key.
+    pub(super) fn let_all_end(&mut self, peer: PeerId, of: &OwnedIdentity) {
+        let config = self.config;
+        let rests = |sa: &IkeSa| rests_on(config, sa, &of.view()) && sa.timers.is_set(Timer::Renew);
+        loop {
+            let next = self.sas.of_entry(peer).find(|(_, sa)| rests(sa)).map(|(slot, _)| slot);
+            let Some(slot) = next else { return };
+            self.let_end(slot);
+        }
+    }
+
+    fn let_end(&mut self, slot: u16) {
+        self.sas.change(slot, |sa| {
+            sa.timers.stop(Timer::Renew);
+            sa.timers.stop(Timer::Reauthenticate);
+        });
     }
 
     fn change_for(&self, peer: PeerId, of: &OwnedIdentity, way: &Way) -> Change {
@@ -142,6 +150,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             });
         }
     }
+}
+
+/// Whether the key that this IKE SA rests on is one that DNS has for this name or address.
+pub(super) fn rests_on(config: &Config<'_>, sa: &IkeSa, of: &Identity<'_>) -> bool {
+    let current = sa.current().filter(|current| current.level == Level::Validated);
+    let asked = current.and_then(|current| asked_about(config, current.peer, &current.identity, &sa.way()));
+    asked.is_some_and(|asked| asked.view().is_same(of))
 }
 
 impl<C: Crypto, R> Endpoint<'_, C, R> {

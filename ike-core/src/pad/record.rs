@@ -43,6 +43,8 @@ pub struct PeerRecord {
     pub is_wildcard: bool,
     /// When it has to be asked for again.
     pub expires: Instant,
+    /// When the first of the signatures ends that prove it; `None` where none was checked.
+    pub signed_until: Option<Instant>,
 }
 
 /// How far an answer is to be believed (RFC 4033 §5, RFC 4035 §4.3).
@@ -150,7 +152,16 @@ impl PeerRecord {
             addresses: heapless::Vec::new(),
             is_wildcard: false,
             expires,
+            signed_until: None,
         }
+    }
+
+    /// Until when it may be used if nobody can say more: beyond its time where SAs rest on its keys, but never
+    /// beyond its signatures (RFC 8767 §4, RFC 4035 §5.3.3).
+    pub(crate) fn usable_until(&self, is_in_use: bool) -> Instant {
+        let proves_keys = self.security == Security::Secure && self.presence == Presence::Present;
+        let signed = self.signed_until.filter(|_| is_in_use && proves_keys);
+        signed.unwrap_or(self.expires).max(self.expires)
     }
 
     /// Why nothing can begin with this record; `None` when it has validated keys.
@@ -267,7 +278,7 @@ mod tests {
         };
         let addresses = [FROM].into_iter().collect();
         let expires = Instant::from_millis(1);
-        PeerRecord { security, presence, keys, addresses, is_wildcard: false, expires }
+        PeerRecord { security, presence, keys, addresses, is_wildcard: false, expires, signed_until: None }
     }
 
     /// RFC 7435 §3, RFC 4322 §3.2, RFC 4025 §4.1.2: the table above, row by row. Only a secure answer

@@ -211,6 +211,7 @@ impl Bench {
             addresses: heapless::Vec::new(),
             is_wildcard: false,
             expires: Instant::from_millis(self.now + seconds * 1_000),
+            signed_until: None,
         }
     }
 
