@@ -355,7 +355,7 @@ fn records_are_counted() {
         let signed = SignedZone::new(&format!("example. NS ns.example.\n{}", lines.join("\n")));
         verify(&signed.zone(), &signed.reply(&["www.example. A"], &[]), WWW, Rtype::A).err()
     };
-    assert_eq!(many(64), None);
-    assert_eq!(many(65), Some(Bogus::TooMuchWork));
+    assert_eq!(many(40), None);
+    assert_eq!(many(41), Some(Bogus::TooMuchWork));
     assert_eq!(many(200), Some(Bogus::TooMuchWork));
 }

@@ -12,6 +12,8 @@ mod packets;
 mod primitives;
 #[cfg(feature = "public-key")]
 mod public_key;
+#[cfg(any(feature = "public-key", feature = "resolver"))]
+mod rsa;
 mod side;
 mod sizes;
 

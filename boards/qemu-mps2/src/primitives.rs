@@ -32,6 +32,17 @@ pub fn measure(group: Group, key: &PrivateKey, algorithm: SignatureAlgorithm) {
     hprintln!("  signer {} (once), sign {}, verify {}", signer, sign, verify);
 }
 
+/// Times the verification of a signature with `key`, and says how much stack it takes.
+#[inline(never)]
+pub fn measure_verification(key: &PrivateKey, algorithm: SignatureAlgorithm) {
+    let signer = Software.signer(key).expect("a good key");
+    let public_key = signer.public_key();
+    let signature = signer.sign(algorithm, &[&MESSAGE]).expect("a key of that kind");
+    let (verify, verdict) = painted(|| Software.verify(&public_key, algorithm, &[&MESSAGE], &signature));
+    verdict.expect("its own work");
+    hprintln!("  verify one {}, stack {}", verify.0, verify.1);
+}
+
 /// Times a key encapsulation at both ends, and says how much stack each step takes.
 #[inline(never)]
 pub fn measure_ml_kem(group: Group) {

@@ -17,7 +17,7 @@ use ike_core::discovery::outcome::Security;
 use super::{Asked, Server, Signing, Tree, World};
 use crate::signed_zone::ZoneKey;
 
-/// The peer that is looked up first, and one more of its zone.
+/// The peer that is looked up first, and one more of its zone, which has no IPv6 address.
 pub const PEERS: [&str; 2] = ["one.peer.test.", "two.peer.test."];
 
 /// Signatures by zone, the root first: of keys and of the child's DS record, in the last one of keys and of three
@@ -48,7 +48,8 @@ pub fn tree(last: KeyKind) -> Rc<Tree> {
     let key = "GhuEwFlMIDHlzdvElFUqA3kXCkFqMvSPRCZcQvsFIqU=";
     let peers: String = PEERS
         .iter()
-        .map(|peer| format!("{peer} IPSECKEY 10 0 4 . {key}\n{peer} A 192.0.2.1\n{peer} AAAA 2001:db8::1\n"))
+        .map(|peer| format!("{peer} IPSECKEY 10 0 4 . {key}\n{peer} A 192.0.2.1\n"))
+        .chain([format!("{} AAAA 2001:db8::1\n", PEERS[0])])
         .collect();
     let zones = [
         (".", Signing::Signed, ""),

@@ -107,6 +107,12 @@ impl<'r> Zones<'r> {
         self.places.fill(None);
     }
 
+    /// Keeps that nobody signs a zone. Not inlined: a place for a zone is as large as its keys.
+    #[inline(never)]
+    pub(crate) fn keep_unsigned(&mut self, apex: &Name, until: UnixTime) {
+        self.keep(Cut::Unsigned(apex.clone()), until);
+    }
+
     /// Zones that are kept.
     pub(crate) fn count(&self) -> usize {
         self.places.iter().flatten().count()

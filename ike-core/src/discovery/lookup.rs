@@ -218,7 +218,8 @@ impl Lookup {
         !matches!(self.trust, Trust::ServersWord)
     }
 
-    /// The answer to one of its queries.
+    /// The answer to one of its queries. What judges each kind of answer is not inlined: below it signatures are
+    /// verified, and the stack is to hold but one of them.
     pub(crate) fn handle_answer<C: Crypto>(
         &mut self,
         place: usize,

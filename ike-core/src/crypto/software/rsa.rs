@@ -24,15 +24,21 @@ pub(super) fn verify(
     message: &[&[u8]],
     signature: &[u8],
 ) -> Result<(), BadSignature> {
-    let mut block = public(key, signature).ok_or(BadSignature)?;
-    let is_good = match algorithm {
-        SignatureAlgorithm::RsaPss(hash) => emsa::pss_salt(hash, &sha2(hash, message), &mut block).is_some(),
+    let block = &mut public(key, signature);
+    let is_good = block.as_mut().is_some_and(|block| is_made_of(block, algorithm, message));
+    if is_good { Ok(()) } else { Err(BadSignature) }
+}
+
+/// Whether the number that was signed is that of the message. Not inlined, so that the stack is free of it before.
+#[inline(never)]
+fn is_made_of(block: &mut Block, algorithm: SignatureAlgorithm, message: &[&[u8]]) -> bool {
+    match algorithm {
+        SignatureAlgorithm::RsaPss(hash) => emsa::pss_salt(hash, &sha2(hash, message), block).is_some(),
         SignatureAlgorithm::RsaPkcs1(hash) => {
-            emsa::pkcs1(hash, &sha2(hash, message), block.len()).is_some_and(|right| right == block)
+            emsa::pkcs1(hash, &sha2(hash, message), block.len()).is_some_and(|right| right == *block)
         }
         _ => false,
-    };
-    if is_good { Ok(()) } else { Err(BadSignature) }
+    }
 }
 
 /// Signs the concatenated `message`; `None` for another algorithm and when a fault spoiled the signature.
@@ -97,9 +103,24 @@ fn public_in<const WIDE: usize>(key: RsaNumbers<'_>, signature: &[u8]) -> Option
     if signature.len() != length || number <= Uint::ONE || number >= modulus {
         return None;
     }
-    let params = FixedMontyParams::new_vartime(Odd::new(modulus).into_option()?);
-    let base = FixedMontyForm::new(&number, &params);
-    let exponent = key.exponent();
+    let params = parameters(Odd::new(modulus).into_option()?);
+    write(&power(&number, key.exponent(), &params), length)
+}
+
+/// Not inlined, so that what this needs is off the stack before the number is raised.
+#[inline(never)]
+fn parameters<const WIDE: usize>(modulus: Odd<Uint<WIDE>>) -> FixedMontyParams<WIDE> {
+    FixedMontyParams::new_vartime(modulus)
+}
+
+/// Nor this, so that it comes after that.
+#[inline(never)]
+fn power<const WIDE: usize>(
+    number: &Uint<WIDE>,
+    exponent: u32,
+    params: &FixedMontyParams<WIDE>,
+) -> Uint<WIDE> {
+    let base = FixedMontyForm::new(number, params);
     let mut power = base;
     for bit in (0..exponent.ilog2()).rev() {
         power = power.square();
@@ -107,7 +128,7 @@ fn public_in<const WIDE: usize>(key: RsaNumbers<'_>, signature: &[u8]) -> Option
             power = power.mul(&base);
         }
     }
-    write(&power.retrieve(), length)
+    power.retrieve()
 }
 
 /// Not inlined either.

@@ -14,27 +14,22 @@ const MAX_WRITTEN: usize = 1024;
 pub(super) type Scratch = heapless::Vec<u8, MAX_WRITTEN>;
 
 /// The data of each record with RDLENGTH in front, in canonical order, duplicates removed.
-pub(super) fn data<'s>(
-    set: &RrSet<'s>,
-    rtype: Rtype,
-    scratch: &'s mut Scratch,
-) -> Result<heapless::Vec<&'s [u8], MAX_RRSET>, Bogus> {
-    let mut all = match layout(rtype) {
-        None => set.data().map(Data::counted).collect(),
-        Some(layout) => written(set, layout, scratch)?,
-    };
+type Ordered<'s> = heapless::Vec<&'s [u8], MAX_RRSET>;
+
+/// Of a type without names in its data: as it was received.
+pub(super) fn plain<'s>(set: &RrSet<'s>) -> Ordered<'s> {
+    ordered(set.data().map(Data::counted).collect())
+}
+
+fn ordered(mut all: Ordered<'_>) -> Ordered<'_> {
     all.sort_unstable_by(|one, other| one.get(2..).cmp(&other.get(2..)));
-    let mut unique = heapless::Vec::new();
-    for counted in all {
-        if unique.last() != Some(&counted) {
-            unique.push(counted).map_err(|_| Bogus::TooMuchWork)?;
-        }
-    }
-    Ok(unique)
+    let mut last = None;
+    all.retain(|counted| last.replace(*counted) != Some(*counted));
+    all
 }
 
 /// What stands in the data of a type; whatever follows the last field is taken as it is.
-enum Field {
+pub(super) enum Field {
     Octets(usize),
     /// `<character-string>`s of RFC 1035 §3.3.
     Strings(usize),
@@ -42,7 +37,7 @@ enum Field {
 }
 
 /// The types whose names are lower case in canonical form. A6 is left out: it is historic (RFC 6563).
-const fn layout(rtype: Rtype) -> Option<&'static [Field]> {
+pub(super) const fn layout(rtype: Rtype) -> Option<&'static [Field]> {
     use Field::{Name, Octets, Strings};
     match rtype {
         Rtype::NS | Rtype::MD | Rtype::MF | Rtype::CNAME | Rtype::MB | Rtype::MG | Rtype::MR => Some(&[Name]),
@@ -57,20 +52,19 @@ const fn layout(rtype: Rtype) -> Option<&'static [Field]> {
     }
 }
 
-/// Not inlined, so that the stack does not hold what only these types need.
-#[inline(never)]
-fn written<'s>(
+/// Of a type with names: written out in `scratch`.
+pub(super) fn written<'s>(
     set: &RrSet<'_>,
     layout: &[Field],
     scratch: &'s mut Scratch,
-) -> Result<heapless::Vec<&'s [u8], MAX_RRSET>, Bogus> {
+) -> Result<Ordered<'s>, Bogus> {
     let mut ends = heapless::Vec::<usize, MAX_RRSET>::new();
     for data in set.data() {
         write(data, layout, scratch)?;
         ends.push(scratch.len()).map_err(|_| Bogus::TooMuchWork)?;
     }
     let starts = core::iter::once(0).chain(ends.iter().copied());
-    Ok(starts.zip(&ends).filter_map(|(start, end)| scratch.get(start..*end)).collect())
+    Ok(ordered(starts.zip(&ends).filter_map(|(start, end)| scratch.get(start..*end)).collect()))
 }
 
 /// Appends the data of one record, with its length then in front.

@@ -4,7 +4,7 @@
 use domain::base::{Rtype, ToName};
 
 use super::super::Name;
-use super::dnskey::Keys;
+use super::dnskey::ZoneKey;
 use super::nsec::Nsec;
 use super::nsec3::Nsec3;
 use super::rrset::{self, Section};
@@ -49,7 +49,7 @@ enum Kind<'m> {
 impl<'m> Proofs<'m> {
     /// All of the authority section that `zone` signed.
     pub(super) fn read<C: Crypto>(
-        zone: (&Name, &Keys),
+        zone: (&Name, &[ZoneKey<'_>]),
         answer: &mut Validation<'m, C>,
     ) -> Result<Self, Bogus> {
         let mut life = Life { ttl: MAX_TTL, until: UnixTime(u64::MAX), why: Bogus::NoProof };
@@ -105,7 +105,7 @@ struct Life {
 /// Reads and verifies the records of one kind. One that comes from a wildcard proves nothing: it would be
 /// moved to where its signer never put it.
 fn read<'m, C: Crypto, R>(
-    zone: (&Name, &Keys),
+    zone: (&Name, &[ZoneKey<'_>]),
     rtype: Rtype,
     answer: &mut Validation<'m, C>,
     life: &mut Life,

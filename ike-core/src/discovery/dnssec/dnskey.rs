@@ -44,19 +44,24 @@ impl Keys {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
-    /// Those that may have made a signature.
-    pub(super) fn candidates(&self, key_tag: u16, algorithm: Algorithm) -> impl Iterator<Item = ZoneKey<'_>> {
-        let fits = move |known: &&Known| known.key_tag == key_tag && known.algorithm == algorithm;
-        self.known.iter().filter(fits).take(MAX_CANDIDATES).filter_map(|known| {
+    /// Ready to verify.
+    pub(super) fn all(&self) -> heapless::Vec<ZoneKey<'_>, MAX_KEYS> {
+        let keys = self.known.iter().filter_map(|known| {
             let start = usize::from(known.start);
             let key = self.octets.get(start..start + usize::from(known.length))?;
             Some(ZoneKey { key_tag: known.key_tag, algorithm: known.algorithm, key })
-        })
+        });
+        keys.collect()
     }
+}
+
+/// Those of a zone's keys that may have made a signature.
+pub(super) fn candidates<'a, 'k>(
+    keys: &'a [ZoneKey<'k>],
+    key_tag: u16,
+    algorithm: Algorithm,
+) -> impl Iterator<Item = &'a ZoneKey<'k>> {
+    keys.iter().filter(move |key| key.key_tag == key_tag && key.algorithm == algorithm).take(MAX_CANDIDATES)
 }
 
 /// One key that may sign data of its zone: its Zone Key flag is set, it is not revoked (RFC 5011 §2.1), and
@@ -196,9 +201,10 @@ mod tests {
         for _ in 0..100 {
             keys.push(&zone_key);
         }
-        assert_eq!(keys.known.len(), MAX_KEYS);
-        assert_eq!(keys.candidates(zone_key.key_tag, Algorithm::Ed25519).count(), MAX_CANDIDATES);
-        assert_eq!(keys.candidates(zone_key.key_tag ^ 1, Algorithm::Ed25519).count(), 0);
-        assert_eq!(keys.candidates(zone_key.key_tag, Algorithm::RsaSha256).count(), 0);
+        let keys = keys.all();
+        assert_eq!(keys.len(), MAX_KEYS);
+        assert_eq!(candidates(&keys, zone_key.key_tag, Algorithm::Ed25519).count(), MAX_CANDIDATES);
+        assert_eq!(candidates(&keys, zone_key.key_tag ^ 1, Algorithm::Ed25519).count(), 0);
+        assert_eq!(candidates(&keys, zone_key.key_tag, Algorithm::RsaSha256).count(), 0);
     }
 }

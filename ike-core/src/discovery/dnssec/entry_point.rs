@@ -5,7 +5,7 @@ use domain::base::{Rtype, name};
 use domain::dep::octseq::Parser;
 use domain::rdata::Dnskey;
 
-use super::dnskey::{Keys, MAX_KEYS, ZoneKey};
+use super::dnskey::{MAX_KEYS, ZoneKey};
 use super::rrset::{RrSet, Section};
 use super::{Algorithm, Bogus, Digest, Ds, Validation, rrsig};
 use crate::crypto::Crypto;
@@ -46,9 +46,8 @@ impl EntryPoint {
         let mut seen = EntryPoints::new();
         for data in set.data() {
             let Some(key) = ZoneKey::read_even_revoked(data.octets()) else { continue };
-            let mut alone = Keys::default();
-            alone.push(&key);
-            let signed = rrsig::verify((&root, &alone), Section::Answer, (&root, Rtype::DNSKEY), answer);
+            let of = (&root, Rtype::DNSKEY);
+            let signed = rrsig::verify_set((&root, &[key]), Section::Answer, of, &set, answer);
             if let Err(Bogus::TooMuchWork) = signed {
                 return Err(Bogus::TooMuchWork);
             }

@@ -12,7 +12,7 @@ use super::Bogus;
 const MAX_RECORDS: u32 = 128;
 
 /// Records of one RRset; one with more is not looked at.
-pub(super) const MAX_RRSET: usize = 64;
+pub(super) const MAX_RRSET: usize = 40;
 
 /// Where in a message.
 #[derive(Copy, Clone)]

@@ -4,7 +4,7 @@ use domain::base::{ParsedName, Rtype, ToName};
 use domain::rdata::Rrsig;
 
 use super::super::{MAX_NAME, Name};
-use super::dnskey::Keys;
+use super::dnskey::{self, ZoneKey};
 use super::rrset::{self, Record, RrSet, Section};
 use super::{Algorithm, Bogus, UnixTime, Validation, canonical};
 use crate::crypto::Crypto;
@@ -33,28 +33,69 @@ pub(super) struct Signed {
 /// Verifies the RRset `owner` `rtype` of a section by keys of the zone `apex`. One good signature is enough
 /// (RFC 6840 §5.4, §5.11); what it says of a wildcard is still to be proved.
 pub(super) fn verify<C: Crypto>(
-    (apex, keys): (&Name, &Keys),
+    zone: (&Name, &[ZoneKey<'_>]),
     section: Section,
     (owner, rtype): (&impl ToName, Rtype),
     answer: &mut Validation<'_, C>,
 ) -> Result<Signed, Bogus> {
-    let set = RrSet::find(answer.answer, section, owner, rtype)?;
-    if !owner.ends_with(apex) || rtype == Rtype::RRSIG {
+    // Both by reference: what is moved takes its room on the stack twice.
+    match (&RrSet::find(answer.answer, section, owner, rtype), &owner.try_to_canonical_name()) {
+        (Ok(set), Ok(owner)) => verify_set(zone, section, (owner, rtype), set, answer),
+        (Err(bogus), _) => Err(*bogus),
+        (_, Err(_)) => Err(Bogus::Malformed),
+    }
+}
+
+/// The same of an RRset that was found; its owner is in canonical form.
+pub(super) fn verify_set<C: Crypto>(
+    zone: (&Name, &[ZoneKey<'_>]),
+    section: Section,
+    of: (&Name, Rtype),
+    set: &RrSet<'_>,
+    answer: &mut Validation<'_, C>,
+) -> Result<Signed, Bogus> {
+    let (owner, rtype) = of;
+    if !owner.ends_with(zone.0) || rtype == Rtype::RRSIG {
         return Err(Bogus::NoSignature);
     }
-    let owner = owner.try_to_canonical_name().map_err(|_| Bogus::Malformed)?;
+    match canonical::layout(rtype) {
+        None => judge(zone, section, of, (set, &canonical::plain(set)), answer),
+        Some(layout) => judge_written(zone, section, of, (set, layout), answer),
+    }
+}
+
+/// Not inlined, so that the stack does not hold what only types with names in their data need.
+#[inline(never)]
+fn judge_written<C: Crypto>(
+    zone: (&Name, &[ZoneKey<'_>]),
+    section: Section,
+    of: (&Name, Rtype),
+    (set, layout): (&RrSet<'_>, &[canonical::Field]),
+    answer: &mut Validation<'_, C>,
+) -> Result<Signed, Bogus> {
     let mut scratch = canonical::Scratch::new();
-    let data = canonical::data(&set, rtype, &mut scratch)?;
+    let data = canonical::written(set, layout, &mut scratch)?;
+    judge(zone, section, of, (set, &data), answer)
+}
+
+/// Tries the signatures of an RRset, whose `data` is in canonical form.
+fn judge<C: Crypto>(
+    (apex, keys): (&Name, &[ZoneKey<'_>]),
+    section: Section,
+    (owner, rtype): (&Name, Rtype),
+    (set, data): (&RrSet<'_>, &[&[u8]]),
+    answer: &mut Validation<'_, C>,
+) -> Result<Signed, Bogus> {
     let mut why = Bogus::NoSignature;
     for record in rrset::records(answer.answer, section)? {
         let record = record?;
-        if !record.is(&owner, Rtype::RRSIG) {
+        if !record.is(owner, Rtype::RRSIG) {
             continue;
         }
         let Some(signature) = Signature::read(&record).filter(|s| s.fields.type_covered() == rtype) else {
             continue;
         };
-        match signature.verify((apex, keys), &owner, &data, answer) {
+        match signature.verify((apex, keys), owner, data, answer) {
             Ok(signed) => return Ok(Signed { ttl: signed.ttl.min(set.ttl), ..signed }),
             Err(Bogus::TooMuchWork) => return Err(Bogus::TooMuchWork),
             // Another zone's, perhaps the parent's: says nothing about ours.
@@ -83,7 +124,7 @@ impl<'m> Signature<'m> {
     /// RFC 4035 §5.3.1: what must hold before it is worth computing.
     fn verify<C: Crypto>(
         &self,
-        (apex, keys): (&Name, &Keys),
+        (apex, keys): (&Name, &[ZoneKey<'_>]),
         owner: &Name,
         data: &[&[u8]],
         answer: &mut Validation<'_, C>,
@@ -102,8 +143,8 @@ impl<'m> Signature<'m> {
         let head = self.record_head(owner);
         let signed = self.signed_data(apex, &head, data);
         let mut why = Bogus::NoKey;
-        for key in keys.candidates(fields.key_tag(), algorithm) {
-            match answer.verify(&key, &signed, fields.signature()) {
+        for key in dnskey::candidates(keys, fields.key_tag(), algorithm) {
+            match answer.verify(key, &signed, fields.signature()) {
                 Ok(()) => {
                     let original_ttl = fields.original_ttl().as_secs();
                     let ttl = original_ttl.min(self.ttl).min(left).min(MAX_TTL);

@@ -1,11 +1,12 @@
 //! The authenticated keys of one zone, and what the zone says through them.
 
-use domain::base::{Rtype, ToName, name};
+use domain::base::{Message, Rtype, ToName};
 
 use super::super::Name;
 use super::denial::{Absence, Proofs};
 use super::dnskey::{Keys, MAX_KEYS, ZoneKey};
 use super::rrset::{RrSet, Section};
+use super::rrsig::Signed;
 use super::{Bogus, Delegation, Denial, Ds, DsSet, Origin, Proved, UnixTime, Validation, ds, rrsig};
 use crate::crypto::Crypto;
 
@@ -16,7 +17,6 @@ pub struct Zone {
     apex: Name,
     keys: Keys,
     expires: UnixTime,
-    term: Term,
 }
 
 /// For how long a zone's keys are signed, and how often they should be looked at.
@@ -28,44 +28,62 @@ pub struct Term {
     pub until: UnixTime,
     /// The TTL that the zone gives them, s.
     pub original_ttl: u32,
+    /// Until when they may be used, by the TTL that is left.
+    pub expires: UnixTime,
 }
 
 impl Zone {
-    /// The root zone: its DNSKEY RRset in the answer section, signed by a key that an anchor names. (An old
-    /// device may have none of today's anchors: then this is [`Bogus::NoDnskeyForDs`].)
-    ///
-    /// # Errors
-    /// [`Bogus`].
-    pub fn from_anchors<C: Crypto>(anchors: &[Ds], answer: &mut Validation<'_, C>) -> Result<Self, Bogus> {
-        let root = name::Name::root_slice().try_to_name().map_err(|_| Bogus::Malformed)?;
-        Self::from_ds(&root, anchors, answer)
-    }
-
     /// The zone `apex`: its DNSKEY RRset in the answer section, signed by a key that one of `ds` names
-    /// (RFC 4035 §5.2).
+    /// (RFC 4035 §5.2). For the root these are the trust anchors; an old device may have none of today's, then
+    /// this is [`Bogus::NoDnskeyForDs`].
     ///
     /// # Errors
     /// [`Bogus`].
     pub fn from_ds<C: Crypto>(apex: &Name, ds: &[Ds], answer: &mut Validation<'_, C>) -> Result<Self, Bogus> {
+        let term = Self::prove(apex, ds, answer)?;
+        Self::proven(apex, answer.answer, term.expires)
+    }
+
+    /// Whether that RRset is signed, and for how long; the keys are not copied yet, for they take as much stack as the
+    /// signatures do.
+    pub(crate) fn prove<C: Crypto>(
+        apex: &Name,
+        ds: &[Ds],
+        answer: &mut Validation<'_, C>,
+    ) -> Result<Term, Bogus> {
         let apex: Name = apex.try_to_canonical_name().map_err(|_| Bogus::Malformed)?;
         let set = RrSet::find(answer.answer, Section::Answer, &apex, Rtype::DNSKEY)?;
         if set.len() > MAX_KEYS {
             return Err(Bogus::TooMuchWork);
         }
-        let (mut keys, mut named) = (Keys::default(), Keys::default());
-        for data in set.data() {
-            let Some(key) = ZoneKey::read(data.octets()) else { continue };
-            keys.push(&key);
-            if ds.iter().any(|ds| key.is_named(ds, apex.as_slice(), data.octets(), answer.crypto)) {
-                named.push(&key);
-            }
-        }
+        let crypto = answer.crypto;
+        let named = set.data().filter_map(|data| {
+            let key = ZoneKey::read(data.octets())?;
+            ds.iter().any(|ds| key.is_named(ds, apex.as_slice(), data.octets(), crypto)).then_some(key)
+        });
+        // No more than there is room for: that was checked.
+        let named: heapless::Vec<_, MAX_KEYS> = named.collect();
         if named.is_empty() {
             return Err(Bogus::NoDnskeyForDs);
         }
-        let signed = rrsig::verify((&apex, &named), Section::Answer, (&apex, Rtype::DNSKEY), answer)?;
-        let term = Term { since: signed.since, until: signed.until, original_ttl: signed.original_ttl };
-        Ok(Self { apex, keys, expires: UnixTime(answer.now.0 + u64::from(signed.ttl)), term })
+        let signed =
+            rrsig::verify_set((&apex, &named), Section::Answer, (&apex, Rtype::DNSKEY), &set, answer)?;
+        Ok(Term {
+            since: signed.since,
+            until: signed.until,
+            original_ttl: signed.original_ttl,
+            expires: UnixTime(answer.now.0 + u64::from(signed.ttl)),
+        })
+    }
+
+    /// The zone whose DNSKEY RRset in this message is proven.
+    pub(crate) fn proven(apex: &Name, message: &Message<[u8]>, expires: UnixTime) -> Result<Self, Bogus> {
+        let apex: Name = apex.try_to_canonical_name().map_err(|_| Bogus::Malformed)?;
+        let set = RrSet::find(message, Section::Answer, &apex, Rtype::DNSKEY)?;
+        let keys = set.data().filter_map(|data| ZoneKey::read(data.octets()));
+        let mut zone = Self { apex, keys: Keys::default(), expires };
+        keys.for_each(|key| zone.keys.push(&key));
+        Ok(zone)
     }
 
     /// Its name, in lower case.
@@ -79,28 +97,36 @@ impl Zone {
         self.expires
     }
 
-    /// For how long its keys are signed.
-    pub const fn term(&self) -> Term {
-        self.term
-    }
-
     /// The RRset `owner` `rtype` of the answer section: all records there of that owner (whatever their case)
     /// and type, and of class IN. If it comes from a wildcard, the authority section must show that no closer
     /// name exists (RFC 4035 §5.3).
     ///
     /// # Errors
     /// [`Bogus`]; [`Bogus::NoRecords`] when there is no such RRset.
+    #[inline(never)]
     pub fn verify<C: Crypto>(
         &self,
         owner: &Name,
         rtype: Rtype,
         answer: &mut Validation<'_, C>,
     ) -> Result<Proved<Origin>, Bogus> {
-        let signed = rrsig::verify(self.keys(), Section::Answer, (owner, rtype), answer)?;
-        let Some(labels) = signed.wildcard else {
-            return Ok(Proved { what: Origin::Exact, ttl: signed.ttl, until: signed.until });
-        };
-        let proofs = Proofs::read(self.keys(), answer)?;
+        let signed = rrsig::verify((&self.apex, &self.keys.all()), Section::Answer, (owner, rtype), answer)?;
+        match signed.wildcard {
+            None => Ok(Proved { what: Origin::Exact, ttl: signed.ttl, until: signed.until }),
+            Some(labels) => self.no_closer(owner, labels, &signed, answer),
+        }
+    }
+
+    /// That an RRset comes from a wildcard is proven. Not inlined: few do.
+    #[inline(never)]
+    fn no_closer<C: Crypto>(
+        &self,
+        owner: &Name,
+        labels: u8,
+        signed: &Signed,
+        answer: &mut Validation<'_, C>,
+    ) -> Result<Proved<Origin>, Bogus> {
+        let proofs = Proofs::read((&self.apex, &self.keys.all()), answer)?;
         let is_opt_out = proofs.no_closer(owner, labels, &self.apex, answer)?;
         Ok(Proved {
             what: if is_opt_out { Origin::WildcardOptOut } else { Origin::Wildcard },
@@ -115,6 +141,7 @@ impl Zone {
     ///
     /// # Errors
     /// [`Bogus`].
+    #[inline(never)]
     pub fn delegation<C: Crypto>(
         &self,
         child: &Name,
@@ -123,7 +150,7 @@ impl Zone {
         if !child.ends_with(&self.apex) || child.name_eq(&self.apex) {
             return Err(Bogus::NoProof);
         }
-        match rrsig::verify(self.keys(), Section::Answer, (child, Rtype::DS), answer) {
+        match rrsig::verify((&self.apex, &self.keys.all()), Section::Answer, (child, Rtype::DS), answer) {
             Err(Bogus::NoRecords) => {}
             Err(bogus) => return Err(bogus),
             // Nothing is delegated by a wildcard (RFC 4592 §4.6).
@@ -133,6 +160,16 @@ impl Zone {
                 return Ok(Proved { what: secured_by(&set)?, ttl: signed.ttl, until: signed.until });
             }
         }
+        self.no_delegation(child, answer)
+    }
+
+    /// The same where there are no DS records. Not inlined, as what other answers need is not: the stack holds but one.
+    #[inline(never)]
+    fn no_delegation<C: Crypto>(
+        &self,
+        child: &Name,
+        answer: &mut Validation<'_, C>,
+    ) -> Result<Proved<Delegation>, Bogus> {
         if let Some(proved) = self.redirection(child, answer)? {
             let what = match proved.what {
                 Origin::Exact | Origin::Wildcard => Delegation::NoCut,
@@ -140,7 +177,7 @@ impl Zone {
             };
             return Ok(Proved { what, ttl: proved.ttl, until: proved.until });
         }
-        let proofs = Proofs::read(self.keys(), answer)?;
+        let proofs = Proofs::read((&self.apex, &self.keys.all()), answer)?;
         let what = match proofs.absence(child, &self.apex, answer)? {
             Absence::Exists(types) if types.has(Rtype::DS) || types.has(Rtype::SOA) => {
                 return Err(Bogus::NoProof);
@@ -160,6 +197,7 @@ impl Zone {
     ///
     /// # Errors
     /// [`Bogus`].
+    #[inline(never)]
     pub fn denial<C: Crypto>(
         &self,
         name: &Name,
@@ -169,7 +207,9 @@ impl Zone {
         if !name.ends_with(&self.apex) {
             return Err(Bogus::NoProof);
         }
-        let proofs = Proofs::read(self.keys(), answer)?;
+        // By reference: what is moved takes its room on the stack twice.
+        let proofs = &Proofs::read((&self.apex, &self.keys.all()), answer);
+        let proofs = proofs.as_ref().map_err(|bogus| *bogus)?;
         let what = match proofs.absence(name, &self.apex, answer)? {
             Absence::Exists(types) | Absence::Wildcard(types) if types.deny(rtype) => Denial::NoData,
             Absence::Exists(_) | Absence::Wildcard(_) => return Err(Bogus::NoProof),
@@ -177,10 +217,6 @@ impl Zone {
             Absence::OptOut => Denial::OptOut,
         };
         Ok(Proved { what, ttl: proofs.ttl, until: proofs.until })
-    }
-
-    const fn keys(&self) -> (&Name, &Keys) {
-        (&self.apex, &self.keys)
     }
 
     /// A CNAME at the name or a DNAME above it (RFC 6672 §2.2), if there is one in the answer section.

@@ -10,12 +10,13 @@ use super::super::dnssec::{Bogus, Delegation, DsSet, EntryPoint, Term, Validatio
 use super::super::outcome::{Found, Indeterminate, Security};
 use super::super::query::Received;
 use super::super::upstream::Unfit;
-use super::super::{UnixTime, ancestor, depth};
+use super::super::{Name, UnixTime, ancestor, depth, root};
 use super::{Ask, Goal, Lookup, Means, Purpose, State, TOO_FAR, Trust, UNSIGNED};
 use crate::crypto::Crypto;
 
 impl Lookup {
     /// The root's DNSKEY RRset.
+    #[inline(never)]
     pub(super) fn handle_anchor<C: Crypto>(
         &mut self,
         ask: Ask,
@@ -24,15 +25,15 @@ impl Lookup {
     ) {
         let trusted = means.anchors.trusted();
         let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
-        let found = Zone::from_anchors(&trusted, &mut validation);
-        let term = found.as_ref().ok().map(Zone::term);
+        let found = Zone::prove(&root(), &trusted, &mut validation);
+        let term = found.ok();
         if self.purpose == Purpose::Anchors {
             self.observe(term, answer, means);
         }
         let reason = match found {
-            Ok(zone) => {
+            Ok(proven) => {
                 self.root = term;
-                self.zone_found(0, zone, None, means);
+                self.zone_found(&root(), answer, proven.expires, means);
                 return match self.purpose {
                     Purpose::Time(..) | Purpose::Anchors => self.finish(),
                     Purpose::Question => self.proceed(means),
@@ -50,6 +51,7 @@ impl Lookup {
 
     /// Shows the trust anchors what has become of the root's keys, valid or not: who gives up a key needs nobody
     /// else's signature for it.
+    #[inline(never)]
     fn observe<C: Crypto>(
         &mut self,
         term: Option<Term>,
@@ -64,6 +66,7 @@ impl Lookup {
     }
 
     /// The DS records of the last goal, or why there are none.
+    #[inline(never)]
     pub(super) fn handle_delegation<C: Crypto>(
         &mut self,
         ask: Ask,
@@ -74,9 +77,7 @@ impl Lookup {
         else {
             return self.proceed(means);
         };
-        let child = ancestor(self.name.for_slice(), goal.depth);
-        let said = answer::said(answer.message, &child, Rtype::DS);
-        match answer::signer(answer.message, &child, Rtype::DS, &said) {
+        match self.signer_of_delegation(goal, answer) {
             Some(signer) if signer >= goal.depth => {
                 means.servers.unfit(ask.server, Unfit::ChildSide, means.now);
                 self.elsewhere(0, ask, UNSIGNED, means);
@@ -88,6 +89,13 @@ impl Lookup {
             None if self.next_label(known) < goal.depth => self.look_below(known, means),
             _ => self.elsewhere(0, ask, UNSIGNED, means),
         }
+    }
+
+    #[inline(never)]
+    fn signer_of_delegation(&self, goal: Goal, answer: &Received<'_>) -> Option<u8> {
+        let child = ancestor(self.name.for_slice(), goal.depth);
+        let said = answer::said(answer.message, &child, Rtype::DS);
+        answer::signer(answer.message, &child, Rtype::DS, &said)
     }
 
     fn judge_delegation<C: Crypto>(
@@ -103,21 +111,22 @@ impl Lookup {
             return self.proceed(means);
         };
         let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
-        let proved = match parent.delegation(&child, &mut validation) {
+        let judged = parent.delegation(&child, &mut validation);
+        let proved = match &judged {
             Ok(proved) => proved,
-            Err(bogus) => return self.elsewhere(0, ask, Security::Bogus(bogus), means),
+            Err(bogus) => return self.elsewhere(0, ask, Security::Bogus(*bogus), means),
         };
         let until = proved.until.min(later(means.time, core::time::Duration::from_secs(proved.ttl.into())));
-        match proved.what {
+        match &proved.what {
             Delegation::Secure(ds) => {
                 self.link(goal.depth, Found::Delegation);
                 self.ask(0, goal.depth, Rtype::DNSKEY);
                 if !self.is_done() {
-                    self.state = State::Keys { ds, until };
+                    self.state = State::Keys { ds: ds.clone(), until };
                 }
             }
             Delegation::Insecure => {
-                means.zones.keep(Cut::Unsigned(child), until);
+                means.zones.keep_unsigned(&child, until);
                 self.link(goal.depth, Found::Unsigned { cached: false });
                 self.signed_until(proved.until);
                 self.trust = Trust::Nothing(Security::Insecure);
@@ -152,6 +161,7 @@ impl Lookup {
     }
 
     /// The DNSKEY RRset of the last goal.
+    #[inline(never)]
     pub(super) fn handle_keys<C: Crypto>(
         &mut self,
         ask: Ask,
@@ -162,26 +172,31 @@ impl Lookup {
     ) {
         let apex = ancestor(self.name.for_slice(), ask.depth);
         let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
-        match Zone::from_ds(&apex, ds, &mut validation) {
-            Ok(zone) => {
-                self.zone_found(ask.depth, zone, Some(until), means);
+        match Zone::prove(&apex, ds, &mut validation) {
+            Ok(proven) => {
+                self.zone_found(&apex, answer, until.min(proven.expires), means);
                 self.proceed(means);
             }
             Err(bogus) => self.elsewhere(0, ask, Security::Bogus(bogus), means),
         }
     }
 
+    /// The keys of a zone are proven: they are kept. Not inlined: while they were being proven the stack had no room
+    /// for them.
+    #[inline(never)]
     fn zone_found<C>(
         &mut self,
-        depth: u8,
-        zone: Zone,
-        until: Option<UnixTime>,
+        apex: &Name,
+        answer: &Received<'_>,
+        until: UnixTime,
         means: &mut Means<'_, '_, C>,
     ) {
-        self.link(depth, Found::Keys { cached: false });
+        self.link(depth(apex), Found::Keys { cached: false });
         self.examined = 0;
-        let until = until.map_or(zone.expires(), |until| until.min(zone.expires()));
-        means.zones.keep(Cut::Signed(zone), until);
+        // They were found there just now.
+        if let Ok(zone) = Zone::proven(apex, answer.message, until) {
+            means.zones.keep(Cut::Signed(zone), until);
+        }
     }
 
     /// A zone that has to be known first.

@@ -24,6 +24,7 @@ struct Judged {
 
 impl Lookup {
     /// An answer about the name itself.
+    #[inline(never)]
     pub(super) fn handle_records<C: Crypto>(
         &mut self,
         place: usize,
@@ -87,6 +88,7 @@ impl Lookup {
     }
 
     /// What the answer says is taken for as good as it was judged.
+    #[inline(never)]
     fn take<C>(
         &mut self,
         place: usize,

@@ -111,7 +111,12 @@ mod tests {
     #[test]
     fn how_often_the_root_is_looked_at() {
         let seen = UnixTime(1_000_000);
-        let term = |ttl, left| Term { since: UnixTime(0), until: UnixTime(seen.0 + left), original_ttl: ttl };
+        let term = |ttl, left| Term {
+            since: UnixTime(0),
+            until: UnixTime(seen.0 + left),
+            original_ttl: ttl,
+            expires: UnixTime(seen.0 + u64::from(ttl)),
+        };
         let day = DAY as u32;
         for (ttl, left, query, retry) in [
             (2 * day, 20 * DAY, DAY, 2 * DAY / 10),

@@ -5,9 +5,9 @@ use core::net::SocketAddr;
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::super::lookup::{ASKS, Lookup, Means};
+use super::super::lookup::{ASKS, Ask, Lookup, Means};
 use super::super::output::{Discarded, Socket};
-use super::super::query::{Query, spell};
+use super::super::query::{Query, Received, spell};
 use super::super::upstream::client_cookie;
 use super::Resolver;
 use crate::crypto::Crypto;
@@ -50,6 +50,7 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         self.sweep();
     }
 
+    #[inline(never)]
     fn handle_message(
         &mut self,
         now: Instant,
@@ -90,25 +91,24 @@ fn receive<C: Crypto>(
     means: &mut Means<'_, '_, C>,
     secret: &[u8; 16],
 ) -> Result<(), Discarded> {
-    let checking_disabled = lookup.checks_itself();
     let ask = lookup.asks.get(place).and_then(Option::as_ref).ok_or(Discarded::Unsolicited)?;
     let sent = ask.sent.as_ref().ok_or(Discarded::Unsolicited)?;
     let address = means.servers.address(ask.server).ok_or(Discarded::Unsolicited)?;
     if ask.is_tcp() != server.is_none() || server.is_some_and(|server| server != address) {
         return Err(Discarded::Unsolicited);
     }
-    let name = spell(&lookup.asked_name(ask), &sent.letters);
     let query = Query {
         id: sent.id,
-        name: &name,
+        name: &[],
         rtype: ask.rtype,
-        checking_disabled,
+        checking_disabled: lookup.checks_itself(),
         client_cookie: client_cookie(means.crypto, secret, address),
         server_cookie: means.servers.cookie(ask.server),
         datagram: server.is_some(),
     };
     let (number, lost) = (ask.server, ask.lost);
-    let received = query.read(octets).inspect_err(|reason| lookup.handle_stray(place, *reason))?;
+    let received = read(query, &sent.letters, lookup, ask, octets);
+    let received = received.inspect_err(|reason| lookup.handle_stray(place, *reason))?;
     if received.cookie.is_none() {
         means.servers.forget_cookie(number);
     }
@@ -119,4 +119,17 @@ fn receive<C: Crypto>(
     }
     lookup.handle_answer(place, &received, means);
     Ok(())
+}
+
+/// Reads the answer to a query, but for whose name all is known. Not inlined: that is off the stack when the answer is
+/// judged.
+#[inline(never)]
+fn read<'m>(
+    query: Query<'_>,
+    letters: &[u8; 32],
+    lookup: &Lookup,
+    ask: &Ask,
+    octets: &'m [u8],
+) -> Result<Received<'m>, Discarded> {
+    Query { name: &spell(&lookup.asked_name(ask), letters), ..query }.read(octets)
 }

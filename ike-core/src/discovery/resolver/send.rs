@@ -73,6 +73,7 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         Some(Socket(socket))
     }
 
+    #[inline(never)]
     fn next_query(&mut self) -> Option<Leaving> {
         for slot in 0..self.lookups.len() {
             self.with_lookup(slot, |lookup, means, _| lookup.reconsider(means));
