@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use esp_engine::sa::SaReport;
-use esp_engine::selector::{Ports, Selectors};
+use esp_engine::selector::{AddressRange, Ports, Selectors};
 use esp_engine::spd::{Level, PolicyId};
 use host_tests::forge;
 use host_tests::pair::Pair;
@@ -357,6 +357,27 @@ fn validated_peer_becomes_no_stranger() {
         assert_eq!(pair.b.endpoint.forget_peer(pair.now, &Identity::Fqdn("a.example")), Some(0));
         restart_b(&mut pair, config());
         assert_eq!(attempt_by(&mut pair, parties::a()), Ok(Level::First), "{}", pair.trace);
+    }
+}
+
+/// Where packets pass in clear because DNS proves that there is no key, they do not at the address of somebody who
+/// had one.
+#[test]
+fn known_peer_is_not_talked_to_in_clear() {
+    for was_known in [false, true] {
+        let mut a = parties::a();
+        a.pad = leak_all(vec![published(Matcher::Addresses(AddressRange::single(B)))]);
+        a.policies = leak_all(vec![between(A, B, Level::Clear, Peer::Any)]);
+        let mut pair = Pair::new(a, parties::b(), 1);
+        pair.zone.publish("192.0.2.2", absent());
+        let of = Identity::Address(B).to_owned().unwrap();
+        let level = Level::Validated;
+        let known = Remembered { of, address: B, level, fingerprint: None, key: None };
+        assert!(!was_known || pair.a.endpoint.recall(0, known));
+        pair.a.endpoint.acquire(pair.now, PolicyId(0), packet()).expect("begins");
+        pair.settle(LONG);
+        let is_open = pair.a.events.iter().any(|event| matches!(event, Event::Open { .. }));
+        assert_eq!(is_open, !was_known, "{}", pair.trace);
     }
 }
 

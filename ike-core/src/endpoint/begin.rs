@@ -50,7 +50,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         let question = Question { policy, peer, packet };
         let direction = self.direction(now, mode, wanted, question).inspect_err(|reason| {
-            if let (AcquireError::Name(NameFault::Absent), Some(packet)) = (reason, &packet) {
+            // Who was somebody there before is not gone because his records are (RFC 7435 §3).
+            if let (AcquireError::Name(NameFault::Absent), Some(packet)) = (reason, &packet)
+                && !self.is_known_at(packet.destination)
+            {
                 self.open(now, policy, packet.destination);
             }
         })?;

@@ -77,6 +77,11 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         }
     }
 
+    /// Whether somebody is remembered who speaks for this address.
+    pub(super) fn is_known_at(&self, address: IpAddr) -> bool {
+        self.memory.concerning(&Identity::Null, address).next().is_some()
+    }
+
     /// Whether somebody was once known to DNS, or better, under this identity.
     pub(crate) fn was_validated(&self, identity: &Identity<'_>) -> bool {
         self.memory.find(identity).is_some_and(|known| known.level >= Level::Validated)
