@@ -191,6 +191,10 @@ pub fn show(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use firmware::config::clock::Source;
+    use firmware::management::{AnchorStatus, ClockStatus, DnsServerStatus, Phrase};
+    use ike_core::discovery::upstream::Lack;
+
     use super::*;
 
     #[test]
@@ -203,6 +207,45 @@ mod tests {
     fn a_status_without_anything_is_readable() {
         let text = show(&Status { remembers: true, ..Status::default() });
         assert!(text.starts_with("up 0 s\npackets: 0 sealed"), "{text}");
+    }
+
+    /// What names are looked up by, and what is wrong with it, in lines of at most 80 columns.
+    #[test]
+    fn clock_servers_and_anchors_are_shown() {
+        let server = |last: u8, is_probed, lacks: &[&str]| DnsServerStatus {
+            address: ([192, 0, 2, last], 53).into(),
+            is_believed: false,
+            is_probed,
+            lacks: lacks.iter().map(|words| Phrase::try_from(*words).unwrap()).collect(),
+        };
+        let phrase = |words| Phrase::try_from(words).unwrap();
+        let mut status = Status { remembers: true, ..Status::default() };
+        let longest = Lack::ALL.map(Lack::words).into_iter().max_by_key(|words| words.len()).unwrap();
+        status.dns = [server(53, true, &[]), server(54, false, &[])].into_iter().collect();
+        status.clock = ClockStatus {
+            source: Source::Sntp,
+            unix: None,
+            not_before: 1_795_000_000,
+            servers: [(([192, 0, 2, 123], 123).into(), phrase("does not answer"))].into_iter().collect(),
+        };
+        let anchor = AnchorStatus { key_tag: 38696, state: phrase("AddPend"), is_configured: false };
+        status.anchors = [anchor].into_iter().collect();
+        let text = show(&status);
+        for line in [
+            "clock: not set (sntp); keys in DNS wait for it, others do not",
+            "  not before 2026-11-18 11:06:40 UTC",
+            "  time server 192.0.2.123:123: does not answer",
+            "DNS server 192.0.2.53:53: good",
+            "DNS server 192.0.2.54:53: not tried out yet",
+            "root key 38696: AddPend, learnt",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in {text}");
+        }
+        status.clock.unix = Some(1_795_000_000);
+        status.dns = [server(53, true, &[longest])].into_iter().collect();
+        let text = show(&status);
+        assert!(text.contains("clock: 2026-11-18 11:06:40 UTC (sntp)\n"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use ike_core::discovery::dnssec::{Ds, ROOT};
 use ike_core::discovery::outcome::{Outcome, Presence, Security};
 use ike_core::discovery::output::{Output, Transport};
 use ike_core::discovery::question::{Question, Ticket};
-use ike_core::discovery::resolver::{Config, Resolver, Resources};
+use ike_core::discovery::resolver::{Config, Examples, Resolver, Resources};
 use ike_core::discovery::upstream::{Server, ServerStatus};
 use ike_core::discovery::{Name, Rtype, UnixTime};
 
@@ -40,6 +40,7 @@ Examples:
   buttons resolve b.example --server 192.0.2.53    by this server
   buttons resolve b.example --at 2027-01-01        is it still good then?
   buttons resolve b.test --anchor root.key         below another root
+  buttons resolve b.example --probe                and what do the servers lack?
 
 Exit status:
   0  secure, and there are keys (with --type: records)
@@ -68,6 +69,10 @@ pub struct Arguments {
     /// Judge as if it were then [default: now].
     #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     pub at: Option<UnixTime>,
+    /// Try the servers out first [default: arpa,com].
+    #[arg(long, value_name = "ZONE,ZONE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "arpa,com", value_parser = parse_examples)]
+    pub probe: Option<Examples>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -163,9 +168,10 @@ pub fn resolve(arguments: &Arguments) -> Result<Found, ResolveError> {
     let config = Config { servers: &servers, anchors: &anchors };
     let mut resources = Box::new(Resources::<1, 1, 8>::new());
     let mut resolver = Resolver::new(config, clock, &mut resources, Software, SysRng).map_err(bad_config)?;
-    // The only question, so there is room for it.
-    let _ = resolver.lookup(Instant::ZERO, Ticket(0), question.clone());
-    Ok(run(&mut resolver, question))
+    if arguments.probe.is_some() {
+        resolver.probe_servers(Instant::ZERO, arguments.probe.clone());
+    }
+    Ok(run(&mut resolver, question, arguments.probe.as_ref().map_or(0, |_| servers.len())))
 }
 
 const fn bad_config(error: ike_core::discovery::resolver::ConfigError) -> ResolveError {
@@ -178,12 +184,18 @@ const fn bad_config(error: ike_core::discovery::resolver::ConfigError) -> Resolv
     }
 }
 
-fn run(resolver: &mut Resolver<'_, Software, SysRng>, question: Question) -> Found {
+/// Asks as soon as so many servers have been tried out.
+fn run(resolver: &mut Resolver<'_, Software, SysRng>, question: Question, mut untried: usize) -> Found {
     let begun = Monotonic::now();
     let now = || Instant::from_millis(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
     let (sender, came) = channel();
     let mut sockets = Sockets::new(sender);
+    let mut is_asked = false;
     loop {
+        if untried == 0 && !is_asked {
+            // The only question, so there is room for it.
+            is_asked = resolver.lookup(now(), Ticket(0), question.clone()).is_ok();
+        }
         let alarm = match resolver.poll_output() {
             Output::Query { socket, server, transport, octets } => {
                 match transport {
@@ -208,7 +220,11 @@ fn run(resolver: &mut Resolver<'_, Software, SysRng>, question: Question) -> Fou
                     took: now().as_millis(),
                 };
             }
-            Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) | Output::Probed(_) => continue,
+            Output::Probed(_) => {
+                untried = untried.saturating_sub(1);
+                continue;
+            }
+            Output::Proposed(_) | Output::NotBefore(_) | Output::Anchors(_) => continue,
             Output::Timeout(alarm) => alarm,
         };
         let wait = alarm.map_or(Duration::from_secs(1), |alarm| alarm.since(now()));
@@ -270,6 +286,17 @@ pub fn parse_server(text: &str) -> Result<SocketAddr, String> {
     let with_port = text.parse::<SocketAddr>();
     let alone = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
     with_port.or_else(|_| alone()).map_err(|_| "write an address, or ADDRESS:PORT, or [ADDRESS]:PORT".into())
+}
+
+/// Two zones as they are written on the command line.
+///
+/// # Errors
+/// What to write.
+pub fn parse_examples(text: &str) -> Result<Examples, String> {
+    let zones = text.split_once(',').and_then(|(signed, hashed)| {
+        Some(Examples { signed: signed.parse().ok()?, hashed: hashed.parse().ok()? })
+    });
+    zones.ok_or_else(|| "write two names of zones, as arpa,com".into())
 }
 
 /// A type as it is written on the command line.

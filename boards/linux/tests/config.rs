@@ -10,6 +10,7 @@ use buttons::config::{self, PortName};
 use buttons::key;
 use esp_engine::crypto::Algorithm;
 use esp_engine::spd::Level;
+use firmware::config::clock::Source;
 use firmware::config::{Action, Authentication, Identity, PrivateKey, Remote, Suite, Whose};
 use ike_core::crypto::{Group, Prf};
 
@@ -191,6 +192,29 @@ fn names_in_place_of_addresses() {
     assert_eq!((*minimum, peer.as_deref()), (Level::Validated, Some("vpn.example.com")));
     let servers: Vec<_> = config.resolver.unwrap().servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.53:53", "[2001:db8::53]:5353"]);
+}
+
+/// Whom the time is asked of: addresses, on the port of NTP unless another is written.
+#[test]
+fn the_clock() {
+    let folder = Folder::new("clock");
+    let with =
+        |clock: &str| folder.read(&format!("{GOOD}\n[dns]\nservers = [\"192.0.2.53\"]\n[clock]\n{clock}\n"));
+    let config =
+        with("source = \"sntp\"\nservers = [\"192.0.2.123\", \"[2001:db8::123]:1123\"]").unwrap().config;
+    assert_eq!(config.clock.source, Source::Sntp);
+    let servers: Vec<_> = config.clock.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["192.0.2.123:123", "[2001:db8::123]:1123"]);
+    assert_eq!(with("source = \"operator\"").unwrap().config.clock.source, Source::Operator);
+    for (clock, advice) in [
+        ("source = \"ntp\"", "expected one of `board`, `operator`, `sntp`"),
+        ("source = \"sntp\"", "name the servers to ask"),
+        ("source = \"sntp\"\nservers = [\"pool.example\"]", "write an address"),
+        ("source = \"board\"\nservers = [\"192.0.2.123\"]", "source = \"sntp\" only"),
+    ] {
+        let refused = with(clock).unwrap_err();
+        assert!(refused.advice.contains(advice), "{clock}: {refused}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use heapless::{String, Vec};
 
 use super::*;
+use crate::config::clock::{Clock, Source};
+use crate::config::policies::FixedBypass;
 use crate::config::{
     Dns, Interface, MAX_PUBLIC_KEY, Ppk, Publication, Resolver, Route, SharedKey, Suite, Timing,
 };
@@ -403,6 +405,25 @@ fn names_need_a_server_and_a_way_to_be_told_apart() {
     });
 }
 
+/// Servers are asked for the time where their word can be proven, and only then; the questions pass in clear.
+#[test]
+fn a_time_of_servers_is_proven() {
+    let asking = || {
+        let servers = ["192.0.2.123:123".parse().unwrap()].into_iter().collect();
+        Config { clock: Clock { source: Source::Sntp, servers }, ..by_name() }
+    };
+    let is_time = |(what, _): &&(FixedBypass, _)| *what == FixedBypass::Time;
+    assert_eq!(asking().fixed_bypasses().iter().filter(is_time).count(), 1);
+    let clock = |fault, change: fn(&mut Config)| refused(Entry::Clock, fault, asking(), change);
+    clock(Fault::NoTimeServer, |c| c.clock.servers.clear());
+    clock(Fault::IdleTimeServer, |c| c.clock.source = Source::Board);
+    clock(Fault::IdleTimeServer, |c| c.clock.source = Source::Operator);
+    clock(Fault::NotUnicast, |c| c.clock.servers[0] = "224.0.1.1:123".parse().unwrap());
+    clock(Fault::Ourselves, |c| c.clock.servers[0] = "192.0.2.1:123".parse().unwrap());
+    let with_key = Config { clock: asking().clock, resolver: None, ..host() };
+    assert_eq!(with_key.check(), Err(Refused { entry: Entry::Clock, fault: Fault::UnprovenTime }));
+}
+
 /// RFC 4035 §4.9.3: the word of a server is believed where all questions to it go by SAs with a key of ours.
 #[test]
 fn a_server_is_believed_behind_a_policy_with_a_key() {
@@ -415,9 +436,8 @@ fn a_server_is_believed_behind_a_policy_with_a_key() {
     };
     let behind_peer = || believing("192.0.2.2:53");
     assert_eq!(behind_peer().check(), Ok(()));
-    let in_clear = |config: &Config| {
-        config.fixed_bypasses().iter().any(|(what, _)| *what == crate::config::policies::FixedBypass::Dns)
-    };
+    let in_clear =
+        |config: &Config| config.fixed_bypasses().iter().any(|(what, _)| *what == FixedBypass::Dns);
     assert!(!in_clear(&behind_peer()));
     let unprotected = |config: Config, change: fn(&mut Config)| {
         refused(Entry::Resolver, Fault::UnprotectedBelief, config, change);

@@ -25,9 +25,11 @@ use buttons::resolve::{Arguments, Found, resolve};
 use ike_core::discovery::Rtype;
 use ike_core::discovery::dnssec::Bogus;
 use ike_core::discovery::outcome::{Indeterminate, Presence, Security};
+use ike_core::discovery::resolver::Examples;
+use ike_core::discovery::upstream::Lack;
 use libtest_mimic::Trial;
 
-use crate::ground::Folder;
+use crate::ground::{Folder, expect};
 use crate::{Absent, Fault, needing};
 use servers::Servers;
 
@@ -83,6 +85,7 @@ pub fn trials() -> Vec<Trial> {
         case("unbound", |ground| every_outcome(ground, UNBOUND)),
         case("bind", |ground| every_outcome(ground, BIND)),
         case("networks", networks),
+        case("trials_of_servers", trials_of_servers),
         case("several_servers", several_servers),
         case("devices", |ground| devices::meet(ground, &[UNBOUND])),
         case("lies", lies::are_not_heard),
@@ -167,7 +170,22 @@ impl Ground {
         let servers: Vec<SocketAddr> = servers.iter().map(|it| it.parse()).collect::<Result<_, _>>()?;
         let name = name.to_owned();
         let anchor = Some(self.tree.anchor.clone());
-        let arguments = Arguments { name, servers, anchor, rtype, at: None, json: false };
+        let arguments = Arguments { name, servers, anchor, rtype, at: None, probe: None, json: false };
+        self.resolve(arguments)
+    }
+
+    /// What a server is found to lack when it is tried out.
+    fn lacks(&self, server: &str) -> Result<Vec<Lack>, Fault> {
+        let probe = Some(Examples { signed: "test".parse()?, hashed: "nsec3.test".parse()? });
+        let (name, servers) = ("nsec.test".into(), vec![server.parse()?]);
+        let anchor = Some(self.tree.anchor.clone());
+        let found =
+            self.resolve(Arguments { name, servers, anchor, rtype: None, at: None, probe, json: false })?;
+        let lacks = found.servers.first().and_then(|server| server.lacks);
+        Ok(lacks.ok_or("it was not tried out")?.iter().collect())
+    }
+
+    fn resolve(&self, arguments: Arguments) -> Result<Found, Fault> {
         let asked = self.namespace.thread(move || resolve(&arguments))?;
         Ok(asked.join().map_err(|_| "the resolver panicked")???)
     }
@@ -184,6 +202,20 @@ impl Ground {
 
 fn keys(found: &Found) -> usize {
     found.outcome.keys().count()
+}
+
+/// Real servers lack nothing, but what the network takes from them.
+fn trials_of_servers(ground: &Ground) -> Result<(), Fault> {
+    for server in [UNBOUND, BIND] {
+        let lacks = ground.lacks(server)?;
+        expect(lacks.is_empty(), || format!("{server} lacks {lacks:?}"))?;
+    }
+    ground.limit("ip saddr 203.0.113.56 tcp sport 53 drop;")?;
+    let lacks = ground.lacks(UNBOUND)?;
+    expect(lacks == [Lack::Connections], || format!("without TCP it lacks {lacks:?}"))?;
+    ground.limit("ip saddr 203.0.113.56 drop;")?;
+    let lacks = ground.lacks(UNBOUND)?;
+    expect(lacks == [Lack::Answers], || format!("cut off it lacks {lacks:?}"))
 }
 
 fn every_outcome(ground: &Ground, server: &str) -> Result<(), Fault> {

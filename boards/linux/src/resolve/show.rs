@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding};
 use ike_core::discovery::ipseckey::{Gateway, Ipseckey, RecordKey};
 use ike_core::discovery::outcome::{self, Indeterminate, Link, Presence, Security};
 use ike_core::discovery::question::Question;
-use ike_core::discovery::upstream::Unfit;
+use ike_core::discovery::upstream::{Lack, Lacks, Unfit};
 use ike_core::discovery::{Name, Rtype};
 use ike_core::wire::spki;
 use serde_json::{Value, json};
@@ -46,6 +46,8 @@ pub fn text(found: &Found) -> String {
         if let Some(unfit) = server.unfit {
             traits.push(unfit_words(unfit));
         }
+        traits.extend(server.lacks.into_iter().flat_map(Lacks::iter).map(Lack::words));
+        traits.dedup();
         let _ = writeln!(text, " {}", if traits.is_empty() { "good".into() } else { traits.join("; ") });
     }
     text
@@ -72,6 +74,7 @@ pub fn json(found: &Found) -> Value {
             "silent": server.silent,
             "datagrams_lost": server.lossy,
             "unfit": server.unfit.map(unfit_words),
+            "lacks": server.lacks.map(|lacks| lacks.iter().map(Lack::words).collect::<Vec<_>>()),
         })
     });
     json!({
