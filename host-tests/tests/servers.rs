@@ -92,6 +92,16 @@ fn a_server_without_datagrams() {
     assert_eq!(lacks(vec![short]).0, [Lack::Datagrams]);
 }
 
+/// RFC 7766 §5: what is too long for a datagram comes on a connection, as it should.
+#[test]
+fn a_long_answer() {
+    let server = spoilt(|asked, reply| match (asked.is_datagram(), asked.rtype()) {
+        (true, Rtype::DS | Rtype::A) => asked.answered(asked.truncated()),
+        _ => asked.answered(asked.reply(&reply)),
+    });
+    assert_eq!(lacks(vec![server]), (vec![], 6));
+}
+
 /// RFC 7766 §5.
 #[test]
 fn a_server_without_connections() {

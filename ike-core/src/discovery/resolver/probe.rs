@@ -16,7 +16,7 @@ use rand_core::TryCryptoRng;
 
 use super::super::lookup::{ASKS, Sent};
 use super::super::output::{Discarded, Socket, Transport};
-use super::super::query::{self, Query, Received, spell};
+use super::super::query::{self, Query, Received, UDP_SIZE, spell};
 use super::super::upstream::{Lack, Lacks, client_cookie};
 use super::super::{Name, root};
 use super::Resolver;
@@ -65,6 +65,8 @@ struct Trial {
     /// The label of a name that does not exist.
     label: [u8; 8],
     sent: Option<Sent>,
+    /// The last answer did not fit in a datagram.
+    truncated: bool,
     lacks: Lacks,
 }
 
@@ -120,11 +122,22 @@ impl Probing {
 
 impl Trial {
     const fn new(server: u8) -> Self {
-        Self { server, step: Step::Keys, tries: 0, label: [0; 8], sent: None, lacks: Lacks::new() }
+        Self {
+            server,
+            step: Step::Keys,
+            tries: 0,
+            label: [0; 8],
+            sent: None,
+            truncated: false,
+            lacks: Lacks::new(),
+        }
     }
 
     fn is_tcp(&self) -> bool {
-        self.step == Step::Connection || self.lacks.has(Lack::Datagrams) || self.lacks.has(Lack::Letters)
+        self.step == Step::Connection
+            || self.truncated
+            || self.lacks.has(Lack::Datagrams)
+            || self.lacks.has(Lack::Letters)
     }
 
     fn next(&mut self, step: Step) {
@@ -133,15 +146,30 @@ impl Trial {
 
     /// The answer to the present step; whether the trial goes on.
     fn judge(&mut self, answer: &Received<'_>) -> bool {
+        let was_tcp = self.is_tcp();
+        let was_truncated = core::mem::replace(&mut self.truncated, answer.truncated);
+        let is_short = answer.message.as_slice().len() <= UDP_SIZE.into();
         let has = |section, rtype| holds(answer.message, section, rtype);
         let is_understood = matches!(answer.rcode, 0 | 3);
         match self.step {
-            Step::Keys if answer.truncated => self.lacks.add(Lack::Datagrams),
-            Step::Keys | Step::Connection => match answer.rcode {
-                0 if has(Section::Answer, Rtype::RRSIG) => {}
-                0 | 3 | query::FORMERR | query::NOTIMP | query::BADVERS => self.lacks.add(Lack::Signatures),
-                _ => self.lacks.add(Lack::Answers),
-            },
+            Step::Keys if answer.truncated => {}
+            Step::Delegation | Step::Denial if answer.truncated && !was_tcp => {
+                let again = self.step;
+                self.next(again);
+                return true;
+            }
+            Step::Keys | Step::Connection => {
+                if was_truncated && is_short {
+                    self.lacks.add(Lack::Datagrams);
+                }
+                match answer.rcode {
+                    0 if has(Section::Answer, Rtype::RRSIG) => {}
+                    0 | 3 | query::FORMERR | query::NOTIMP | query::BADVERS => {
+                        self.lacks.add(Lack::Signatures)
+                    }
+                    _ => self.lacks.add(Lack::Answers),
+                }
+            }
             Step::Delegation if is_understood && !has(Section::Answer, Rtype::DS) => {
                 self.lacks.add(Lack::Delegations);
             }
@@ -178,6 +206,7 @@ impl Trial {
             Step::Delegation => Step::Denial,
             Step::Denial => return false,
         };
+        self.truncated &= next == Step::Connection;
         self.next(next);
         next == Step::Connection || !self.lacks.iter().any(Lack::is_fatal)
     }
