@@ -56,7 +56,9 @@ fn answer(explanation: &Explanation) -> String {
             Some(policy @ PolicyLink { action: PolicyAction::Protect(_), .. }) => {
                 format!("NOT ENCRYPTED, the other end protects nothing; {}", of_policy(policy))
             }
-            Some(policy) => format!("NOT ENCRYPTED, bypass by {}", of_policy(policy)),
+            Some(policy) => {
+                format!("NOT ENCRYPTED, bypass by {}{}", of_policy(policy), of_failure(explanation))
+            }
             None => "NOT ENCRYPTED".to_owned(),
         },
         Verdict::Discarded => match &explanation.policy {
@@ -65,6 +67,12 @@ fn answer(explanation: &Explanation) -> String {
         },
         Verdict::Waiting => format!("not sent, {}", missing(explanation)),
     }
+}
+
+/// Why a captured name goes on in clear, if that is known.
+fn of_failure(explanation: &Explanation) -> String {
+    let reason = explanation.ike.as_ref().and_then(|ike| ike.last_reason.as_ref());
+    reason.map_or(String::new(), |reason| format!("; {}", reason.words))
 }
 
 /// The first link of the chain that does not hold.
@@ -276,6 +284,37 @@ mod tests {
         let bypass = PolicyLink { action: PolicyAction::Bypass, ..silent.policy.clone().unwrap() };
         let clear = Explanation { verdict: Verdict::Clear, policy: Some(bypass), ike: None, ..silent };
         assert_eq!(first(&clear), "far.example: NOT ENCRYPTED, bypass by policy to far, line 9");
+    }
+
+    /// Where a captured name could not be protected, the policy behind its entry decides, and the name is told with it.
+    #[test]
+    fn a_captured_name_that_goes_on_in_clear_is_told() {
+        let bypass = PolicyLink {
+            name: Some("rest".try_into().unwrap()),
+            action: PolicyAction::Bypass,
+            ..encrypted().policy.unwrap()
+        };
+        let name = NameLink { name: words("www.example"), origin: Origin::Captured };
+        let clear = Explanation {
+            verdict: Verdict::Clear,
+            policy: Some(bypass),
+            name: Some(name),
+            ike: Some(IkeLink {
+                peer: None,
+                stage: IkeStage::None,
+                last_reason: Some(Reason { at_ms: 97_000, words: words("no answer to IKE_SA_INIT") }),
+                next: None,
+            }),
+            sa: None,
+            ..encrypted()
+        };
+        assert_eq!(
+            show("198.51.100.7", &clear),
+            "198.51.100.7: NOT ENCRYPTED, bypass by policy rest, line 9; no answer to
+  IKE_SA_INIT
+  policy rest, line 9 > www.example, asked for by a client > DNS secure, has
+    keys by 192.0.2.53 10 s ago, 3590 s left > no IKE SA\n"
+        );
     }
 
     #[test]

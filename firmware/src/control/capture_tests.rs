@@ -148,6 +148,28 @@ fn the_board_hears_when_protection_comes_and_goes() {
     assert_eq!((captured.address, captured.key, captured.ttl_s), (WWW, Some([7; 32]), 0));
 }
 
+/// What an operator is told who asks why: the policy of a found address holds until it is given up, and its name stays
+/// known as long as its entry.
+#[test]
+fn a_found_address_is_known_by_its_name_and_its_policy() {
+    for (demand, afterwards) in [(Demand::Try, None), (Demand::Require, Some(FIRST))] {
+        let (mut captor, _) = found(demand);
+        assert_eq!(captor.address_of("WWW.test."), Some(WWW));
+        assert_eq!(captor.name_at(WWW).map(|name| std::format!("{name}")).as_deref(), Some("www.test"));
+        assert_eq!(captor.policy_at(WWW), Some(FIRST));
+        captor.failed_at(at(100), WWW);
+        assert_eq!(captor.policy_at(WWW), afterwards);
+        assert_eq!(
+            (captor.address_of("other.test"), captor.policy_at([198, 51, 100, 8].into())),
+            (None, None)
+        );
+        drain(&mut captor, at(100));
+        captor.handle_timeout(at(700_000));
+        drain(&mut captor, at(700_000));
+        assert_eq!((captor.address_of("www.test"), captor.policy_at(WWW)), (None, None));
+    }
+}
+
 /// What stands is not given up because a later negotiation fails.
 #[test]
 fn a_protected_address_stays_so() {

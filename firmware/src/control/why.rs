@@ -164,7 +164,10 @@ impl<'c, C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'c, C, R, S, M
         address: Option<IpAddr>,
         is_protected: bool,
     ) -> Option<IkeLink> {
-        let policy = policy.filter(|policy| policy.protects())?;
+        // Where a found address goes on in clear, its entry was tried all the same.
+        let name_at = |address| self.captor.as_ref()?.name_at(address);
+        let is_captured = address.is_some_and(|address| name_at(address).is_some());
+        let policy = policy.filter(|policy| policy.protects() || is_captured)?;
         let entry = peer.and_then(|peer| self.config.peer(peer));
         let is_its = |sa: &ike_core::output::SaStatus| match entry {
             Some(_) => sa.peer == peer || sa.peer.is_none() && Some(sa.path.remote.ip()) == address,
@@ -186,7 +189,7 @@ impl<'c, C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'c, C, R, S, M
         };
         let state = peer.and_then(|peer| self.peers.get(usize::from(peer.0)));
         let of_peer = state.and_then(|state| state.reason.clone());
-        let is_idle = !is_protected && stage != IkeStage::Negotiating;
+        let is_idle = policy.protects() && !is_protected && stage != IkeStage::Negotiating;
         Some(IkeLink {
             peer: entry.map(|entry| entry.name.clone()),
             stage,
