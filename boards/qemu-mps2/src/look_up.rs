@@ -145,12 +145,9 @@ fn look_up(
                 assert!(outcome.keys().count() == 1, "the peer has a key");
                 return instructions;
             }
-            Output::Close { .. }
-            | Output::NotBefore(_)
-            | Output::Anchors(_)
-            | Output::Proposed(_)
-            | Output::Probed(_) => {}
             Output::Timeout(_) => panic!("something was not answered"),
+            // Nothing that is part of a look-up.
+            _ => {}
         }
     }
 }

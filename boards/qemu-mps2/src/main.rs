@@ -30,20 +30,20 @@ use ike_core::crypto::{Crypto, Group, KeyKind, PrivateKey, Sha2, SignatureAlgori
 use ike_core::pad::{Authentication, Claim, Identity, Matcher, PadEntry, PeerId};
 use measure::{Paint, Stopwatch};
 use side::{EngineResources, IkeResources, Side, ike_port, reversed};
-use static_cell::ConstStaticCell;
+use static_cell::StaticCell;
 
 const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-static IKE: ConstStaticCell<[IkeResources; 2]> =
-    ConstStaticCell::new([IkeResources::new(), IkeResources::new()]);
-static ENGINES: ConstStaticCell<[EngineResources; 2]> =
-    ConstStaticCell::new([EngineResources::new(), EngineResources::new()]);
+// Made at the start: what is made before, and is not all zeros, lies in flash a second time.
+static IKE: StaticCell<[IkeResources; 2]> = StaticCell::new();
+static ENGINES: StaticCell<[EngineResources; 2]> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
     Stopwatch::start_timer();
-    let (ike, engines) = (IKE.take(), ENGINES.take());
+    let ike = IKE.init_with(|| [IkeResources::new(), IkeResources::new()]);
+    let engines = ENGINES.init_with(|| [EngineResources::new(), EngineResources::new()]);
     #[cfg(feature = "public-key")]
     {
         public_key::measure();

@@ -33,6 +33,7 @@ pub fn measure(group: Group, key: &PrivateKey, algorithm: SignatureAlgorithm) {
 }
 
 /// Times the verification of a signature with `key`, and says how much stack it takes.
+#[cfg(feature = "resolver")]
 #[inline(never)]
 pub fn measure_verification(key: &PrivateKey, algorithm: SignatureAlgorithm) {
     let signer = Software.signer(key).expect("a good key");
