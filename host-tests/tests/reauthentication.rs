@@ -41,6 +41,22 @@ fn policies(pair: &Pair) -> [Vec<u16>; 2] {
     })
 }
 
+/// RFC 7296 §2.8: who answers goes on with the old pair until the new one is used, which its answer may yet have to
+/// announce.
+#[test]
+fn old_pair_goes_on_at_the_responder() {
+    let (mut a, b) = parties();
+    a.timing.reauthentication = Duration::from_secs(100);
+    let mut pair = Pair::new(a, b, 1);
+    pair.initiate();
+    pair.pass(Duration::from_secs(1));
+    let first = pair.b.installed[0].clone();
+    assert!(first.may_send, "there is nothing else to send on");
+    pair.pass(Duration::from_secs(105));
+    let [second] = &*pair.b.installed else { panic!("{}", pair.trace) };
+    assert!(second.inbound != first.inbound && !second.may_send, "{}", pair.trace);
+}
+
 /// At every moment each policy has its pair at both ends, whoever of the two asks for reauthentication; the old IKE SA
 /// goes with a Delete.
 #[test]

@@ -201,8 +201,7 @@ pub(crate) struct Intermediate {
 }
 
 impl Agreed {
-    /// What the keys of the first Child SA are made of. There is no older SA to go on with, so it is used
-    /// at once.
+    /// What the keys of the first Child SA are made of. It is used at once.
     pub(crate) fn making(&self) -> Making<'_> {
         Making {
             role: self.role,

@@ -216,6 +216,26 @@ impl<'r> Children<'r> {
         }
     }
 
+    /// Whether packets of this policy between these selectors have a pair to leave by.
+    pub(crate) fn are_served(
+        &self,
+        policy: PolicyId,
+        local: &TrafficSelectors,
+        remote: &TrafficSelectors,
+    ) -> bool {
+        let serves = |child: &Child| {
+            child.policy == policy
+                && child.stands()
+                && child.outbound.is_some()
+                && overlap(&child.local_ts, local)
+                && overlap(&child.remote_ts, remote)
+        };
+        match single_address(remote) {
+            Some(remote) => self.towards(remote).any(serves),
+            None => self.slots.iter().flatten().any(serves),
+        }
+    }
+
     /// Whether a flow between these selectors lives under another key than this.
     pub(crate) fn is_taken(
         &self,

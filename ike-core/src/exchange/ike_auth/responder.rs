@@ -3,7 +3,7 @@
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
-use super::child::Agreement;
+use super::child::{Agreement, Making};
 use super::initiator::write_mode;
 use super::peer::{self, Proven, Unproven, asserted};
 use super::{OwnProof, child, establish, is_somebody, ppk, put_back, take_handshake};
@@ -240,7 +240,11 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     let is_childless = !matches!(agreement, Some(Ok(_)));
     let failure = match agreement {
         Some(Ok(agreement)) => {
-            child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
+            // Where there is an older pair it goes on until the peer uses the new one (RFC 7296 §2.8).
+            let Agreement { policy, local_ts, remote_ts, .. } = &agreement;
+            let may_send = !endpoint.children.are_served(*policy, local_ts, remote_ts);
+            let making = Making { may_send, ..agreed.making() };
+            child::install(endpoint, slot, sa, &making, proven, agreement);
             None
         }
         Some(Err(reason)) => Some(reason),
