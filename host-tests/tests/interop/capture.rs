@@ -213,8 +213,10 @@ fn by_tcp() -> Result<(), Fault> {
     let Topology { host, peer, .. } = &ground.topology;
     let questions = ["+tcp", "+keepopen", "+short", "+tries=1", "@10.1.0.1", "plain.test", "A", NAME, "A"];
     let said = host.command("dig").args(questions).output()?;
+    // Signatures come unasked from this server.
     let told = String::from_utf8_lossy(&said.stdout).into_owned();
-    expect(told == "192.0.2.3\n192.0.2.2\n", || format!("{said:?}"))
+    let addresses = told.lines().filter(|line| line.starts_with("192.0.2."));
+    expect(addresses.eq(["192.0.2.3", "192.0.2.2"]), || format!("{said:?}"))
         .map_err(|fault| stage.with_logs(&fault))?;
     for way in ["+tcp", "+notcp"] {
         let outside = ["+time=1", "+tries=1", "+short", way, "-b", "192.0.2.53", "@192.0.2.1", "plain.test"];
