@@ -19,9 +19,11 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 mod failure;
+mod last_record;
 mod message;
 mod output;
 mod rollover;
+pub mod sig0;
 #[cfg(test)]
 mod tests;
 mod tsig;

@@ -113,8 +113,8 @@ pub enum Discarded {
         /// The error in its TSIG record.
         error: u16,
     },
-    /// A TSIG record is not the last, or not the only one (§5.1).
-    MisplacedTsig,
+    /// The record that authenticates it is not the last, or not the only one (§5.1).
+    Misplaced,
     /// It is signed with another key or algorithm (§5.2.1).
     OtherKey,
     /// Its MAC is wrong (§5.2.2).

@@ -8,11 +8,12 @@
 //! The message is hashed as it is without its TSIG record, with the ID that the record remembers (§4.3.2).
 
 use domain::base::iana::{Class, Opcode, TsigRcode};
-use domain::base::{Message, ParsedName, ParsedRecord, Record, Rtype, ToName, Ttl};
+use domain::base::{Message, ParsedName, Record, Rtype, ToName, Ttl};
 use domain::rdata::tsig::{Time48, Tsig};
 use subtle::ConstantTimeEq;
 
 use super::Discarded;
+use super::last_record::{Found, find, without};
 use super::message::{Octets, Unsigned};
 use crate::crypto::{Crypto, Prf, PrfOutput};
 use crate::discovery::{Name, UnixTime};
@@ -24,8 +25,6 @@ pub const FUDGE: u16 = 300;
 const MAC: usize = 32;
 /// Octets of the shortest MAC that is one (RFC 8945 §5.2.2.1): the larger of 10 and half of it.
 const MIN_MAC: usize = MAC / 2;
-/// Octets of a message's header.
-const HEADER: usize = 12;
 
 /// The name of HMAC-SHA-256 (RFC 8945 §6).
 const ALGORITHM: &[u8] = b"\x0bhmac-sha256\0";
@@ -126,7 +125,7 @@ pub(super) fn verify<C: Crypto>(
         return Err(Discarded::WrongId);
     }
     let rcode = header.rcode().to_int();
-    let (start, record) = find(message)?.ok_or(Discarded::Unsigned { rcode })?;
+    let (start, record) = find(message, Rtype::TSIG)?.ok_or(Discarded::Unsigned { rcode })?;
     let tsig = read(&record).ok_or(Discarded::Malformed)?;
     if !record.owner().name_eq(&key.name) || !tsig.algorithm().name_eq(&algorithm()) {
         return Err(Discarded::OtherKey);
@@ -160,41 +159,6 @@ pub(super) fn verify<C: Crypto>(
     Ok(Answer { rcode, truncated: header.tc(), bad_time })
 }
 
-type Found<'m> = ParsedRecord<'m, [u8]>;
-
-/// The one TSIG record and where it starts: it has to be the last of all (§5.1).
-fn find(message: &Message<[u8]>) -> Result<Option<(usize, Found<'_>)>, Discarded> {
-    let mut section = message.answer().map_err(|_| Discarded::Malformed)?;
-    let mut last = None;
-    let mut place = 0;
-    loop {
-        let mut start = section.pos();
-        while let Some(record) = section.next() {
-            if last.is_some() {
-                return Err(Discarded::MisplacedTsig);
-            }
-            let record = record.map_err(|_| Discarded::Malformed)?;
-            if record.rtype() == Rtype::TSIG {
-                last = Some((place, start, record));
-            }
-            start = section.pos();
-        }
-        let end = section.pos();
-        match section.next_section().map_err(|_| Discarded::Malformed)? {
-            Some(next) => section = next,
-            None if end != message.as_slice().len() => return Err(Discarded::Malformed),
-            None => break,
-        }
-        place += 1;
-    }
-    match last {
-        None => Ok(None),
-        // Answer, authority, additional.
-        Some((2, start, record)) => Ok(Some((start, record))),
-        Some(_) => Err(Discarded::MisplacedTsig),
-    }
-}
-
 type Data<'m> = Tsig<&'m [u8], ParsedName<&'m [u8]>>;
 
 fn read<'m>(record: &Found<'m>) -> Option<Data<'m>> {
@@ -202,15 +166,6 @@ fn read<'m>(record: &Found<'m>) -> Option<Data<'m>> {
         return None;
     }
     record.to_record().ok()?.map(Record::into_data)
-}
-
-/// The message without its last record, from `start` on: header, and what follows it.
-fn without(octets: &[u8], start: usize, id: u16) -> Option<([u8; HEADER], &[u8])> {
-    let mut head: [u8; HEADER] = *octets.first_chunk()?;
-    let [id_high, id_low, .., count_high, count_low] = &mut head;
-    [*id_high, *id_low] = id.to_be_bytes();
-    [*count_high, *count_low] = u16::from_be_bytes([*count_high, *count_low]).checked_sub(1)?.to_be_bytes();
-    Some((head, octets.get(HEADER..start)?))
 }
 
 /// What of a TSIG record enters its MAC (§4.3.3).

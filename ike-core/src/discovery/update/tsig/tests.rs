@@ -98,7 +98,7 @@ fn judge(octets: &[u8]) -> Result<Answer, Discarded> {
 #[test]
 fn our_mac_of_nsupdates_message_is_nsupdates() {
     let (whole, request) = (octets(REQUEST), request());
-    let (start, record) = find(Message::from_slice(&whole).unwrap()).unwrap().unwrap();
+    let (start, record) = find(Message::from_slice(&whole).unwrap(), Rtype::TSIG).unwrap().unwrap();
     assert_eq!(read(&record).unwrap().original_id(), ID);
     let (head, body) = without(&whole, start, ID).unwrap();
     let variables = Variables { time: time48(TIME), fudge: FUDGE, error: 0, other: &[] };
@@ -156,18 +156,18 @@ fn a_signature_in_the_middle_is_none() {
     behind[11] = 2;
     let record = [&[0, 0, 1, 0, 1], &[0; 4][..], &[0, 4, 192, 0, 2, 1]].concat();
     behind.extend(&record);
-    assert_eq!(judge(&behind), Err(Discarded::MisplacedTsig));
+    assert_eq!(judge(&behind), Err(Discarded::Misplaced));
 
     let mut twice = octets(ANSWER);
     twice[11] = 2;
     twice.extend_from_within(START..);
-    assert_eq!(judge(&twice), Err(Discarded::MisplacedTsig));
+    assert_eq!(judge(&twice), Err(Discarded::Misplaced));
 
     // In the answer section, and in the authority section.
     for count in [7, 9] {
         let mut early = octets(ANSWER);
         (early[count], early[11]) = (1, 0);
-        assert_eq!(judge(&early), Err(Discarded::MisplacedTsig));
+        assert_eq!(judge(&early), Err(Discarded::Misplaced));
     }
 }
 
