@@ -7,23 +7,20 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use esp_engine::spd::Level;
-use firmware::config::capture::{Capture, NameRule};
 use firmware::config::check::{Entry, Fault as Reason, Refused};
-use firmware::config::{self, Config, PrivateKey, SharedKey};
-use ike_core::discovery::proxy::settings::{Demand, Settings};
-use zeroize::Zeroizing;
+use firmware::config::{self, Config, PrivateKey};
 
 use crate::key;
 
 mod anchor;
 mod file;
+mod names;
+mod peer;
+mod policy;
 mod publication;
 pub(crate) mod value;
 
-use file::{
-    CaptureTable, ClockTable, DnsTable, OneOrMore, PeerTable, PolicyTable, PpkTable, PublishTable, Written,
-};
+use file::{ClockTable, DnsTable, PolicyTable, PublishTable, Written};
 use value::Value;
 
 /// Where `status` and `why` find the device unless the file says otherwise.
@@ -199,7 +196,7 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
             .unwrap_or_default(),
         mobike: written.mobike,
         timing: written.timing.as_ref().map(|timing| timing.get_ref().build()).unwrap_or_default(),
-        resolver: resolving(written).map(|dns| build_resolver(dns, folder)).transpose()?,
+        resolver: resolving(written).map(|dns| names::build(dns, folder)).transpose()?,
         publication: publishing(written)
             .map(|table| publication::build(table, written, folder))
             .transpose()?,
@@ -226,44 +223,14 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
         push(&mut config.routes, route, table.span())?;
     }
     for table in &written.peer {
-        push(&mut config.peers, build_peer(table.get_ref(), folder)?, table.span())?;
+        push(&mut config.peers, peer::build(table.get_ref(), folder)?, table.span())?;
     }
     for table in &written.policy {
         let table = (table.get_ref(), table.span());
-        let policy = build_policy(table.0, &mut config)?;
+        let policy = policy::build(table.0, &mut config)?;
         push(&mut config.policies, policy, table.1)?;
     }
     Ok(config)
-}
-
-fn build_capture(table: &CaptureTable) -> Result<Capture, Fault> {
-    let default = Settings::DEFAULT;
-    let mut capture = Capture {
-        rules: Default::default(),
-        private: Default::default(),
-        bogus: table.bogus.map_or(default.bogus, |word| word.0),
-        full: table.full.map_or(default.full, |word| word.0),
-        max_ttl_s: table.max_ttl.unwrap_or(default.max_ttl),
-        hold_ms: table.hold_ms.unwrap_or(1_500),
-    };
-    // What is let be and what is required are the exceptions.
-    let rules =
-        [(&table.block, Demand::Nothing), (&table.require, Demand::Require), (&table.allow, Demand::Try)];
-    for (patterns, demand) in rules {
-        for pattern in patterns {
-            push(&mut capture.rules, NameRule { names: text(pattern)?, demand }, pattern.span())?;
-        }
-    }
-    for pattern in &table.private {
-        push(&mut capture.private, text(pattern)?, pattern.span())?;
-    }
-    Ok(capture)
-}
-
-/// A pattern of names.
-fn text(pattern: &file::Text) -> Result<heapless::String<{ config::MAX_IDENTITY }>, Fault> {
-    heapless::String::try_from(pattern.get_ref().as_str())
-        .map_err(|_| (Some(pattern.span()), format!("write at most {} characters", config::MAX_IDENTITY)))
 }
 
 /// How names are looked up, unless [dns] is there for publishing alone.
@@ -285,269 +252,8 @@ fn build_clock(table: &ClockTable) -> Result<config::clock::Clock, Fault> {
     Ok(clock)
 }
 
-fn build_resolver(table: &DnsTable, folder: &Path) -> Result<config::Resolver, Fault> {
-    let mut resolver = config::Resolver {
-        servers: Default::default(),
-        anchors: Default::default(),
-        believed: Default::default(),
-        capture: table.capture.as_ref().map(build_capture).transpose()?,
-    };
-    for server in &table.servers {
-        push(&mut resolver.servers, value::parse(server)?, server.span())?;
-    }
-    for server in &table.believe {
-        push(&mut resolver.believed, value::parse(server)?, server.span())?;
-    }
-    if let Some(file) = &table.anchors {
-        let anchors = anchor::read(&folder.join(file.get_ref()))
-            .map_err(|error| (Some(file.span()), format!("{}: {error}", file.get_ref())))?;
-        for anchor in anchors {
-            push(&mut resolver.anchors, anchor, file.span())?;
-        }
-    }
-    Ok(resolver)
-}
-
 fn push<T, const N: usize>(list: &mut heapless::Vec<T, N>, item: T, span: Range<usize>) -> Result<(), Fault> {
     list.push(item).map_err(|_| (Some(span), format!("there is room for {N} of these: remove this one")))
-}
-
-fn build_peer(table: &PeerTable, folder: &Path) -> Result<config::Peer, Fault> {
-    let identity = match (&table.identity, &table.dns) {
-        (None, name) => name.as_ref().map(value::parse).transpose()?,
-        (Some(identity), None) => Some(value::parse(identity)?),
-        (Some(identity), Some(_)) => {
-            return Err((
-                Some(identity.span()),
-                "dns already says who the peer is: remove identity".to_owned(),
-            ));
-        }
-    };
-    let address = table.address.as_ref().map(value::parse).transpose()?;
-    let mut ranges = heapless::Vec::new();
-    for range in &table.ranges {
-        push(&mut ranges, value::parse(range)?, range.span())?;
-    }
-    Ok(config::Peer {
-        name: value::parse(&table.name)?,
-        identity,
-        address,
-        port: table.port.unwrap_or(config::check::IKE_PORT),
-        authentication: build_authentication(table, folder)?,
-        ranges,
-        start: table.start.map_or(config::Start::OnTraffic, |start| start.0),
-        childless: table.childless,
-        ppk: table.ppk.as_ref().map(|ppk| build_ppk(ppk.get_ref(), folder)).transpose()?,
-    })
-}
-
-fn build_authentication(table: &PeerTable, folder: &Path) -> Result<config::Authentication, Fault> {
-    let PeerTable { key, fingerprint, shared_key, dns, dns_suffix, dns_network, .. } = table;
-    let anyone = for_anyone(table);
-    if let (None, Some(hours)) = (&table.first_use, &table.replace_after_h) {
-        let advice = "replace-after-h belongs to first-use = true: remove it, or write that";
-        return Err((Some(hours.span()), advice.to_owned()));
-    }
-    let whose = build_whose(table)?;
-    let is_in_dns = [dns, dns_suffix, dns_network].into_iter().flatten().count() == 1;
-    match (key, fingerprint, shared_key, whose, anyone) {
-        (None, None, None, Some(whose), [None, None]) if is_in_dns => {
-            let (from_anywhere, wildcards) = (table.from_anywhere, table.wildcards);
-            Ok(config::Authentication::Dns(config::Dns { whose, from_anywhere, wildcards }))
-        }
-        (_, _, _, None, _) if table.from_anywhere || table.wildcards || table.or_stranger => Err((
-            Some(table.name.span()),
-            "from-anywhere, wildcards and or-stranger belong to keys in DNS: remove them".to_owned(),
-        )),
-        (Some(keys), None, None, None, [None, None]) => {
-            let mut pinned = heapless::Vec::new();
-            for key in OneOrMore::texts(keys) {
-                let spki = read_public(key.get_ref(), folder)
-                    .map_err(|error| (Some(key.span()), format!("{}: {error}", key.get_ref())))?;
-                let spki = heapless::Vec::from_slice(&spki)
-                    .map_err(|_| (Some(key.span()), "this key is too long".to_owned()))?;
-                push(&mut pinned, spki, key.span())?;
-            }
-            Ok(config::Authentication::Pinned(pinned))
-        }
-        (None, Some(sums), None, None, [None, None]) => {
-            let mut fingerprints = heapless::Vec::new();
-            for sum in OneOrMore::texts(sums) {
-                push(&mut fingerprints, value::fingerprint(&sum)?, sum.span())?;
-            }
-            Ok(config::Authentication::Fingerprints(fingerprints))
-        }
-        (None, None, Some(file), None, [None, None]) => read_secret(file, folder).map(config::Authentication::Shared),
-        (None, None, None, None, [Some((true, authentication)), None]) => Ok(authentication),
-        _ => Err((
-            Some(table.name.span()),
-            "say how this peer is known by exactly one of: key = \"peer.pub\", fingerprint = \"…\", \
-             shared-key = \"FILE\", dns = \"NAME\", dns-suffix = \".END\", dns-network = \"192.0.2.0/24\", btns = true, \
-             first-use = true, null = true"
-                .to_owned(),
-        )),
-    }
-}
-
-/// The first two words that make an entry one for anyone, if there are any, and whether they say so.
-fn for_anyone(table: &PeerTable) -> [Option<(bool, config::Authentication)>; 2] {
-    let replace_after_h = table.replace_after_h.as_ref().map_or(0, |hours| *hours.get_ref());
-    let words = [
-        (&table.btns, config::Authentication::Btns),
-        (&table.first_use, config::Authentication::FirstUse { replace_after_h }),
-        (&table.null, config::Authentication::Null),
-    ];
-    let mut written = words
-        .into_iter()
-        .filter_map(|(word, authentication)| Some((*word.as_ref()?.get_ref(), authentication)));
-    [written.next(), written.next()]
-}
-
-/// Whose keys DNS has, if that is how the peer is known.
-fn build_whose(table: &PeerTable) -> Result<Option<config::Whose>, Fault> {
-    let or_stranger = table.or_stranger;
-    Ok(match (&table.dns, &table.dns_suffix, &table.dns_network) {
-        (Some(_), ..) => Some(config::Whose::Name),
-        (_, Some(suffix), _) => Some(config::Whose::Suffix(value::parse(suffix)?)),
-        (_, _, Some(network)) => {
-            Some(config::Whose::Network { network: value::parse(network)?, or_stranger })
-        }
-        (None, None, None) => None,
-    })
-}
-
-/// A secret from a file, without the line's end.
-fn read_secret(file: &toml::Spanned<String>, folder: &Path) -> Result<SharedKey, Fault> {
-    let octets = fs::read(folder.join(file.get_ref()))
-        .map(Zeroizing::new)
-        .map_err(|error| (Some(file.span()), format!("{}: {error}", file.get_ref())))?;
-    SharedKey::new(octets.trim_ascii_end())
-        .ok_or((Some(file.span()), format!("a shared key has at most {} octets", config::MAX_SHARED_KEY)))
-}
-
-fn build_ppk(table: &PpkTable, folder: &Path) -> Result<config::Ppk, Fault> {
-    let id = heapless::Vec::from_slice(table.id.get_ref().as_bytes()).map_err(|_| {
-        (Some(table.id.span()), format!("a PPK is called by at most {} octets", config::MAX_IDENTITY))
-    })?;
-    Ok(config::Ppk { id, secret: read_secret(&table.secret, folder)?, mandatory: !table.optional })
-}
-
-/// A public key from a file of this name, or spelled in the configuration itself.
-fn read_public(text: &str, folder: &Path) -> Result<Vec<u8>, key::KeyError> {
-    if let Ok(spki) = key::parse_public(text) {
-        return Ok(spki);
-    }
-    key::parse_public(&fs::read_to_string(folder.join(text))?)
-}
-
-/// The far side of a policy, and its peer. A name is that of a peer whose keys are in DNS; where none has it, it
-/// becomes one.
-fn build_remote(
-    table: &PolicyTable,
-    config: &mut Config,
-) -> Result<(config::Remote, Option<config::Name>), Fault> {
-    let peer = table.peer.as_ref().map(value::parse).transpose()?;
-    let Some(remote) = &table.remote else {
-        return match &table.peer {
-            Some(_) => Ok((config::Remote::Peer, peer)),
-            None => Err((
-                Some(table.name.span()),
-                "say where the far side is: remote = \"192.0.2.0/24\"".to_owned(),
-            )),
-        };
-    };
-    if let Some(network) = config::Prefix::from_text(remote.get_ref()) {
-        return Ok((config::Remote::Network(network), peer));
-    }
-    let name: config::Identity = value::parse(remote)?;
-    if !matches!(&name, config::Identity::Fqdn(name) if name.contains('.')) {
-        return Err((
-            Some(remote.span()),
-            "write an address with its prefix length, such as 192.0.2.2/32, or a name whose keys are in DNS"
-                .to_owned(),
-        ));
-    }
-    let found = config.peers.iter().find(|peer| peer.identity.as_ref() == Some(&name));
-    let called = match found {
-        Some(peer) => peer.name.clone(),
-        None => {
-            let called: config::Name = value::parse(remote)?;
-            let peer = by_name(called.clone(), name);
-            // In front of those for anyone, which come last.
-            let is_wildcard = |peer: &config::Peer| peer.authentication.is_wildcard();
-            let place = config.peers.iter().position(is_wildcard).unwrap_or(config.peers.len());
-            config.peers.insert(place, peer).map_err(|_| {
-                (Some(remote.span()), format!("there is room for {} peers: remove one", config::MAX_PEERS))
-            })?;
-            called
-        }
-    };
-    match peer {
-        Some(peer) if peer != called => {
-            let advice = format!("\"{called}\" is the peer with this name: remove peer");
-            Err((Some(remote.span()), advice))
-        }
-        _ => Ok((config::Remote::Peer, Some(called))),
-    }
-}
-
-/// A peer of whom nothing is known but its name.
-fn by_name(called: config::Name, identity: config::Identity) -> config::Peer {
-    let dns = config::Dns { whose: config::Whose::Name, from_anywhere: false, wildcards: false };
-    config::Peer {
-        name: called,
-        identity: Some(identity),
-        address: None,
-        port: config::check::IKE_PORT,
-        authentication: config::Authentication::Dns(dns),
-        ranges: Default::default(),
-        start: config::Start::OnTraffic,
-        childless: false,
-        ppk: None,
-    }
-}
-
-fn build_policy(table: &PolicyTable, config: &mut Config) -> Result<config::Policy, Fault> {
-    let ports = |ports: &Option<toml::Spanned<file::PortsText>>| match ports {
-        None => Ok(config::Ports::ANY),
-        Some(text) => value::ports(text),
-    };
-    let (remote, peer) = build_remote(table, config)?;
-    let best = peer.as_ref().and_then(|name| config.peers.iter().find(|peer| peer.name == *name));
-    let is_in_dns = best.is_some_and(|peer| matches!(peer.authentication, config::Authentication::Dns(_)));
-    let usual = if is_in_dns { Level::Validated } else { Level::Pinned };
-    let action = match table.action.get_ref() {
-        file::ActionWord::Protect => config::Action::Protect {
-            mode: table.mode.map_or(esp_engine::sa::Mode::Transport, |mode| mode.0),
-            minimum: table.minimum.map_or(usual, |minimum| minimum.0),
-            peer,
-            pfs: table.pfs.unwrap_or(false),
-        },
-        word if table.mode.is_some()
-            || table.minimum.is_some()
-            || table.peer.is_some()
-            || table.pfs.is_some() =>
-        {
-            return Err((
-                Some(table.action.span()),
-                format!(
-                    "mode, minimum, peer and pfs belong to action = \"protect\": remove them from {word:?}"
-                )
-                .to_lowercase(),
-            ));
-        }
-        file::ActionWord::Bypass => config::Action::Bypass,
-        file::ActionWord::Discard => config::Action::Discard,
-    };
-    Ok(config::Policy {
-        name: value::parse(&table.name)?,
-        local: value::parse(&table.local)?,
-        remote,
-        protocol: table.protocol.as_ref().map_or(Ok(config::EVERY_PROTOCOL), value::protocol)?,
-        local_ports: ports(&table.local_ports)?,
-        remote_ports: ports(&table.remote_ports)?,
-        action,
-    })
 }
 
 fn port_name(device: &str) -> PortName {
