@@ -8,9 +8,12 @@ mod call;
 mod capture;
 mod clients;
 mod directory;
+mod events;
 mod publish;
 pub mod reason;
 pub mod remembered;
+mod reports;
+mod requests;
 mod status;
 mod time;
 mod why;
@@ -21,18 +24,16 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use embassy_futures::select::{Either3, select3};
-use esp_engine::sa::{ChildSa, SaReport};
 use esp_engine::selector::AddressRange;
 use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::config::ConfigError;
 use ike_core::crypto::Crypto;
-use ike_core::discovery::output::Socket;
 use ike_core::discovery::sntp::Sntp;
 use ike_core::discovery::{Name, UnixTime, proxy, resolver};
 use ike_core::endpoint::Endpoint;
-use ike_core::error::{AcquireError, CloseReason};
-use ike_core::output::{self, ChildEstablished, Output, Phase, SaStatus, Ticket};
+use ike_core::error::AcquireError;
+use ike_core::output::{self, ChildEstablished, Output, Ticket};
 use ike_core::pad::{Identity, OwnedIdentity, PeerId, PeerRecord};
 use ike_core::resources::Resources;
 use rand_core::{TryCryptoRng, TryRng};
@@ -48,9 +49,8 @@ use crate::config::clock::Source;
 use crate::config::pad::Tables;
 use crate::config::policies::MAX_FOUND;
 use crate::config::{Config, MAX_PEERS};
-use crate::management::{MAX_LISTED, Reason, Request, Response, Words};
-use crate::network::dns::{OWN_SOCKETS, PUBLISHING, TIME};
-use crate::queue::{Command, Datagram, Notice, Queues, Report};
+use crate::management::{MAX_LISTED, Reason, Words};
+use crate::queue::{Command, Datagram, Queues};
 use crate::report::{Event, Message, Sink};
 use crate::role::Board;
 use crate::storage::{Key, Storage};
@@ -266,13 +266,6 @@ struct Listed {
     since: Instant,
 }
 
-/// What is wanted of one peer.
-enum Order {
-    Start,
-    RekeyIkeSa,
-    Close,
-}
-
 /// What Control remembers of a peer.
 struct PeerState {
     reason: Option<Reason>,
@@ -420,224 +413,6 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         self.endpoint.handle_peer_record(now, ticket, record);
     }
 
-    /// What an event of the endpoint asks of Network; the board hears of it here.
-    fn act(&mut self, now: Instant, event: output::Event) -> Option<Command<C::Cipher>> {
-        let news = match event {
-            output::Event::Install(child) => return self.install(now, child),
-            output::Event::Update(update) => return Some(Command::Update(update)),
-            output::Event::Retire(spi) => return Some(Command::Retire(spi)),
-            output::Event::Remove(spi) => {
-                self.children.retain(|child| child.is.inbound != spi);
-                self.sink.report(now, &Event::Removed(spi));
-                return Some(Command::Remove(spi));
-            }
-            output::Event::Established(established) => {
-                if Some(established.peer) == self.config.found_peer()
-                    && let Some(captor) = &mut self.captor
-                {
-                    captor.proven(established.path.remote.ip(), established.key.0);
-                }
-                if let Some(state) = self.peers.get_mut(usize::from(established.peer.0)) {
-                    *state = PeerState { reason: state.reason.take(), ..PeerState::new() };
-                }
-                Event::Established(established)
-            }
-            output::Event::Rekeyed { old, new } => {
-                for child in self.children.iter_mut().filter(|child| child.is.ike == old) {
-                    child.is.ike = new.spis;
-                }
-                Event::Rekeyed { old, new }
-            }
-            output::Event::ChildEstablished(child) => {
-                // A status that lists only the first few is no reason to forget the SA itself.
-                let _ = self.children.push(Listed { is: child.clone(), since: now });
-                if let Some(captor) = &mut self.captor {
-                    captor.established(now, child.policy);
-                }
-                Event::ChildEstablished(child)
-            }
-            output::Event::Failed(failed) => {
-                if failed.peer == self.config.found_peer()
-                    && let Some(captor) = &mut self.captor
-                {
-                    captor.failed_at(now, failed.path.remote.ip());
-                }
-                self.note(now, failed.peer, Some(failed.path.remote.ip()), reason::failed(&failed));
-                if let Some(peer) = failed.peer {
-                    self.call_later(now, peer);
-                }
-                Event::Failed(failed)
-            }
-            output::Event::Closed { spis, peer, reason } => {
-                self.note(now, Some(peer), None, reason::closed(reason));
-                if !matches!(reason, CloseReason::Requested | CloseReason::Replaced) {
-                    self.call_later(now, peer);
-                }
-                Event::Closed { spis, peer, reason }
-            }
-            output::Event::Lookup { ticket, of } => {
-                self.sink.report(now, &Event::Asked(of.clone()));
-                self.look_up(now, ticket, &of);
-                return None;
-            }
-            output::Event::Open { remote, until } => {
-                self.sink.report(now, &Event::Open(remote));
-                return Some(self.let_clear(now, AddressRange::single(remote), until));
-            }
-            output::Event::NotBegun { peer, policy, to, reason } => {
-                if let Some(captor) = &mut self.captor {
-                    captor.failed_for(now, policy);
-                }
-                let peer = peer.or_else(|| self.peer_of_policy(policy));
-                self.begun(now, peer, to, Err(reason));
-                if let Some(peer) = peer {
-                    self.call_later(now, peer);
-                }
-                return None;
-            }
-            output::Event::Unrenewed { peer, until } => Event::Unrenewed { peer, until },
-            #[cfg(feature = "keylog")]
-            output::Event::Keys(keys) => Event::IkeKeys(keys),
-            // Which events there are depends on features; what is not named here is for others.
-            _ => return None,
-        };
-        self.sink.report(now, &news);
-        None
-    }
-
-    fn install(&mut self, now: Instant, child: ChildSa) -> Option<Command<C::Cipher>> {
-        #[cfg(feature = "keylog")]
-        self.sink.report(now, &Event::ChildKeys(child.clone()));
-        let spi = child.inbound;
-        if core::mem::take(&mut self.is_unkept) {
-            self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
-            return None;
-        }
-        match child.build() {
-            Ok(built) => Some(Command::Install(built)),
-            Err(unusable) => {
-                self.sink.report(now, &Event::UnusableKey(spi, unusable.0));
-                self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
-                None
-            }
-        }
-    }
-
-    /// A report of Network; the answer to an operator who waited for the counters.
-    fn take(&mut self, report: Report) -> Option<Response> {
-        let now = clock::now();
-        match report {
-            Report::Datagram { path, mut datagram } => {
-                let message = Message::of(path, &datagram);
-                let event = match (self.endpoint.handle_datagram(now, path, &mut datagram), message) {
-                    (Ok(()), Some(message)) => Event::Received(path, message),
-                    (Ok(()), None) => return None,
-                    (Err(reason), _) => Event::Discarded(path, reason),
-                };
-                self.sink.report(now, &event);
-            }
-            Report::Notice(Notice::Acquire { policy, packet }) => {
-                self.sink.report(now, &Event::Acquire { policy, packet });
-                let begun = self.endpoint.acquire(now, policy, packet);
-                self.begun(now, self.peer_of_policy(policy), Some(packet.destination), begun);
-            }
-            Report::Notice(Notice::Sa(news)) => {
-                self.sink.report(now, &Event::Sa(news));
-                self.endpoint.handle_sa_report(now, news);
-            }
-            Report::Notice(Notice::NotInstalled { spi, reason }) => {
-                self.sink.report(now, &Event::NotInstalled(spi, reason));
-                self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
-            }
-            Report::Dns { socket: TIME, news } => self.take_time(now, news),
-            Report::Dns { socket: PUBLISHING, news } => {
-                if let Some(publishing) = &mut self.publishing {
-                    publishing.take(now, news);
-                }
-            }
-            Report::Dns { socket, news } => match socket.0.checked_sub(OWN_SOCKETS) {
-                None => {
-                    if let Some(directory) = &mut self.directory {
-                        directory.take(now, socket, news);
-                    }
-                }
-                Some(number) => {
-                    if let Some(captor) = &mut self.captor {
-                        captor.take(now, Socket(number), news);
-                    }
-                }
-            },
-            Report::Asked { client, octets } => {
-                if let Some(captor) = &mut self.captor {
-                    captor.asked(now, client, &octets);
-                }
-            }
-            Report::Gone(connection) => {
-                if let Some(captor) = &mut self.captor {
-                    captor.gone(now, connection);
-                }
-            }
-            Report::Counted(counters) => {
-                self.sink.report(now, &Event::Counted(counters.clone()));
-                if core::mem::take(&mut self.status_wanted) {
-                    return Some(Response::Status(self.status(now, &counters)));
-                }
-            }
-        }
-        None
-    }
-
-    /// Carries out an operator's request; `None` when the answer has to wait for Network.
-    async fn serve(&mut self, request: Request) -> Option<Response> {
-        let now = clock::now();
-        let (order, name) = match request {
-            Request::Status => {
-                self.status_wanted = true;
-                self.queues.command(Command::Count).await;
-                return None;
-            }
-            Request::SetClock(time) => {
-                let later = || Words::try_from("it is certainly later than that").unwrap_or_default();
-                let is_set = self.set_time(now, UnixTime(time));
-                return Some(if is_set { Response::Done } else { Response::Refused(later()) });
-            }
-            Request::Shutdown => {
-                self.peers.iter_mut().for_each(|state| state.call = None);
-                self.endpoint.shutdown(now);
-                return Some(Response::Done);
-            }
-            Request::Why(subject) => {
-                return Some(self.explain(now, &subject).map_or(Response::NoSuchPeer, Response::Why));
-            }
-            Request::Remembered => return Some(self.all_remembered()),
-            Request::Forget(of) => return Some(self.forget(now, &of).await),
-            Request::Accept { of, fingerprint } => return Some(self.accept(now, &of, fingerprint).await),
-            Request::Start(name) => (Order::Start, name),
-            Request::RekeyIkeSa(name) => (Order::RekeyIkeSa, name),
-            Request::Close(name) => (Order::Close, name),
-        };
-        let Some(peer) = self.config.peer_id(&name) else { return Some(Response::NoSuchPeer) };
-        let state = self.peers.get_mut(usize::from(peer.0))?;
-        Some(match order {
-            Order::Start => match self.endpoint.rekey(now, peer) {
-                Ok(()) => Response::Done,
-                Err(reason) => Response::Refused(reason::not_begun(reason)),
-            },
-            Order::RekeyIkeSa if !self.endpoint.status().any(|sa| stands(&sa, peer)) => {
-                Response::Refused(Words::try_from("no IKE SA with this peer stands").unwrap_or_default())
-            }
-            Order::RekeyIkeSa => {
-                self.endpoint.rekey_ike_sas(now, peer);
-                Response::Done
-            }
-            Order::Close => {
-                state.call = None;
-                self.endpoint.close(now, peer);
-                Response::Done
-            }
-        })
-    }
-
     /// Takes note of a negotiation that could not begin.
     fn begun(
         &mut self,
@@ -677,9 +452,4 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             _ => None,
         }
     }
-}
-
-/// Whether both ends are authenticated, and the other one is `peer`.
-fn stands(sa: &SaStatus, peer: PeerId) -> bool {
-    sa.peer == Some(peer) && sa.phase == Phase::Established
 }
