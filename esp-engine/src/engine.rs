@@ -182,7 +182,7 @@ impl<'r, C: Cipher> Engine<'r, C> {
         self.sad.slots()
     }
 
-    /// Whoever is there was shown to protect nothing: until then policies with [`Level::Clear`] for their minimum
+    /// Whoever is there was shown to protect nothing: until then policies with [`Level::Clear`](crate::spd::Level::Clear) for their minimum
     /// let packets pass in clear there, in both directions, while no SA stands for them.
     pub fn let_clear(&mut self, remote: AddressRange, until: Instant) {
         self.desk.open.add(remote, until);
