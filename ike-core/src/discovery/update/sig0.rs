@@ -12,11 +12,11 @@ use domain::base::{Message, Record, Rtype, Ttl, UnknownRecordData};
 use domain::rdata::Dnskey;
 
 use super::last_record::{find, without};
-use super::{Discarded, MAX_UPDATE, Name, UnixTime};
+use super::{Discarded, Name, UnixTime};
 use crate::crypto::{Crypto, PublicKey, Sha2, SignatureAlgorithm, Signer};
 use crate::discovery::MAX_NAME;
 use crate::discovery::dnssec::Algorithm;
-use crate::discovery::ipseckey::encode_key;
+use crate::discovery::ipseckey::{MAX_RDATA, encode_key};
 
 /// Flags of a KEY record whose key is a host's and signs messages, and the protocol, DNSSEC
 /// (RFC 2535 §3.1.2, §3.1.3).
@@ -48,7 +48,7 @@ pub enum NotSigned {
 }
 
 /// The data of the KEY record (RFC 2535 §3.1) under which a server finds this key.
-pub fn key_record(key: &PublicKey) -> heapless::Vec<u8, MAX_UPDATE> {
+pub fn key_record(key: &PublicKey) -> heapless::Vec<u8, MAX_RDATA> {
     let [high, low] = FLAGS.to_be_bytes();
     let (algorithm, _) = algorithms(key);
     [high, low, PROTOCOL, algorithm.number()].into_iter().chain(encode_key(key).1).collect()
@@ -123,14 +123,10 @@ pub fn verify<C: Crypto>(
 fn data(key: &PublicKey, signer: &Name, validity: Validity) -> heapless::Vec<u8, { FIXED + MAX_NAME }> {
     let (algorithm, _) = algorithms(key);
     // Of no type, of no labels, and with no TTL of its own (RFC 2931 §3).
-    let mut data = heapless::Vec::from_iter([0, 0, algorithm.number(), 0, 0, 0, 0, 0]);
-    let tail = data
-        .extend_from_slice(&seconds(validity.expiration).to_be_bytes())
-        .and_then(|()| data.extend_from_slice(&seconds(validity.inception).to_be_bytes()))
-        .and_then(|()| data.extend_from_slice(&key_tag(key).to_be_bytes()))
-        .and_then(|()| data.extend_from_slice(signer.as_slice()));
-    debug_assert!(tail.is_ok(), "no name is longer");
-    data
+    let fixed = [0, 0, algorithm.number(), 0, 0, 0, 0, 0].into_iter();
+    let times = [validity.expiration, validity.inception].map(|time| seconds(time).to_be_bytes());
+    let name = signer.as_slice().iter().copied();
+    fixed.chain(times.into_iter().flatten()).chain(key_tag(key).to_be_bytes()).chain(name).collect()
 }
 
 fn validity(data: &[u8]) -> Option<Validity> {

@@ -5,6 +5,7 @@ extern crate std;
 
 use std::vec::Vec;
 
+use super::super::MAX_UPDATE;
 use super::*;
 use crate::crypto::software::Software;
 use crate::crypto::{PrivateKey, RsaPublicKey};
