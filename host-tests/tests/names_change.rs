@@ -194,6 +194,27 @@ fn dns_is_forged_for_hours() {
     assert_eq!(unrenewed(&pair), [vec![Some(SIGNED_UNTIL)], vec![Some(SIGNED_UNTIL)]]);
 }
 
+/// Where answers that say nothing come at once, the next question waits: half of what is left of the record, again
+/// and again, would have it asked for ever faster.
+#[test]
+fn questions_do_not_come_ever_faster() {
+    let mut pair = standing();
+    for name in ["a.example", "b.example"] {
+        pair.zone.publish(name, only(Security::Bogus, signed(&[&OTHER], &[B2])));
+    }
+    let asked = |pair: &Pair| {
+        let is_lookup = |event: &&Event| matches!(event, Event::Lookup { .. });
+        pair.a.events.iter().filter(is_lookup).count()
+    };
+    let first = asked(&pair);
+    for _ in 0..60 {
+        let before = asked(&pair);
+        pair.pass(Duration::from_secs(4));
+        assert!(asked(&pair) - before <= 1, "{}", pair.trace);
+    }
+    assert!(asked(&pair) > first, "nobody asked");
+}
+
 /// Whoever has no SA with the peer believes nothing beyond its time.
 #[test]
 fn nothing_stale_without_an_sa() {
