@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use buttons::{config, demo, key, manage, pins, publish, resolve, run, why, words};
 use clap::{Parser, Subcommand};
+use embassy_net::Stack;
 use firmware::management::{Request, Response};
 use firmware::report::Event;
 use ike_core::crypto::PublicKey;
@@ -213,9 +214,11 @@ fn run_demo(arguments: DemoArguments) -> Result<(), String> {
 
 fn run_device(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
-    eprintln!("buttons: running; `buttons status --socket {}` asks how it is", device.socket.display());
     let hear = |event: &Event| words::of(event).iter().for_each(|sentence| eprintln!("{sentence}"));
-    run::run(&device, async |_| {}, hear, |hint| eprintln!("{hint}")).map_err(|stopped| stopped.to_string())
+    let socket = device.socket.display();
+    let running =
+        async |_: Stack<'_>| eprintln!("buttons: running; `buttons status --socket {socket}` asks how it is");
+    run::run(&device, running, hear, |hint| eprintln!("{hint}")).map_err(|stopped| stopped.to_string())
 }
 
 fn status(socket: &Path, json: bool) -> Result<(), String> {

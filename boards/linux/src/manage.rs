@@ -172,8 +172,10 @@ pub fn show(status: &Status) -> String {
         );
     }
     for sa in &status.child_sas {
-        let _ =
-            writeln!(text, "Child SA {:08x} in, {:08x} out, policy {}", sa.inbound, sa.outbound, sa.policy);
+        // Of the policies only those for found addresses have no name.
+        let what =
+            if sa.policy.is_empty() { "a found address".into() } else { format!("policy {}", sa.policy) };
+        let _ = writeln!(text, "Child SA {:08x} in, {:08x} out, {what}", sa.inbound, sa.outbound);
         let (ip, op, io, oo) = (sa.packets.0, sa.packets.1, sa.octets.0, sa.octets.1);
         let _ = writeln!(text, "  {ip} packets, {io} octets in; {op} packets, {oo} octets out");
         let _ = writeln!(text, "  level: {}", sa.level.words());

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::SaReport;
-use firmware::config::policies::FixedBypass;
+use esp_engine::selector::TrafficSelector;
+use firmware::config::policies::{FixedBypass, TCP};
 use firmware::config::{Action, Config, Policy, Ports, Prefix, Remote};
 use firmware::control::reason;
 use firmware::management::Shown;
@@ -220,20 +221,31 @@ pub fn of_suites(config: &Config) -> String {
     })
 }
 
+const fn of_bypass(bypass: FixedBypass) -> &'static str {
+    match bypass {
+        FixedBypass::Ike => "IKE, UDP port 500",
+        FixedBypass::IkeNat => "IKE and ESP in UDP, port 4500",
+        FixedBypass::NeighbourDiscovery => "IPv6 neighbour discovery",
+        FixedBypass::Dns => "DNS",
+        FixedBypass::Time => "the time",
+    }
+}
+
 /// Every policy of a device in order, the fixed ones first, one a line.
 pub fn of_policies(config: &Config) -> String {
     let mut lines = String::new();
     for (what, policy) in config.fixed_bypasses() {
-        let what = match what {
-            FixedBypass::Ike => "IKE, UDP port 500",
-            FixedBypass::IkeNat => "IKE and ESP in UDP, port 4500",
-            FixedBypass::NeighbourDiscovery => "IPv6 neighbour discovery",
-            FixedBypass::Dns => "DNS",
-            FixedBypass::Time => "time servers",
+        let hosts = |side: &[TrafficSelector], word: &str| -> String {
+            let hosts = side.iter().map(|ts| ts.addresses).filter(|addresses| addresses.is_single());
+            hosts.map(|addresses| format!(" {word} {}", addresses.first())).collect()
         };
-        let own: Vec<_> = policy.local.iter().map(|ts| ts.addresses).filter(|a| a.is_single()).collect();
-        let own: String = own.iter().map(|address| format!(" of {}", address.first())).collect();
-        let _ = writeln!(lines, "  always in clear: {what}{own}");
+        let transport = match what {
+            FixedBypass::Dns if policy.remote.iter().all(|ts| ts.protocol == TCP) => " over TCP",
+            FixedBypass::Dns => " over UDP",
+            _ => "",
+        };
+        let (own, other) = (hosts(&policy.local, "of"), hosts(&policy.remote, "with"));
+        let _ = writeln!(lines, "  always in clear: {}{transport}{own}{other}", of_bypass(what));
     }
     for policy in &config.policies {
         let Policy { name, local, remote, protocol, local_ports, remote_ports, action } = policy;
@@ -323,6 +335,18 @@ mod tests {
   everything else: discarded
 "
         );
+        let resolver = config::Resolver {
+            servers: ["192.0.2.53:53".parse().unwrap()].into_iter().collect(),
+            anchors: Default::default(),
+            believed: Default::default(),
+            capture: None,
+        };
+        let asking = of_policies(&Config { resolver: Some(resolver), ..config.clone() });
+        for line in
+            ["DNS over UDP of 192.0.2.1 with 192.0.2.53\n", "DNS over TCP of 192.0.2.1 with 192.0.2.53\n"]
+        {
+            assert_eq!(asking.matches(line).count(), 1, "{asking}");
+        }
         assert_eq!(of_suites(&config), "");
         let readable = config::Suite::Custom {
             ike: Algorithm::Aes128Gcm16,

@@ -21,7 +21,8 @@ pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES + MAX_FOUND;
 pub const MAX_FOUND: usize = 8;
 const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * (MAX_SERVERS + 1) + MAX_TIME_SERVERS;
 
-const TCP: u8 = 6;
+/// Protocol number of TCP.
+pub const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 
