@@ -6,9 +6,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use esp_engine::time::Instant;
-use ike_core::crypto::PrivateKey;
+use ike_core::crypto::software::Software;
+use ike_core::crypto::{Crypto, PrivateKey};
 use ike_core::output::Ticket;
 use ike_core::pad::{Gateway, OwnedIdentity, PeerRecord, Presence, PublishedKey, Security};
+use ike_core::wire::spki;
 
 use crate::link::Direction;
 use crate::parties::public;
@@ -89,7 +91,7 @@ impl Zone {
 
 /// Signed: these keys, these addresses.
 pub fn signed(keys: &[&PrivateKey], addresses: &[IpAddr]) -> PeerRecord {
-    let published = |key: &&PrivateKey| PublishedKey { key: public(key), gateway: Gateway::Owner };
+    let published = |key: &&PrivateKey| PublishedKey::Whole { key: public(key), gateway: Gateway::Owner };
     PeerRecord {
         security: Security::Secure,
         presence: Presence::Present,
@@ -109,4 +111,11 @@ pub fn absent() -> PeerRecord {
 /// The same record, believed as far as this.
 pub fn only(security: Security, record: PeerRecord) -> PeerRecord {
     PeerRecord { security, ..record }
+}
+
+/// Signed: the fingerprints of these keys, where there are no keys, and these addresses.
+pub fn fingerprints(keys: &[&PrivateKey], addresses: &[IpAddr]) -> PeerRecord {
+    let print = |key: &&PrivateKey| Software.sha256(&[&spki::encode(&public(key))]);
+    let keys = keys.iter().map(print).map(PublishedKey::Fingerprint).collect();
+    PeerRecord { keys, ..signed(&[], addresses) }
 }

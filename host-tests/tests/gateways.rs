@@ -69,7 +69,7 @@ fn gateway() -> Config<'static> {
 /// The keys of an owner, each at a gateway.
 fn at(gateways: &[(Gateway, &PrivateKey)], addresses: &[IpAddr]) -> PeerRecord {
     let published =
-        |(gateway, key): &(Gateway, &PrivateKey)| PublishedKey { key: public(key), gateway: *gateway };
+        |(gateway, key): &(Gateway, &PrivateKey)| PublishedKey::Whole { key: public(key), gateway: *gateway };
     PeerRecord { keys: gateways.iter().map(published).collect(), ..signed(&[], addresses) }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use host_tests::dns::{Signing, Tree, World, honest};
 use ike_core::discovery::question::Question;
-use ike_core::pad::{Gateway, PeerRecord, Presence, Security};
+use ike_core::pad::{Gateway, PeerRecord, Presence, PublishedKey, Security};
 
 const KEY: &str = "GhuEwFlMIDHlzdvElFUqA3kXCkFqMvSPRCZcQvsFIqU=";
 const OTHER: &str = "3WTXgUvpn1RlCXnm80gGY2LZ/E1EUEZtZ33IDi8yfhM=";
@@ -61,7 +61,7 @@ fn of(name: &str) -> PeerRecord {
 }
 
 fn gateways(record: &PeerRecord) -> Vec<Gateway> {
-    record.keys.iter().map(|key| key.gateway).collect()
+    record.keys.iter().map(PublishedKey::gateway).collect()
 }
 
 fn at(address: &str) -> Gateway {
@@ -74,8 +74,8 @@ fn gateway_by_name() {
     let record = of("named.peer.test");
     assert_eq!((record.security, record.presence), (Security::Secure, Presence::Present));
     assert_eq!(gateways(&record), [at("2001:db8::9"), at("192.0.2.9"), Gateway::Owner]);
-    assert_eq!(record.keys[0].key, record.keys[1].key);
-    assert_ne!(record.keys[0].key, record.keys[2].key);
+    assert_eq!(record.keys[0].whole(), record.keys[1].whole());
+    assert_ne!(record.keys[0].whole(), record.keys[2].whole());
     assert_eq!(record.addresses.as_slice(), ["198.51.100.7".parse::<std::net::IpAddr>().unwrap()]);
 }
 
@@ -84,11 +84,11 @@ fn gateway_by_name() {
 fn key_of_the_gateway_itself() {
     let by_name = of("keyless.peer.test");
     assert_eq!(gateways(&by_name), [at("2001:db8::9"), at("192.0.2.9")]);
-    assert_eq!(by_name.keys[0].key, of("named.peer.test").keys[2].key);
+    assert_eq!(by_name.keys[0].whole(), of("named.peer.test").keys[2].whole());
     let (by_address, further) = record(Question::Reverse([192, 0, 2, 12].into()));
     assert_eq!(further, Some(Question::Reverse([192, 0, 2, 11].into())));
     assert_eq!((by_address.presence, gateways(&by_address)), (Presence::Present, vec![at("192.0.2.11")]));
-    assert_eq!(by_address.keys[0].key, by_name.keys[0].key);
+    assert_eq!(by_address.keys[0].whole(), by_name.keys[0].whole());
 }
 
 /// RFC 4025 §4.1.2: an address that nobody signed is no gateway's, and no unsigned record names one.
@@ -106,5 +106,5 @@ fn gateway_that_nobody_signed() {
 fn gateway_of_a_gateway() {
     let round = of("round.peer.test");
     assert_eq!(gateways(&round), [at("198.51.100.7")]);
-    assert_eq!(round.keys[0].key, of("named.peer.test").keys[2].key);
+    assert_eq!(round.keys[0].whole(), of("named.peer.test").keys[2].whole());
 }

@@ -24,6 +24,7 @@ pub mod records;
 pub mod resolver;
 pub mod sntp;
 pub mod stream;
+pub mod tlsa;
 pub mod update;
 pub mod upstream;
 

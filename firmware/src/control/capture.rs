@@ -169,7 +169,7 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
     /// What key management is told about the keys at a found address.
     pub(super) fn record(&self, now: Instant, address: IpAddr) -> Option<PeerRecord> {
         let found = self.proxy.found().find(|found| found.address == address)?;
-        let keys = found.keys.iter().map(|key| PublishedKey { key: *key, gateway: Gateway::Owner });
+        let keys = found.keys.iter().map(|key| PublishedKey::Whole { key: *key, gateway: Gateway::Owner });
         Some(PeerRecord {
             security: if found.level >= Level::Validated { Security::Secure } else { Security::Insecure },
             presence: Presence::Present,

@@ -68,7 +68,8 @@ fn found(demand: Demand) -> (Captor<'static, ChaCha8Rng>, List<Step>) {
     let (steps, _) = drain(&mut captor, at(1));
     let ticket =
         steps.iter().find_map(|step| if let Step::Lookup(ticket, _) = step { Some(*ticket) } else { None });
-    let key = PublishedKey { key: ike_core::crypto::PublicKey::Ed25519([1; 32]), gateway: Gateway::Owner };
+    let key =
+        PublishedKey::Whole { key: ike_core::crypto::PublicKey::Ed25519([1; 32]), gateway: Gateway::Owner };
     let record = PeerRecord {
         security: Security::Secure,
         presence: Presence::Present,

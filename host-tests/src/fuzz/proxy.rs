@@ -219,7 +219,8 @@ fn record(now: Instant, script: &mut Script<'_>) -> PeerRecord {
     let presence = [Presence::Present, Presence::Absent, Presence::OnlyUnusable][script.below(3)];
     let gateway =
         [Gateway::Owner, Gateway::Elsewhere, Gateway::Address([192, 0, 2, 1].into())][script.below(3)];
-    let keys = (0..script.octet() & 3).map(|n| PublishedKey { key: PublicKey::Ed25519([n; 32]), gateway });
+    let keys =
+        (0..script.octet() & 3).map(|n| PublishedKey::Whole { key: PublicKey::Ed25519([n; 32]), gateway });
     PeerRecord {
         security,
         presence,

@@ -12,7 +12,7 @@ use super::ipseckey::{Gateway, Ipseckey, RecordKey};
 use super::outcome::{ADDRESSES, KEYS};
 use super::query::{is_in, rdata};
 use super::records::Records;
-use super::{Name, ancestor, copy, depth};
+use super::{Name, ancestor, copy, depth, tlsa};
 
 /// Seconds that the absence of something is remembered at most (RFC 2308 §5).
 const MAX_NEGATIVE_TTL: u32 = 3 * 3600;
@@ -153,13 +153,18 @@ pub(crate) fn collect<const N: usize>(
         Rtype::IPSECKEY => collect_keys(message, name, own_only, draw, &mut collected, into),
         Rtype::A => collect_addresses::<4, N>(message, name, rtype, &mut collected, into),
         Rtype::AAAA => collect_addresses::<16, N>(message, name, rtype, &mut collected, into),
-        _ => {
-            let kept = set(message, name, rtype).filter(|record| push_plain(record, into)).count();
-            let kept = u8::try_from(kept).unwrap_or(u8::MAX);
-            collected.usable = kept;
-            kept
+        Rtype::TLSA => {
+            // What we can use comes first: of the others there may be more than there is room for.
+            let kept = collect_fingerprints(message, name, into);
+            let is_other = |record: &ParsedRecord<'_, [u8]>| tlsa::parse(rdata(record)).is_none();
+            let others = set(message, name, rtype).filter(is_other);
+            kept.saturating_add(collect_plain(others, into))
         }
+        _ => collect_plain(set(message, name, rtype), into),
     };
+    if !matches!(rtype, Rtype::IPSECKEY | Rtype::A | Rtype::AAAA) {
+        collected.usable = kept;
+    }
     collected.left_out = collected.seen.saturating_sub(kept);
     collected
 }
@@ -202,6 +207,27 @@ fn collect_keys<const N: usize>(
         }
     }
     let kept = best.iter().filter(|(_, _, octets)| into.push(Rtype::IPSECKEY, octets)).count();
+    u8::try_from(kept).unwrap_or(u8::MAX)
+}
+
+fn collect_fingerprints<const N: usize>(message: &Message<[u8]>, name: &Name, into: &mut Records<N>) -> u8 {
+    let mut all: heapless::Vec<&[u8], KEYS> = heapless::Vec::new();
+    for record in set(message, name, Rtype::TLSA) {
+        let octets = rdata(&record);
+        if tlsa::parse(octets).is_some() && !all.contains(&octets) {
+            // The first ones are enough.
+            let _ = all.push(octets);
+        }
+    }
+    let kept = all.iter().filter(|octets| into.push(Rtype::TLSA, octets)).count();
+    u8::try_from(kept).unwrap_or(u8::MAX)
+}
+
+fn collect_plain<'m, const N: usize>(
+    records: impl Iterator<Item = ParsedRecord<'m, [u8]>>,
+    into: &mut Records<N>,
+) -> u8 {
+    let kept = records.filter(|record| push_plain(record, into)).count();
     u8::try_from(kept).unwrap_or(u8::MAX)
 }
 

@@ -12,7 +12,7 @@ use esp_engine::time::Instant;
 use super::dnssec::Bogus;
 use super::ipseckey::Ipseckey;
 use super::records::Records;
-use super::{Name, UnixTime};
+use super::{Name, UnixTime, tlsa};
 use crate::pad;
 
 pub use crate::pad::Presence;
@@ -177,6 +177,11 @@ impl Outcome {
     /// name's own: a gateway elsewhere would be the word of a stranger (RFC 4025 §4.1.2).
     pub fn keys(&self) -> impl Iterator<Item = Ipseckey> {
         self.records.of(Rtype::IPSECKEY).filter_map(|rdata| Ipseckey::parse(rdata).ok())
+    }
+
+    /// Usable fingerprints, in the order of the answer.
+    pub fn fingerprints(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.records.of(Rtype::TLSA).filter_map(tlsa::parse)
     }
 
     /// The addresses of the name, in the order of the answers.

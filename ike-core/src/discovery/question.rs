@@ -33,6 +33,11 @@ impl Question {
         }
     }
 
+    /// Whether it is about fingerprints of keys, and not about keys or addresses.
+    pub fn is_about_fingerprints(&self) -> bool {
+        matches!(self, Self::Records { rtype: Rtype::TLSA, .. })
+    }
+
     /// The types that are asked for, what matters most first.
     pub fn types(&self) -> &[Rtype] {
         match self {

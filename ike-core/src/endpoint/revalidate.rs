@@ -18,7 +18,7 @@ use crate::ike_sa::timer::Timer;
 use crate::ike_sa::{IkeSa, Standing};
 use crate::narrow::overlap;
 use crate::pad::record::Way;
-use crate::pad::{Identity, OwnedIdentity, PeerId};
+use crate::pad::{Identity, OwnedIdentity, PeerId, PublishedKey};
 use crate::wire::spki;
 
 /// What a new record means for an IKE SA that rests on the one before.
@@ -92,9 +92,12 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             None => {}
         }
         let has = |wanted: [u8; 32]| {
-            let keys = record.keys.iter().filter(|published| published.gateway.is_at(way));
-            keys.map(|published| self.crypto.sha256(&[&spki::encode(&published.key)]))
-                .any(|hash| hash == wanted)
+            let keys = record.keys.iter().filter(|published| published.gateway().is_at(way));
+            keys.map(|published| match published {
+                PublishedKey::Whole { key, .. } => self.crypto.sha256(&[&spki::encode(key)]),
+                PublishedKey::Fingerprint(fingerprint) => *fingerprint,
+            })
+            .any(|hash| hash == wanted)
         };
         let may_be_anywhere = published.from_anywhere && way.behind.is_none();
         let is_elsewhere =

@@ -1,5 +1,5 @@
-//! What DNS says about a peer: its keys, its addresses, and how far that is to be believed (RFC 4025,
-//! RFC 4033 §5). Whoever resolves fills a [`PeerRecord`]; [`weigh`] holds a key against it.
+//! What DNS says about a peer: its keys or their fingerprints, its addresses, and how far that is to be believed
+//! (RFC 4025, RFC 4033 §5). Whoever resolves fills a [`PeerRecord`]; [`weigh`] holds a key against it.
 //!
 //! ```text
 //!                                      entry demands DNS     nobody does (discovery)
@@ -33,9 +33,9 @@ pub type Addresses = heapless::Vec<IpAddr, MAX_ADDRESSES>;
 pub struct PeerRecord {
     /// How far all of it is to be believed: as far as the weakest of the answers.
     pub security: Security,
-    /// Whether there are IPSECKEY records.
+    /// Whether there are IPSECKEY records, or fingerprints where it is proven that there are none.
     pub presence: Presence,
-    /// The usable ones, by precedence.
+    /// The usable ones, by precedence. They are all of one form: fingerprints never stand beside keys.
     pub keys: heapless::Vec<PublishedKey, MAX_KEYS>,
     /// The name's addresses (A and AAAA); none for an address, which is its own.
     pub addresses: Addresses,
@@ -71,13 +71,59 @@ pub enum Presence {
     Absent,
 }
 
-/// An IPSECKEY record with a usable key.
+/// What a peer's key is known by.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct PublishedKey {
-    /// The key.
-    pub key: PublicKey,
+#[cfg_attr(
+    feature = "rsa",
+    expect(clippy::large_enum_variant, reason = "there is no heap to put the larger one on")
+)]
+pub enum PublishedKey {
+    /// An IPSECKEY record with a usable key.
+    Whole {
+        /// The key.
+        key: PublicKey,
+        /// Who holds it.
+        gateway: Gateway,
+    },
+    /// SHA-256 of its SubjectPublicKeyInfo ([`crate::discovery::tlsa`]): the key itself has to come in a CERT payload
+    /// (RFC 7296 §3.6). The owner of the record holds it.
+    Fingerprint([u8; 32]),
+}
+
+/// A fingerprint takes no more room than the key in whose place it stands.
+const _: () = assert!(size_of::<PublishedKey>() <= size_of::<(PublicKey, Gateway)>());
+
+/// A key that a peer proved to have.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ProvenKey {
+    pub(crate) key: PublicKey,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub(crate) fingerprint: [u8; 32],
+}
+
+impl PublishedKey {
+    /// The key, if all of it is published.
+    pub const fn whole(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Whole { key, .. } => Some(key),
+            Self::Fingerprint(_) => None,
+        }
+    }
+
     /// Who holds it.
-    pub gateway: Gateway,
+    pub const fn gateway(&self) -> Gateway {
+        match self {
+            Self::Whole { gateway, .. } => *gateway,
+            Self::Fingerprint(_) => Gateway::Owner,
+        }
+    }
+
+    fn is(&self, proven: &ProvenKey) -> bool {
+        match self {
+            Self::Whole { key, .. } => *key == proven.key,
+            Self::Fingerprint(fingerprint) => *fingerprint == proven.fingerprint,
+        }
+    }
 }
 
 /// Who holds a published key (RFC 4025 §2.5).
@@ -192,7 +238,7 @@ impl PeerRecord {
             }
         };
         for published in &self.keys {
-            match (published.gateway, own.first()) {
+            match (published.gateway(), own.first()) {
                 (Gateway::Owner, _) => own.iter().for_each(|address| add(Way::direct(*address))),
                 (Gateway::Address(at), _) if own.contains(&at) => add(Way::direct(at)),
                 (Gateway::Address(at), behind @ Some(_)) if self.security == Security::Secure => {
@@ -210,9 +256,9 @@ impl PeerRecord {
         (self.addresses.is_empty() || self.addresses.contains(&owner)) && self.ways(Some(owner)).contains(way)
     }
 
-    /// Whether whoever is reached like this may show `key`: it is published, and not for another gateway.
-    pub(crate) fn has(&self, key: &PublicKey, way: &Way) -> bool {
-        self.keys.iter().any(|published| published.key == *key && published.gateway.is_at(way))
+    /// Whether whoever is reached like this may show this key: it is published, and not for another gateway.
+    pub(crate) fn has(&self, proven: &ProvenKey, way: &Way) -> bool {
+        self.keys.iter().any(|published| published.is(proven) && published.gateway().is_at(way))
     }
 }
 
@@ -232,7 +278,7 @@ impl Gateway {
 /// somebody keeps DNS from us.
 pub(crate) fn weigh(
     record: &PeerRecord,
-    key: &PublicKey,
+    key: &ProvenKey,
     way: &Way,
     allowed: Published,
     was_validated: bool,
@@ -265,15 +311,24 @@ mod tests {
 
     const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
-    const KEY: PublicKey = PublicKey::Ed25519([1; 32]);
-    const WRONG: PublicKey = PublicKey::Ed25519([2; 32]);
+    const KEY: ProvenKey = key(1);
+    const WRONG: ProvenKey = key(2);
     const DEMANDED: Published =
         Published { from_anywhere: false, wildcards: false, or_stranger: false, unproven: false };
     const DISCOVERY: Published = Published { or_stranger: true, ..DEMANDED };
 
+    /// A key, and a fingerprint that stands for its own.
+    const fn key(n: u8) -> ProvenKey {
+        ProvenKey { key: PublicKey::Ed25519([n; 32]), fingerprint: [!n; 32] }
+    }
+
+    const fn whole(proven: ProvenKey, gateway: Gateway) -> PublishedKey {
+        PublishedKey::Whole { key: proven.key, gateway }
+    }
+
     fn record(security: Security, presence: Presence) -> PeerRecord {
         let keys = match presence {
-            Presence::Present => [PublishedKey { key: KEY, gateway: Gateway::Owner }].into_iter().collect(),
+            Presence::Present => [whole(KEY, Gateway::Owner)].into_iter().collect(),
             _ => heapless::Vec::new(),
         };
         let addresses = [FROM].into_iter().collect();
@@ -339,7 +394,7 @@ mod tests {
             (Gateway::Address(OTHER), refused),
             (Gateway::Elsewhere, refused),
         ] {
-            record.keys.iter_mut().for_each(|published| published.gateway = gateway);
+            record.keys = [whole(KEY, gateway)].into_iter().collect();
             assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), DEMANDED, false), verdict, "{gateway:?}");
         }
     }
@@ -349,7 +404,7 @@ mod tests {
     #[test]
     fn ways_to_the_owner_and_to_its_gateways() {
         let gateways = [Gateway::Address(OTHER), Gateway::Elsewhere, Gateway::Owner, Gateway::Address(FROM)];
-        let keys = gateways.map(|gateway| PublishedKey { key: KEY, gateway });
+        let keys = gateways.map(|gateway| whole(KEY, gateway));
         let mut record = record(Security::Secure, Presence::Present);
         record.keys = keys.into_iter().collect();
         let through = Way { at: OTHER, behind: Some(FROM) };
@@ -384,8 +439,22 @@ mod tests {
     #[test]
     fn third_key_of_several() {
         let mut record = record(Security::Secure, Presence::Present);
-        let keys = [WRONG, PublicKey::Ed25519([3; 32]), KEY];
-        record.keys = keys.map(|key| PublishedKey { key, gateway: Gateway::Owner }).into_iter().collect();
+        let keys = [WRONG, key(3), KEY];
+        record.keys = keys.map(|key| whole(key, Gateway::Owner)).into_iter().collect();
         assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), DEMANDED, false), Verdict::Validated);
+    }
+
+    /// A fingerprint is as good as the key, for the owner of the record and for no other key.
+    #[test]
+    fn fingerprint_in_the_place_of_a_key() {
+        let mut record = record(Security::Secure, Presence::Present);
+        let prints = [key(3), KEY].map(|key| PublishedKey::Fingerprint(key.fingerprint));
+        record.keys = prints.into_iter().collect();
+        let at = |key, way| weigh(&record, &key, &way, DEMANDED, false);
+        assert_eq!(at(KEY, Way::direct(FROM)), Verdict::Validated);
+        assert_eq!(at(WRONG, Way::direct(FROM)), Verdict::Refused(NameFault::OtherKey));
+        let through = Way { at: OTHER, behind: Some(FROM) };
+        assert_eq!(at(KEY, through), Verdict::Refused(NameFault::OtherKey));
+        assert_eq!(record.ways(None).as_slice(), [Way::direct(FROM)]);
     }
 }

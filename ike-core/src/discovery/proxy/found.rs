@@ -86,12 +86,13 @@ pub(super) struct Claim<'a> {
 impl Claim<'_> {
     /// The keys of whoever is at the address itself.
     fn keys(&self) -> impl Iterator<Item = PublicKey> {
-        let is_there = |key: &&PublishedKey| match key.gateway {
+        let is_there = |key: &&PublishedKey| match key.gateway() {
             Gateway::Owner => true,
             Gateway::Address(gateway) => gateway == self.address,
             Gateway::Elsewhere => false,
         };
-        self.keys.iter().filter(is_there).map(|published| published.key)
+        // Nobody asks for fingerprints of names that clients ask for.
+        self.keys.iter().filter(is_there).filter_map(PublishedKey::whole).copied()
     }
 }
 

@@ -33,7 +33,7 @@ fn offer(
 }
 
 const fn own(key: PublicKey) -> PublishedKey {
-    PublishedKey { key, gateway: Gateway::Owner }
+    PublishedKey::Whole { key, gateway: Gateway::Owner }
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_key_for_another_gateway_is_none_for_the_address() {
         (Gateway::Address([203, 0, 113, 9].into()), Err(NoEntry::NoKey)),
         (Gateway::Address([198, 51, 100, 7].into()), Ok(true)),
     ] {
-        let key = PublishedKey { key: KEY, gateway };
+        let key = PublishedKey::Whole { key: KEY, gateway };
         assert_eq!(offer(&mut entries, "www.example.net", [198, 51, 100, 7], key, 2), expected);
     }
 }

@@ -18,8 +18,10 @@ use crate::ike_sa::IkeSa;
 use crate::ike_sa::keys::Role;
 use crate::ike_sa::table::Who;
 use crate::output::Method;
-use crate::pad::record::{Verdict, Way, weigh};
-use crate::pad::{Authentication, Identity, Matcher, OwnedIdentity, PadEntry, PeerId, Published};
+use crate::pad::record::{ProvenKey, Verdict, Way, weigh};
+use crate::pad::{
+    Authentication, Identity, Matcher, OwnedIdentity, PadEntry, PeerId, Published, PublishedKey,
+};
 use crate::wire::auth::AuthView;
 use crate::wire::code_point::{AuthMethod, CertEncoding};
 use crate::wire::id::IdView;
@@ -194,13 +196,13 @@ pub(super) fn judge<C: Crypto, R>(
             };
             let known = endpoint.remembered_key(&asserted, way.at);
             let known = known.filter(|_| matches!(entry.authentication, Authentication::FirstUse { .. }));
-            (peer, entry, proven_key(endpoint, &signed, pinned.iter().chain(known))?)
+            (peer, entry, measured(endpoint, proven_key(endpoint, &signed, pinned.iter().chain(known))?))
         }
     };
     if wanted.is_some_and(|wanted| wanted != peer) {
         return Err(FailReason::OtherPeer.into());
     }
-    let hash = fingerprint(endpoint, &key);
+    let ProvenKey { key, fingerprint: hash } = key;
     check_key(entry.authentication, &key, hash)?;
     if let Authentication::FirstUse { replace_after } = entry.authentication {
         level = endpoint.judge_stranger((&asserted, way.at), hash, replace_after, since)?;
@@ -286,7 +288,7 @@ fn published_key<C: Crypto, R>(
     (peer, of, published): (PeerId, &Identity<'_>, Published),
     way: &Way,
     since: Instant,
-) -> Result<(Verdict, PublicKey), Unproven> {
+) -> Result<(Verdict, ProvenKey), Unproven> {
     let shown = match signed.shown {
         Some(_) => Some(proven_key(endpoint, signed, [].iter())?),
         None => None,
@@ -301,10 +303,11 @@ fn published_key<C: Crypto, R>(
         (None, Some(fault)) if known.is_none() => return Err(FailReason::Name(fault).into()),
         (None, Some(_)) => proven_key(endpoint, signed, known.into_iter())?,
         (None, None) => {
-            let of_name = record.keys.iter().map(|published| &published.key);
+            let of_name = record.keys.iter().filter_map(PublishedKey::whole);
             proven_key(endpoint, signed, known.into_iter().chain(of_name))?
         }
     };
+    let key = measured(endpoint, key);
     let was_validated = name.is_some_and(|name| name.was_validated) || endpoint.was_validated(of);
     let verdict = weigh(record, &key, way, published, was_validated);
     match verdict {
@@ -331,8 +334,9 @@ const fn method(kind: KeyKind) -> Method {
     }
 }
 
-fn fingerprint<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, key: &PublicKey) -> [u8; 32] {
-    endpoint.crypto.sha256(&[&spki::encode(key)])
+/// A key with its fingerprint.
+fn measured<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, key: PublicKey) -> ProvenKey {
+    ProvenKey { key, fingerprint: endpoint.crypto.sha256(&[&spki::encode(&key)]) }
 }
 
 /// The key of the first CERT payload, which is the one that signs (RFC 7296 §3.6). Of a certificate

@@ -203,7 +203,7 @@ impl Bench {
 
     /// A secure record with our key that holds for so many seconds.
     pub fn secure(&self, seconds: u64) -> PeerRecord {
-        let key = PublishedKey { key: KEY, gateway: Gateway::Owner };
+        let key = PublishedKey::Whole { key: KEY, gateway: Gateway::Owner };
         PeerRecord {
             security: Security::Secure,
             presence: Presence::Present,

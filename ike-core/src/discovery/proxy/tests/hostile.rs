@@ -14,9 +14,14 @@ use super::super::{Discarded, Progress};
 use super::bench::{Bench, Said, a, answer, client, founds, https, queries, rcode, replies, settings, v4};
 use super::query;
 use crate::crypto::PublicKey;
-use crate::pad::Gateway;
+use crate::pad::{Gateway, PublishedKey};
 
 const WWW: [u8; 4] = [198, 51, 100, 7];
+
+/// A key that somebody with this gateway holds.
+const fn held_by(gateway: Gateway) -> PublishedKey {
+    PublishedKey::Whole { key: PublicKey::Ed25519([1; 32]), gateway }
+}
 
 /// Ten thousand names in a second: servers hear of as many as one client may ask, and of 20 keys.
 #[test]
@@ -92,9 +97,8 @@ fn a_name_that_points_at_what_others_own() {
     for (whose, address) in targets {
         let mut bench = Bench::new();
         let mut record = bench.secure(600);
-        record.keys[0].gateway = Gateway::Address([203, 0, 113, 66].into());
         for gateway in [Gateway::Owner, Gateway::Address(v4(address))] {
-            record.keys[0].gateway = gateway;
+            record.keys[0] = held_by(gateway);
             let said = bench.find(2, "evil.test", address, 60, &record);
             assert!(founds(&said).is_empty(), "{whose}");
             assert_eq!(replies(&said).len(), 1, "{whose}");
@@ -112,7 +116,7 @@ fn a_name_that_points_at_a_public_address() {
     let said = bench.find(2, "evil.test", [203, 0, 113, 80], 60, &record);
     assert_eq!(founds(&said), [v4([203, 0, 113, 80])]);
     assert_eq!(replies(&bench.progress([203, 0, 113, 80], Progress::Failed)).len(), 1);
-    record.keys[0].gateway = Gateway::Address([203, 0, 113, 66].into());
+    record.keys[0] = held_by(Gateway::Address([203, 0, 113, 66].into()));
     let said = bench.find(2, "evil2.test", [203, 0, 113, 81], 60, &record);
     assert_eq!((founds(&said).len(), replies(&said).len()), (0, 1), "no key of a gateway is used");
 }
@@ -146,7 +150,8 @@ fn fifty_names_at_one_address() {
     for n in 0..50 {
         bench.now += 1_100;
         let mut record = bench.secure(600);
-        record.keys[0].key = PublicKey::Ed25519([n; 32]);
+        let key = PublicKey::Ed25519([n; 32]);
+        record.keys[0] = PublishedKey::Whole { key, gateway: Gateway::Owner };
         changes += founds(&bench.find(2, &format!("site{n}.shop{n}.test"), WWW, 60, &record)).len();
         bench.progress(WWW, Progress::Installed);
     }

@@ -6,7 +6,7 @@ use domain::base::Rtype;
 
 use super::super::Progress;
 use super::bench::{Bench, Said, a, founds, lookups, queries, replies, ttls, v4};
-use crate::pad::{PeerRecord, Presence};
+use crate::pad::{Gateway, PeerRecord, Presence, PublishedKey};
 
 const WWW: [u8; 4] = [198, 51, 100, 7];
 
@@ -87,7 +87,8 @@ fn a_second_name_at_the_address() {
     let absent = PeerRecord { presence: Presence::Absent, keys: heapless::Vec::new(), ..bench.secure(60) };
     bench.find(3, "plainer.test", WWW, 60, &absent);
     let mut other = bench.secure(60);
-    other.keys[0].key = crate::crypto::PublicKey::Ed25519([9; 32]);
+    let key = crate::crypto::PublicKey::Ed25519([9; 32]);
+    other.keys[0] = PublishedKey::Whole { key, gateway: Gateway::Owner };
     let said = bench.find(3, "evil.test", WWW, 60, &other);
     let Some(Said::Found(found)) = said.iter().find(|said| matches!(said, Said::Found(_))) else {
         panic!("{said:?}")
