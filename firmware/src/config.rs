@@ -199,6 +199,9 @@ pub struct Resolver {
     pub anchors: Vec<Vec<u8, MAX_DS>, MAX_ANCHORS>,
     /// Those of them whose word is enough, because a policy protects the way to them (RFC 4035 §4.9.3).
     pub believed: Vec<SocketAddr, MAX_SERVERS>,
+    /// Whether fingerprints of keys count for names that are proven to have no key
+    /// ([`ike_core::discovery::tlsa`], a convention of ours).
+    pub fingerprints: bool,
     /// What is done about the names that clients behind a gateway ask for.
     pub capture: Option<capture::Capture>,
 }

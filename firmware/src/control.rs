@@ -139,7 +139,10 @@ pub async fn run<
     let bound = storage.load::<NotBefore>(Key::Clock).await.ok().flatten();
     let bound = UnixTime(bound.map_or(0, |bound| bound.0));
     let kept = storage.load::<KnownAnchors>(Key::Anchors).await.ok().flatten();
-    let mut directory = Directory::new(asks, (time, bound), &mut memory.resolver, crypto, Shared(&rng)).ok();
+    let fingerprints = config.resolver.as_ref().is_some_and(|resolver| resolver.fingerprints);
+    let directory =
+        Directory::new(asks, fingerprints, (time, bound), &mut memory.resolver, crypto, Shared(&rng));
+    let mut directory = directory.ok();
     if let Some(directory) = &mut directory {
         let kept = kept.as_ref().map(|kept| kept.0.as_slice());
         directory.begin_care(clock::now(), kept, config.probe_examples());

@@ -328,6 +328,7 @@ fn show(spki: &[u8]) {
 fn check(file: &Path) -> Result<(), String> {
     let device = config::read(file).map_err(|bad| bad.to_string())?;
     println!("{}: a device can run by this. What happens to a packet, first match:", file.display());
-    print!("{}{}", words::of_policies(&device.config), words::of_suites(&device.config));
+    let config = &device.config;
+    print!("{}{}{}", words::of_policies(config), words::of_suites(config), words::of_fingerprints(config));
     Ok(())
 }

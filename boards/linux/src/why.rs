@@ -97,15 +97,29 @@ fn of_doubt(dns: &DnsLink) -> Option<String> {
         Some(reason) => format!("{what}: {reason}"),
         None => what.to_owned(),
     };
-    match (dns.security, dns.presence) {
-        (Security::Secure, Presence::Present) => None,
-        (Security::Secure, Presence::Absent) => Some("DNS proves that there is no key".to_owned()),
-        (Security::Secure, Presence::OnlyUnusable) => {
+    // Where it is about fingerprints it is proven that there is no key.
+    match (dns.security, dns.presence, dns.fingerprints) {
+        (Security::Secure, Presence::Present, _) => None,
+        (Security::Secure, Presence::Absent, false) => Some("DNS proves that there is no key".to_owned()),
+        (Security::Secure, Presence::Absent, true) => {
+            Some("DNS proves that there is neither a key nor a fingerprint".to_owned())
+        }
+        (Security::Secure, Presence::OnlyUnusable, false) => {
             Some("DNS has only keys that cannot be used".to_owned())
         }
-        (Security::Insecure, _) => Some("DNS is not signed there".to_owned()),
-        (Security::Bogus, _) => Some(because("DNS is bogus")),
-        (Security::Indeterminate, _) => Some(because("DNS is undecided")),
+        (Security::Secure, Presence::OnlyUnusable, true) => {
+            Some("DNS has only TLSA records that are no fingerprints (3 1 1)".to_owned())
+        }
+        (Security::Insecure, _, false) => Some("DNS is not signed there".to_owned()),
+        (Security::Insecure, _, true) => {
+            Some("DNS has no key, and fingerprints are not signed there".to_owned())
+        }
+        (Security::Bogus, _, false) => Some(because("DNS is bogus")),
+        (Security::Bogus, _, true) => Some(because("DNS has no key, and is bogus about fingerprints")),
+        (Security::Indeterminate, _, false) => Some(because("DNS is undecided")),
+        (Security::Indeterminate, _, true) => {
+            Some(because("DNS has no key, and is undecided about fingerprints"))
+        }
     }
 }
 
@@ -144,10 +158,13 @@ fn of_dns(dns: &DnsLink) -> String {
         Security::Bogus => "bogus",
         Security::Indeterminate => "undecided",
     };
-    let presence = match dns.presence {
-        Presence::Present => "has keys",
-        Presence::OnlyUnusable => "has no usable key",
-        Presence::Absent => "has no key",
+    let presence = match (dns.presence, dns.fingerprints) {
+        (Presence::Present, false) => "has keys",
+        (Presence::Present, true) => "has fingerprints of keys",
+        (Presence::OnlyUnusable, false) => "has no usable key",
+        (Presence::OnlyUnusable, true) => "has no usable fingerprint",
+        (Presence::Absent, false) => "has no key",
+        (Presence::Absent, true) => "has neither key nor fingerprint",
     };
     let server = dns.server.map_or(String::new(), |server| format!(" by {}", server.ip()));
     format!("DNS {security}, {presence}{server} {} s ago, {} s left", dns.age_s, dns.left_s)
@@ -222,6 +239,7 @@ mod tests {
                 security: Security::Secure,
                 reason: None,
                 presence: Presence::Present,
+                fingerprints: false,
                 server: "192.0.2.53:53".parse().ok(),
                 age_s: 10,
                 left_s: 3590,
@@ -270,6 +288,16 @@ mod tests {
         assert_eq!(
             first(&Explanation { dns: Some(bogus), ..waiting.clone() }),
             "far.example: not sent, DNS is bogus: the signature has expired"
+        );
+        let undecided = DnsLink {
+            security: Security::Indeterminate,
+            reason: Some(words("no server answered")),
+            fingerprints: true,
+            ..waiting.dns.clone().unwrap()
+        };
+        assert_eq!(
+            first(&Explanation { dns: Some(undecided), ..waiting.clone() }),
+            "far.example: not sent, DNS has no key, and is undecided about fingerprints: no"
         );
         let reason = Reason { at_ms: 97_000, words: words("no answer to IKE_SA_INIT") };
         let ike = IkeLink {

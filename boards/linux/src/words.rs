@@ -231,6 +231,17 @@ const fn of_bypass(bypass: FixedBypass) -> &'static str {
     }
 }
 
+/// What the operator must know of fingerprints in DNS; nothing, as a rule.
+pub fn of_fingerprints(config: &Config) -> &'static str {
+    match &config.resolver {
+        Some(resolver) if resolver.fingerprints => {
+            "  fingerprints in DNS count (TLSA 3 1 1 at _500._udp.NAME), a convention of Buttons, for names that are \
+             proven to have no IPSECKEY record\n"
+        }
+        _ => "",
+    }
+}
+
 /// Every policy of a device in order, the fixed ones first, one a line.
 pub fn of_policies(config: &Config) -> String {
     let mut lines = String::new();
@@ -339,6 +350,7 @@ mod tests {
             servers: ["192.0.2.53:53".parse().unwrap()].into_iter().collect(),
             anchors: Default::default(),
             believed: Default::default(),
+            fingerprints: false,
             capture: None,
         };
         let asking = of_policies(&Config { resolver: Some(resolver), ..config.clone() });
@@ -347,7 +359,7 @@ mod tests {
         {
             assert_eq!(asking.matches(line).count(), 1, "{asking}");
         }
-        assert_eq!(of_suites(&config), "");
+        assert_eq!((of_suites(&config), of_fingerprints(&config)), (String::new(), ""));
         let readable = config::Suite::Custom {
             ike: Algorithm::Aes128Gcm16,
             prf: Prf::HmacSha256,
@@ -360,5 +372,14 @@ mod tests {
             "  suites offer AES-GMAC-128, NOT ENCRYPTED: packets cannot be forged, and everybody on the way can \
              read them\n"
         );
+        let resolver = config::Resolver {
+            servers: Default::default(),
+            anchors: Default::default(),
+            believed: Default::default(),
+            fingerprints: true,
+            capture: None,
+        };
+        let told = of_fingerprints(&Config { resolver: Some(resolver), ..config });
+        assert!(told.contains("TLSA 3 1 1") && told.contains("convention"), "{told}");
     }
 }

@@ -162,7 +162,8 @@ pub(crate) mod tests {
     fn capturing(mut config: Config, capture: Capture) -> Config {
         let servers = ["192.0.2.53:53".parse().unwrap()].into_iter().collect();
         let (anchors, capture) = (Vec::new(), Some(capture));
-        config.resolver = Some(Resolver { servers, anchors, believed: Vec::new(), capture });
+        config.resolver =
+            Some(Resolver { servers, anchors, believed: Vec::new(), fingerprints: false, capture });
         config
     }
 

@@ -373,7 +373,13 @@ fn by_name() -> Config {
     *minimum = Level::Validated;
     config.policies[0].remote = Remote::Peer;
     let servers = ["192.0.2.53:53".parse().unwrap()].into_iter().collect();
-    config.resolver = Some(Resolver { servers, anchors: Vec::new(), believed: Vec::new(), capture: None });
+    config.resolver = Some(Resolver {
+        servers,
+        anchors: Vec::new(),
+        believed: Vec::new(),
+        fingerprints: false,
+        capture: None,
+    });
     config
 }
 
@@ -430,8 +436,13 @@ fn a_server_is_believed_behind_a_policy_with_a_key() {
     let believing = |address: &str| {
         let mut config = host();
         let servers: Vec<_, 2> = [address.parse().unwrap()].into_iter().collect();
-        config.resolver =
-            Some(Resolver { believed: servers.clone(), servers, anchors: Vec::new(), capture: None });
+        config.resolver = Some(Resolver {
+            believed: servers.clone(),
+            servers,
+            anchors: Vec::new(),
+            fingerprints: false,
+            capture: None,
+        });
         config
     };
     let behind_peer = || believing("192.0.2.2:53");

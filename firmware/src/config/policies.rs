@@ -299,6 +299,7 @@ mod tests {
             servers: ["192.0.2.53:53".parse().unwrap()].into_iter().collect(),
             anchors: Vec::new(),
             believed: Vec::new(),
+            fingerprints: false,
             capture: Some(capture),
         });
         config.check().unwrap();

@@ -6,7 +6,7 @@
 use super::{Config, MAX_KEYS, MAX_PEERS, MAX_PUBLIC_KEY};
 
 /// The layout below; another one gets another number.
-pub const VERSION: u16 = 9;
+pub const VERSION: u16 = 10;
 /// Octets before the postcard.
 pub const HEADER: usize = 12;
 /// Octets that always suffice.

@@ -44,8 +44,10 @@ pub(super) struct Directory<'r, C, R> {
 /// What is asked, and what was answered.
 struct Questions<'r> {
     servers: &'r [Server],
+    /// Whether fingerprints are asked for where there is no key.
+    fingerprints: bool,
     asked: Vec<Asked, ASKED>,
-    at_gateway: Option<AtGateway>,
+    unfinished: Option<Unfinished>,
     heard: Vec<Heard, HEARD>,
 }
 
@@ -54,7 +56,7 @@ struct Questions<'r> {
 enum Answered {
     /// Whoever asked is told.
     Tell(PeerRecord),
-    /// First this is asked, about the gateway.
+    /// First this is asked, about the gateway or the fingerprints.
     Ask(Question),
     /// It waits.
     Wait,
@@ -66,12 +68,13 @@ struct Asked {
     question: Question,
     /// The resolver looks into it.
     is_begun: bool,
-    /// Its answer is there, and names a gateway about which nobody could be asked yet.
-    awaits_gateway: bool,
+    /// Its answer is there, and takes a further question that nobody could be asked yet.
+    awaits_further: bool,
 }
 
-/// An answer that has to wait for another one, about its gateway. One does at a time: answers are large.
-struct AtGateway {
+/// An answer that has to wait for another one, about its gateway or its fingerprints. One does at a time: answers are
+/// large.
+struct Unfinished {
     ticket: Ticket,
     question: Question,
     further: Question,
@@ -83,6 +86,8 @@ pub(super) struct Heard {
     question: Question,
     pub(super) security: Security,
     pub(super) presence: Presence,
+    /// It is about fingerprints, because it is proven that there is no key.
+    pub(super) is_about_fingerprints: bool,
     /// The server that answered last.
     pub(super) server: Option<SocketAddr>,
     pub(super) at: Instant,
@@ -109,12 +114,14 @@ pub(super) enum Step<C> {
 }
 
 impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
-    /// With a time that is believed, if there is one, and what was kept as its bound.
+    /// With a time that is believed, if there is one, and what was kept as its bound. `fingerprints`: whether they are
+    /// asked for where there is no key.
     ///
     /// # Errors
     /// [`ConfigError`].
     pub(super) fn new(
         config: Config<'r>,
+        fingerprints: bool,
         (time, bound): (Option<(Instant, UnixTime)>, UnixTime),
         resources: &'r mut Resources<LOOKUPS, ANSWERS, ZONES>,
         crypto: C,
@@ -125,8 +132,13 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
             // A clock that is behind is none: everything stays undecided then.
             let _ = clock.set(now, time);
         }
-        let questions =
-            Questions { servers: config.servers, asked: Vec::new(), at_gateway: None, heard: Vec::new() };
+        let questions = Questions {
+            servers: config.servers,
+            fingerprints,
+            asked: Vec::new(),
+            unfinished: None,
+            heard: Vec::new(),
+        };
         let resolver = Resolver::new(config, clock, resources, crypto, rng)?;
         Ok(Self { resolver, questions, streams: Vec::new() })
     }
@@ -177,7 +189,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         if self
             .questions
             .asked
-            .push(Asked { ticket, question, is_begun: false, awaits_gateway: false })
+            .push(Asked { ticket, question, is_begun: false, awaits_further: false })
             .is_err()
         {
             return unable();
@@ -192,13 +204,13 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
         if self.questions.asked.is_full() || self.resolver.lookup(now, ticket, question.clone()).is_err() {
             return false;
         }
-        self.questions.asked.push(Asked { ticket, question, is_begun: true, awaits_gateway: false }).is_ok()
+        self.questions.asked.push(Asked { ticket, question, is_begun: true, awaits_further: false }).is_ok()
     }
 
     /// Has the resolver look into what waits, the oldest first, as far as it has room.
     fn begin(&mut self, now: Instant) {
-        let Questions { asked, at_gateway, .. } = &mut self.questions;
-        let may_go = |asked: &&mut Asked| !asked.is_begun && (!asked.awaits_gateway || at_gateway.is_none());
+        let Questions { asked, unfinished, .. } = &mut self.questions;
+        let may_go = |asked: &&mut Asked| !asked.is_begun && (!asked.awaits_further || unfinished.is_none());
         for asked in asked.iter_mut().filter(may_go) {
             asked.is_begun = self.resolver.lookup(now, asked.ticket, asked.question.clone()).is_ok();
         }
@@ -267,8 +279,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
                         {
                             None
                         }
-                        // Without room the peer is known without its gateway.
-                        Answered::Ask(_) => self.questions.give_up(),
+                        Answered::Ask(_) => self.questions.give_up(now),
                         Answered::Wait => None,
                     };
                     self.begin(now);
@@ -303,44 +314,64 @@ impl<'r, C: Crypto, R: TryCryptoRng> Directory<'r, C, R> {
 
 impl Questions<'_> {
     fn answered(&mut self, now: Instant, ticket: Ticket, outcome: &Outcome) -> Answered {
-        if let Some(waiting) = self.at_gateway.take_if(|waiting| waiting.ticket == ticket) {
-            let AtGateway { question, further, outcome: of_peer, .. } = &waiting;
-            self.remember(now, further, outcome);
-            return Answered::Tell(of_peer.peer_record_through(question, further, outcome));
+        if let Some(waiting) = self.unfinished.take_if(|waiting| waiting.ticket == ticket) {
+            return Answered::Tell(self.finished(now, &waiting, outcome));
         }
         let Some(place) = self.asked.iter().position(|asked| asked.ticket == ticket) else {
             return Answered::Wait;
         };
         let Asked { question, .. } = self.asked.remove(place);
-        self.remember(now, &question, outcome);
-        match (outcome.further(&question), &self.at_gateway) {
+        self.remember(now, &question, outcome, outcome.presence);
+        let gateway = || outcome.further(&question);
+        let fingerprints = || outcome.fingerprints_at(&question).filter(|_| self.fingerprints);
+        match (gateway().or_else(fingerprints), &self.unfinished) {
             (None, _) => Answered::Tell(outcome.peer_record(&question)),
             (Some(_), Some(_)) => {
                 // Its own place is free.
-                let _ = self.asked.push(Asked { ticket, question, is_begun: false, awaits_gateway: true });
+                let _ = self.asked.push(Asked { ticket, question, is_begun: false, awaits_further: true });
                 Answered::Wait
             }
             (Some(further), None) => {
                 let outcome = outcome.clone();
-                self.at_gateway = Some(AtGateway { ticket, question, further: further.clone(), outcome });
+                self.unfinished = Some(Unfinished { ticket, question, further: further.clone(), outcome });
                 Answered::Ask(further)
             }
         }
     }
 
-    /// What there is to say without the answer about the gateway.
-    fn give_up(&mut self) -> Option<PeerRecord> {
-        let waiting = self.at_gateway.take()?;
-        Some(waiting.outcome.peer_record(&waiting.question))
+    /// What there is to say with the answer to the further question. What was heard of fingerprints is heard of the peer.
+    fn finished(&mut self, now: Instant, waiting: &Unfinished, answer: &Outcome) -> PeerRecord {
+        let Unfinished { question, further, outcome: of_peer, .. } = waiting;
+        if !further.is_about_fingerprints() {
+            self.remember(now, further, answer, answer.presence);
+            return of_peer.peer_record_through(question, further, answer);
+        }
+        let record = of_peer.peer_record_by(answer);
+        self.remember(now, question, answer, record.presence);
+        if let Some(heard) = self.heard.last_mut() {
+            heard.is_about_fingerprints = true;
+        }
+        record
+    }
+
+    /// What there is to say without room for the further question: the peer is known without its gateway, and where its
+    /// fingerprints are not known nobody knows whether it has a key.
+    fn give_up(&mut self, now: Instant) -> Option<PeerRecord> {
+        let Unfinished { question, further, outcome, .. } = self.unfinished.take()?;
+        Some(match further.is_about_fingerprints() {
+            true => PeerRecord::silence(now),
+            false => outcome.peer_record(&question),
+        })
     }
 
     /// In the place of the last answer to the same question, or of the oldest one.
-    fn remember(&mut self, now: Instant, question: &Question, outcome: &Outcome) {
+    fn remember(&mut self, now: Instant, question: &Question, outcome: &Outcome, presence: Presence) {
         let server = outcome.server.and_then(|place| self.servers.get(usize::from(place)));
         let heard = Heard {
             question: question.clone(),
             security: outcome.security,
-            presence: outcome.presence,
+            presence,
+            is_about_fingerprints: false,
             server: server.map(|server| server.address),
             at: now,
             expires: outcome.expires,

@@ -150,6 +150,7 @@ impl<'c, C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'c, C, R, S, M
             security: heard.security.class(),
             reason: super::reason::unproven(heard.security),
             presence: heard.presence,
+            fingerprints: heard.is_about_fingerprints,
             server: heard.server,
             age_s: seconds(heard.at, now),
             left_s: seconds(now, heard.expires),

@@ -118,6 +118,8 @@ pub struct DnsLink {
     /// Whether there are keys.
     #[serde(with = "PresenceWords")]
     pub presence: Presence,
+    /// All this is about fingerprints of keys; it is proven that there are no keys themselves.
+    pub fingerprints: bool,
     /// The server that answered last.
     pub server: Option<SocketAddr>,
     /// Seconds since it came.

@@ -59,6 +59,8 @@ pub struct DnsTable {
     pub anchors: Option<Text>,
     #[serde(default)]
     pub believe: Vec<Text>,
+    #[serde(default)]
+    pub fingerprints: bool,
     pub capture: Option<CaptureTable>,
     pub publish: Option<Spanned<PublishTable>>,
 }

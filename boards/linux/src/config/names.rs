@@ -14,6 +14,7 @@ pub fn build(table: &DnsTable, folder: &Path) -> Result<Resolver, Fault> {
         servers: Default::default(),
         anchors: Default::default(),
         believed: Default::default(),
+        fingerprints: table.fingerprints,
         capture: table.capture.as_ref().map(build_capture).transpose()?,
     };
     for server in &table.servers {

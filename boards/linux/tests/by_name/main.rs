@@ -2,6 +2,7 @@
 //! policy for a name is all that one end has, and the end of names all that the other has. Their configurations
 //! are read as operators write them.
 
+mod fingerprints;
 mod names;
 mod stage;
 mod why;

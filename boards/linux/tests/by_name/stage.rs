@@ -24,14 +24,16 @@ use firmware::role::{Board, host};
 use firmware::side_by_side::Wakers;
 use firmware::storage::NoStorage;
 use ike_core::crypto::software::Software;
-use ike_core::discovery::ipseckey;
+use ike_core::discovery::{ipseckey, tlsa};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 const MARKER: &[u8] = b"text that only the clear side carries";
 const PORT: u16 = 7000;
-const NEAR: PrivateKey = PrivateKey::Ed25519([1; 32]);
-const FAR: PrivateKey = PrivateKey::P256([2; 32]);
+/// RFC 6698 §7.1.
+const TLSA: u16 = 52;
+pub const NEAR: PrivateKey = PrivateKey::Ed25519([1; 32]);
+pub const FAR: PrivateKey = PrivateKey::P256([2; 32]);
 
 const OF_NEAR: &str = r#"role = "host"
 identity = "near.example"
@@ -125,7 +127,15 @@ fn read(name: &str, text: &str) -> config::Device {
 pub struct Zone {
     /// Addresses and IPSECKEY records by name.
     pub names: BTreeMap<&'static str, (Ipv4Addr, Vec<u8>)>,
+    /// TLSA records by the name of the peer that they are for.
+    pub fingerprints: BTreeMap<&'static str, Vec<u8>>,
+    /// Whether the devices look for those.
+    pub is_heeded: bool,
     pub says: Says,
+    /// How it says what it has of fingerprints.
+    pub says_of_fingerprints: Says,
+    /// Names that TLSA was asked for of.
+    pub asked: Vec<String>,
 }
 
 /// How the server answers.
@@ -155,7 +165,30 @@ pub fn zone() -> Shared {
         ("near.example", (Ipv4Addr::new(192, 0, 2, 1), record(&NEAR))),
         ("far.example", (Ipv4Addr::new(192, 0, 2, 2), record(&FAR))),
     ];
-    Rc::new(RefCell::new(Zone { names: entries.into_iter().collect(), says: Says::Proven }))
+    Rc::new(RefCell::new(Zone {
+        names: entries.into_iter().collect(),
+        fingerprints: BTreeMap::new(),
+        is_heeded: false,
+        says: Says::Proven,
+        says_of_fingerprints: Says::Proven,
+        asked: Vec::new(),
+    }))
+}
+
+/// Both devices' names, which have fingerprints and no keys.
+pub fn zone_of_fingerprints() -> Shared {
+    let zone = zone();
+    let mut of = zone.borrow_mut();
+    of.names.values_mut().for_each(|(_, ipseckey)| ipseckey.clear());
+    of.fingerprints = [("near.example", fingerprint(&NEAR)), ("far.example", fingerprint(&FAR))].into();
+    of.is_heeded = true;
+    drop(of);
+    zone
+}
+
+/// The record with a key's fingerprint.
+pub fn fingerprint(key: &PrivateKey) -> Vec<u8> {
+    tlsa::encode(&key::fingerprint(&key::public(key).unwrap())).to_vec()
 }
 
 /// The answer to a question, marked as validated if it is (RFC 1035 §4, RFC 4035 §3.2.3).
@@ -169,18 +202,26 @@ fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     }
     let kind = u16::from_be_bytes([question[at + 1], question[at + 2]]);
     let end = at + 5;
-    let zone = zone.borrow();
-    let flags = match zone.says {
+    let mut zone = zone.borrow_mut();
+    let name = name.trim_end_matches('.').to_lowercase();
+    let says = match kind {
+        TLSA => {
+            zone.asked.push(name.clone());
+            zone.says_of_fingerprints
+        }
+        _ => zone.says,
+    };
+    let flags = match says {
         Says::Proven | Says::ProvenBehindALie => 0xA0,
         Says::Unsigned => 0x80,
         Says::Failure => 0x82,
         Says::Nothing => return None,
     };
-    let found = zone.names.get(name.trim_end_matches('.').to_lowercase().as_str());
-    let data = match (found, kind) {
-        _ if zone.says == Says::Failure => None,
+    let data = match (zone.names.get(name.as_str()), kind) {
+        _ if says == Says::Failure => None,
         (Some((address, _)), 1) => Some(address.octets().to_vec()),
-        (Some((_, ipseckey)), 45) => Some(ipseckey.clone()),
+        (Some((_, ipseckey)), 45) => Some(ipseckey.clone()).filter(|rdata| !rdata.is_empty()),
+        (None, TLSA) => name.strip_prefix("_500._udp.").and_then(|name| zone.fingerprints.get(name)).cloned(),
         _ => None,
     };
     let count = u8::from(data.is_some());
@@ -253,7 +294,9 @@ pub struct Station {
 }
 
 impl Station {
-    fn new(name: &str, text: &str) -> Self {
+    fn new(name: &str, text: &str, heeds_fingerprints: bool) -> Self {
+        let switched = text.replace("[dns]\n", "[dns]\nfingerprints = true\n");
+        let text = if heeds_fingerprints { &switched } else { text };
         let config::Device { mut config, policy_lines: lines, .. } = read(name, text);
         // No configuration that passes its check would believe a server beside it: here nobody else is.
         if let Some(resolver) = &mut config.resolver {
@@ -311,7 +354,7 @@ pub fn with_stations<T>(
     time::make_virtual();
     let cable = Cable::new(1);
     let [near, far, server] = [("near", OF_NEAR), ("far", OF_FAR), ("server", OF_SERVER)]
-        .map(|(name, text)| Station::new(name, text));
+        .map(|(name, text)| Station::new(name, text, zone.borrow().is_heeded));
     let came_back = RefCell::new(false);
     let tasks: Vec<executor::Task<'_>> = vec![
         Box::pin(near.run(&cable, 1, async |stack| {
