@@ -12,7 +12,7 @@ use ike_core::crypto::PublicKey;
 use ike_core::crypto::software::Software;
 use ike_core::discovery::ipseckey::Gateway;
 use ike_core::discovery::output::Transport;
-use ike_core::discovery::update::{Config, Event, Failure, MAX_UPDATE, Output, Publisher, Wanted};
+use ike_core::discovery::update::{Config, Event, Failure, Form, MAX_UPDATE, Output, Publisher, Wanted};
 use ike_core::discovery::{Name, UnixTime};
 use serde_json::json;
 
@@ -58,6 +58,9 @@ pub struct Arguments {
     /// The zone of NAME [default: the name above it].
     #[arg(long, value_parser = dns::host_name)]
     zone: Option<Name>,
+    /// The key itself, or its fingerprint in its place.
+    #[arg(long, value_name = "FORM", default_value = "key")]
+    form: FormWord,
     /// Take the keys of NAME out of its zone.
     #[arg(long, conflicts_with = "next_key")]
     withdraw: bool,
@@ -67,6 +70,15 @@ pub struct Arguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What a key stands in DNS as.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum FormWord {
+    /// An IPSECKEY record.
+    Key,
+    /// A TLSA record instead, a convention of ours
+    Fingerprint,
 }
 
 const EXAMPLES: &str = "\
@@ -126,9 +138,17 @@ impl Arguments {
         if addresses.len() < self.address.len() {
             return Err(format!("a name has at most {} addresses here", addresses.len()));
         }
+        let form = match self.form {
+            FormWord::Fingerprint if self.gateway.is_some() => {
+                return Err("a fingerprint names no gateway: leave out --gateway".into());
+            }
+            FormWord::Fingerprint => Form::Fingerprint,
+            FormWord::Key => Form::Key,
+        };
         Ok(Wanted {
             addresses: (!self.address.is_empty()).then_some(addresses),
             keys: files.map(|file| public_key(file)).collect::<Result<_, _>>()?,
+            form,
             gateway: self.gateway.clone().unwrap_or(Gateway::None),
             precedence: 10,
             ttl: self.ttl,
@@ -140,10 +160,14 @@ impl Arguments {
         if self.withdraw {
             return format!("{name} has no key any more; some may remember it for {ttl} s\n");
         }
+        let what = match self.form {
+            FormWord::Key => "",
+            FormWord::Fingerprint => "the fingerprint of ",
+        };
         match self.next_key {
-            None => format!("{name} has this key\n"),
+            None => format!("{name} has {what}this key\n"),
             Some(_) => format!(
-                "{name} has both keys. In {ttl} s everybody who asks gets the next one: use it then, \
+                "{name} has {what}both keys. In {ttl} s everybody who asks gets the next one: use it then, \
                  and publish it alone\n"
             ),
         }

@@ -71,6 +71,15 @@ fn a_key_is_published_at_its_name_and_in_the_reverse_tree() {
     let json = buttons(&folder.0, &[&words[..], &["--json"]].concat());
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json[0]["gateway"], "192.0.2.1");
+    let words = ["key", "dns", "b.example.net", "--as", "fingerprint,generic", "--reverse", "192.0.2.2"];
+    let text = said(&buttons(&folder.0, &words));
+    let print = said(&buttons(&folder.0, &["key", "fingerprint", "own.pem"]));
+    let record = format!("3600 IN TYPE52 \\# 35 030101{}", print.trim());
+    for owner in ["b.example.net", "2.2.0.192.in-addr.arpa"] {
+        assert!(text.contains(&format!("\n_500._udp.{owner}. {record}\n")), "{text}");
+    }
+    let refused = said(&buttons(&folder.0, &[&words[..], &["--gateway", "192.0.2.1"]].concat()));
+    assert!(refused.contains("leave out --gateway"), "{refused}");
     let refused = buttons(&folder.0, &["key", "dns", "b example"]);
     assert_eq!(refused.status.code(), Some(2));
     let missing = buttons(&folder.0, &["key", "dns", "b.example.net", "--key", "none.pem"]);

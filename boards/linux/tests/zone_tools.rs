@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use buttons::key::dns::{Record, Server, gateway, host_name};
+use buttons::key::dns::{Data, Record, Server, gateway, host_name};
 use buttons::key::{self, Kind};
 use buttons::peer::{check_program, output};
+use ike_core::discovery::tlsa;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {
@@ -38,7 +39,7 @@ fn trial(
     })
 }
 
-/// One record for each kind of key and gateway, each at a name of its own.
+/// One record for each kind of key and gateway, each at a name of its own, and one with a fingerprint.
 fn records() -> Result<Vec<Record>, Failed> {
     let mut records = Vec::new();
     for kind in [Kind::Ed25519, Kind::P256, Kind::P384, Kind::Rsa2048] {
@@ -49,9 +50,12 @@ fn records() -> Result<Vec<Record>, Failed> {
         {
             let gateway = to.map_or(Ok(ike_core::discovery::ipseckey::Gateway::None), gateway)?;
             let owner = host_name(&format!("{kind:?}-{n}.example.net").to_lowercase())?;
-            records.push(Record { owner, ttl: 3600, precedence: 10, gateway, key });
+            records.push(Record { owner, ttl: 3600, data: Data::Key { precedence: 10, gateway, key } });
         }
     }
+    let spki = key::public(&key::generate(Kind::Ed25519)?).ok_or("no key")?;
+    let owner = tlsa::owner(&host_name("print.example.net")?).ok_or("too long")?;
+    records.push(Record { owner, ttl: 3600, data: Data::Fingerprint(key::fingerprint(&spki)) });
     Ok(records)
 }
 
@@ -75,7 +79,8 @@ fn compare(
         std::fs::write(&file, zone(records, server))?;
         understood.push(read(&file)?);
     }
-    if understood[0] != understood[1] || !understood[0].contains("IPSECKEY") {
+    if understood[0] != understood[1] || !["IPSECKEY", "TLSA"].iter().all(|word| understood[0].contains(word))
+    {
         return Err(format!("read as\n{}\nand as\n{}", understood[0], understood[1]).into());
     }
     Ok(())
@@ -125,9 +130,10 @@ fn tinydns(folder: &Path, records: &[Record]) -> Result<(), Failed> {
     output(Command::new("/usr/sbin/tinydns-data").current_dir(folder))?;
     for record in records {
         let mut get = Command::new("tinydns-get");
-        let said = output(get.current_dir(folder).args(["45", &record.owner.to_string()]))?;
+        let rtype = if matches!(record.data, Data::Fingerprint(_)) { "52" } else { "45" };
+        let said = output(get.current_dir(folder).args([rtype, &record.owner.to_string()]))?;
         let octets: String = record.rdata().iter().map(|octet| printed(*octet)).collect();
-        if !said.contains(&format!("answer: {} 3600 45 {octets}\n", record.owner)) {
+        if !said.contains(&format!("answer: {} 3600 {rtype} {octets}\n", record.owner)) {
             return Err(format!("{octets} became\n{said}").into());
         }
     }

@@ -484,6 +484,7 @@ fn a_publication_has_a_zone_a_secret_and_a_key_that_fits() {
             key_name: "a.example".try_into().unwrap(),
             secret: SharedKey::new(&[1; 16]).unwrap(),
             addresses: true,
+            as_fingerprint: false,
             ttl: 3600,
         };
         Config { publication: Some(publication), ..host() }

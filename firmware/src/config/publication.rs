@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use heapless::String;
 use ike_core::crypto::{Crypto, Signer};
 use ike_core::discovery::ipseckey::Gateway;
-use ike_core::discovery::update::{self, TsigKey, Wanted};
+use ike_core::discovery::update::{self, Form, TsigKey, Wanted};
 use serde::{Deserialize, Serialize};
 
 use super::{Config, MAX_IDENTITY, SharedKey};
@@ -29,6 +29,9 @@ pub struct Publication {
     pub secret: SharedKey,
     /// Whether the name's addresses are those of our outer port; otherwise others look after them.
     pub addresses: bool,
+    /// Whether the fingerprint of our key stands there, and not the key
+    /// ([`ike_core::discovery::tlsa`], a convention of ours).
+    pub as_fingerprint: bool,
     /// Seconds for which others may remember all this.
     pub ttl: u32,
 }
@@ -48,6 +51,7 @@ impl Publication {
         Some(Wanted {
             addresses: self.addresses.then(|| addresses.take(update::MAX_ADDRESSES).collect()),
             keys: [key].into_iter().collect(),
+            form: if self.as_fingerprint { Form::Fingerprint } else { Form::Key },
             gateway: Gateway::None,
             precedence: PRECEDENCE,
             ttl: self.ttl,

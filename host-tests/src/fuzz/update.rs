@@ -12,7 +12,7 @@ use ike_core::crypto::{Crypto, Prf, PublicKey};
 use ike_core::discovery::UnixTime;
 use ike_core::discovery::ipseckey::Gateway;
 use ike_core::discovery::update::{
-    Config, Discarded, Event, FUDGE, MAX_UPDATE, Output, Publisher, TsigKey, Wanted,
+    Config, Discarded, Event, FUDGE, Form, MAX_UPDATE, Output, Publisher, TsigKey, Wanted,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -161,6 +161,7 @@ fn wanted(last: u8) -> Wanted {
     Wanted {
         addresses: Some([[192, 0, 2, last].into()].into_iter().collect()),
         keys: [PublicKey::Ed25519([last; 32])].into_iter().collect(),
+        form: if last & 1 == 0 { Form::Key } else { Form::Fingerprint },
         gateway: Gateway::None,
         precedence: 10,
         ttl: 300,

@@ -29,7 +29,7 @@ mod tests;
 mod tsig;
 
 pub use failure::{Discarded, Failure, Hint};
-pub use message::{MAX_ADDRESSES, MAX_KEYS, MAX_UPDATE, Wanted};
+pub use message::{Form, MAX_ADDRESSES, MAX_KEYS, MAX_UPDATE, Wanted};
 pub use output::{Event, Output};
 pub use tsig::{BadSecret, FUDGE, TsigKey};
 
@@ -250,7 +250,7 @@ impl<C: Crypto, R: TryCryptoRng> Publisher<C, R> {
         let Ok((id, port)) = self.numbers() else { return self.fail(now, Failure::NoRandom) };
         let at_server = corrected(time, self.correction);
         let Config { zone, name, key } = &self.config;
-        let update = Unsigned::new(zone, name, id, &wanted).ok();
+        let update = Unsigned::new(zone, name, id, &wanted, &self.crypto).ok();
         let request = update.and_then(|update| tsig::sign(&self.crypto, key, update, at_server).ok());
         let Some(request) = request else { return self.fail(now, Failure::TooLong) };
         let (transport, patience) = if request.octets.len() > MAX_DATAGRAM {

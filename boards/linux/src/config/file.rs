@@ -10,6 +10,7 @@ use firmware::config::{Role, Start, Suite, Timing};
 use ike_core::config::BadTiming;
 use ike_core::crypto::{Group, Prf};
 use ike_core::discovery::proxy::settings::Fate;
+use ike_core::discovery::update::Form;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -92,6 +93,7 @@ pub struct PublishTable {
     pub zone: Option<Text>,
     pub addresses: Option<bool>,
     pub ttl: Option<u32>,
+    pub form: Option<FormWord>,
 }
 
 #[derive(Deserialize)]
@@ -280,6 +282,7 @@ words!(RoleWord is Role { "host" => Role::Host, "gateway" => Role::Gateway });
 words!(StartWord is Start { "on-traffic" => Start::OnTraffic, "at-once" => Start::AtOnce, "never" => Start::Never });
 words!(ModeWord is Mode { "transport" => Mode::Transport, "tunnel" => Mode::Tunnel });
 words!(SourceWord is Source { "board" => Source::Board, "operator" => Source::Operator, "sntp" => Source::Sntp });
+words!(FormWord is Form { "key" => Form::Key, "fingerprint" => Form::Fingerprint });
 words!(FateWord is Fate { "release" => Fate::Release, "refuse" => Fate::Refuse });
 words!(LevelWord is Level {
     "clear" => Level::Clear,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use firmware::config::{Identity, MAX_IDENTITY, Publication, SharedKey};
+use ike_core::discovery::update::Form;
 
 use super::file::{PublishTable, Text, Written};
 use super::{Fault, value};
@@ -18,7 +19,7 @@ pub fn build(
     written: &Written,
     folder: &Path,
 ) -> Result<Publication, Fault> {
-    let PublishTable { server, secret, name, zone, addresses, ttl } = table.get_ref();
+    let PublishTable { server, secret, name, zone, addresses, ttl, form } = table.get_ref();
     let own = name.as_ref().unwrap_or(&written.identity);
     if matches!(value::parse(own)?, Identity::Address(_) | Identity::KeyId(_)) {
         let advice = "the identity is no name: write which name is published, name = \"b.example.net\"";
@@ -38,6 +39,7 @@ pub fn build(
         key_name: short(&key_name, secret)?,
         secret: SharedKey::new(&octets).ok_or((Some(secret.span()), "this secret is too long".to_owned()))?,
         addresses: addresses.unwrap_or(true),
+        as_fingerprint: form.is_some_and(|word| word.0 == Form::Fingerprint),
         ttl: ttl.unwrap_or(TTL),
     })
 }

@@ -1,17 +1,23 @@
-//! `buttons key dns`: a public key as the records that publish it (RFC 4025), in the words of the server
-//! that will serve them, and how long an answer with them will be.
+//! `buttons key dns`: a public key as the records that publish it (RFC 4025), or their fingerprints, in the words of the
+//! server that will serve them, and how long an answer with them will be.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use base64ct::{Base64, Encoding};
-use ike_core::crypto::PublicKey;
-use ike_core::discovery::Name;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use ike_core::discovery::ipseckey::{self, Gateway};
+use ike_core::discovery::{Name, tlsa};
 use serde_json::json;
 
-use super::{KeyError, hex, parse_spki, read};
+use super::{KeyError, fingerprint, hex, parse_spki, read};
+
+mod record;
+
+pub(super) use record::fields;
+use record::gateway_text;
+pub use record::{Data, Record, Server, signature_octets};
 
 /// What `buttons key dns` is told.
 #[derive(clap::Args)]
@@ -26,9 +32,9 @@ pub struct Arguments {
     /// An address or a name that NAME is reached through [default: itself].
     #[arg(long, value_parser = gateway)]
     gateway: Option<Gateway>,
-    /// Of several records, those with a lower number are tried first.
-    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
-    precedence: u8,
+    /// Of several records, lower numbers are tried first [default: 10].
+    #[arg(long, value_name = "NUMBER")]
+    precedence: Option<u8>,
     /// Seconds for which resolvers may remember the record.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     ttl: u32,
@@ -39,8 +45,8 @@ pub struct Arguments {
     #[arg(long, value_parser = host_name)]
     zone: Option<Name>,
     /// How the server wants it.
-    #[arg(long, value_name = "SERVER", default_value = "zone")]
-    r#as: Server,
+    #[arg(long, value_name = "SERVER", default_value = "zone", value_delimiter = ',')]
+    r#as: Vec<As>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -50,35 +56,40 @@ const EXAMPLES: &str = "\
 Examples:
   buttons key dns b.example.net
   buttons key dns b.example.net --key b.pub --ttl 300 --as tinydns
-  buttons key dns b.example.net --reverse 192.0.2.2 --gateway 192.0.2.1";
+  buttons key dns b.example.net --reverse 192.0.2.2 --gateway 192.0.2.1
+  buttons key dns b.example.net --as fingerprint,dnsmasq";
 
-/// Whose words a record is written in.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Server {
-    /// A line of a zone file: bind, knot, nsd, powerdns.
-    #[value(aliases = ["bind", "knot", "nsd", "powerdns"])]
-    Zone,
-    /// A line of a zone file, for who does not know IPSECKEY.
-    Generic,
-    /// A line of tinydns-data.
-    Tinydns,
-    /// A line of dnsmasq.conf.
-    Dnsmasq,
+/// Precedence of a record, unless something else is said.
+const PRECEDENCE: u8 = 10;
+
+/// What is said of a record.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum As {
+    /// Whose words it is written in.
+    Server(Server),
+    /// That it holds the fingerprint only.
+    Fingerprint,
 }
 
-/// A record that publishes a key.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// The name that has it.
-    pub owner: Name,
-    /// Seconds for which it may be remembered.
-    pub ttl: u32,
-    /// Its place among others.
-    pub precedence: u8,
-    /// Through whom the name is reached.
-    pub gateway: Gateway,
-    /// What the name proves itself by.
-    pub key: PublicKey,
+impl ValueEnum for As {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Server(Server::Zone),
+            Self::Server(Server::Generic),
+            Self::Server(Server::Tinydns),
+            Self::Server(Server::Dnsmasq),
+            Self::Fingerprint,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Server(server) => server.to_possible_value(),
+            Self::Fingerprint => Some(
+                PossibleValue::new("fingerprint").help("The key's fingerprint only, also fingerprint,SERVER"),
+            ),
+        }
+    }
 }
 
 /// Octets of signatures with which zones are signed: ECDSA P-256 and Ed25519, RSA of 2,048 bits.
@@ -91,29 +102,47 @@ impl Arguments {
     /// What is wrong with the key, in words.
     pub fn print(&self) -> Result<String, String> {
         let spki = read(&self.key).map_err(|error| format!("{}: {error}", self.key.display()))?;
-        let key = parse_spki(&spki).ok_or_else(|| KeyError::NotPublic.to_string())?;
-        let gateway = self.gateway.clone().unwrap_or(Gateway::None);
-        let owners = self.reverse.iter().filter_map(|address| {
-            let mut owner: Name = Name::reverse_from_addr(*address).ok()?;
-            owner.make_canonical();
-            Some(owner)
+        let data = self.data(&spki)?;
+        let reverse = self.reverse.iter().map(|address| ike_core::discovery::question::reverse(*address));
+        let records = [self.name.clone()].into_iter().chain(reverse).map(|name| {
+            let owner = match data {
+                Data::Key { .. } => name,
+                Data::Fingerprint(_) => {
+                    tlsa::owner(&name).ok_or("this name is too long: shorten it by ten letters")?
+                }
+            };
+            Ok(Record { owner, ttl: self.ttl, data: data.clone() })
         });
-        let records: Vec<_> = [self.name.clone()]
-            .into_iter()
-            .chain(owners)
-            .map(|owner| Record {
-                owner,
-                ttl: self.ttl,
-                precedence: self.precedence,
-                gateway: gateway.clone(),
-                key,
-            })
-            .collect();
+        let records: Vec<_> = records.collect::<Result<_, String>>()?;
         if self.json {
             let all: Vec<_> = records.iter().map(|record| self.describe(record)).collect();
             return serde_json::to_string_pretty(&all).map(|text| text + "\n").map_err(|e| e.to_string());
         }
-        Ok(records.iter().map(|record| self.comment(record) + &record.spell(self.r#as) + "\n").collect())
+        Ok(records.iter().map(|record| self.comment(record) + &record.spell(self.server()) + "\n").collect())
+    }
+
+    fn data(&self, spki: &[u8]) -> Result<Data, String> {
+        let key = parse_spki(spki).ok_or_else(|| KeyError::NotPublic.to_string())?;
+        if !self.r#as.contains(&As::Fingerprint) {
+            let gateway = self.gateway.clone().unwrap_or(Gateway::None);
+            return Ok(Data::Key { precedence: self.precedence.unwrap_or(PRECEDENCE), gateway, key });
+        }
+        match (&self.gateway, self.precedence) {
+            (None, None) => Ok(Data::Fingerprint(fingerprint(spki))),
+            _ => {
+                Err("a fingerprint has neither gateway nor precedence: leave out --gateway and --precedence"
+                    .into())
+            }
+        }
+    }
+
+    /// The last one that is named.
+    fn server(&self) -> Server {
+        let named = self.r#as.iter().rev().find_map(|word| match word {
+            As::Server(server) => Some(*server),
+            As::Fingerprint => None,
+        });
+        named.unwrap_or(Server::Zone)
     }
 
     /// The octets of an answer: not signed, and signed as [`SIGNATURES`] says.
@@ -121,7 +150,7 @@ impl Arguments {
         // The signer's name is not compressed (RFC 4034 §3.1.7).
         let zone = match &self.zone {
             Some(zone) if record.owner.ends_with(zone) => zone.len(),
-            _ => record.owner.len() - record.owner.first().compose_len() as usize,
+            _ => record.owner.iter_suffixes().nth(record.data.labels()).map_or(1, |zone| zone.len()),
         };
         let [curve, rsa] = SIGNATURES.map(|octets| record.answer_octets() + signature_octets(zone, octets));
         [record.answer_octets(), curve, rsa]
@@ -129,82 +158,43 @@ impl Arguments {
 
     fn comment(&self, record: &Record) -> String {
         let [bare, curve, rsa] = self.sizes(record);
-        let mark = if matches!(self.r#as, Server::Tinydns | Server::Dnsmasq) { '#' } else { ';' };
-        format!(
+        let mark = if matches!(self.server(), Server::Tinydns | Server::Dnsmasq) { '#' } else { ';' };
+        let sizes = format!(
             "{mark} An answer has about {bare} octets; {curve} in a zone signed by ECDSA P-256 or\n\
              {mark} Ed25519, {rsa} in one signed by RSA of 2,048 bits.\n"
-        )
-    }
-
-    fn describe(&self, record: &Record) -> serde_json::Value {
-        let [bare, curve, rsa] = self.sizes(record);
-        let (algorithm, key) = ipseckey::encode_key(&record.key);
-        json!({
-            "owner": record.owner.fmt_with_dot().to_string(),
-            "ttl": record.ttl,
-            "precedence": record.precedence,
-            "gateway": gateway_text(&record.gateway).1,
-            "algorithm": algorithm,
-            "key": Base64::encode_string(&key),
-            "rdata": hex(&record.rdata()),
-            "answer_octets": { "unsigned": bare, "signed_ecdsa_p256_or_ed25519": curve, "signed_rsa2048": rsa },
-        })
-    }
-}
-
-impl Record {
-    /// As it travels.
-    pub fn rdata(&self) -> Vec<u8> {
-        ipseckey::encode(self.precedence, &self.gateway, &self.key).to_vec()
-    }
-
-    /// The record in a server's words, without a newline.
-    pub fn spell(&self, server: Server) -> String {
-        let (owner, ttl, rdata) = (self.owner.fmt_with_dot(), self.ttl, self.rdata());
-        match server {
-            Server::Zone => format!("{owner} {ttl} {}", fields(self.precedence, &self.gateway, &self.key)),
-            Server::Generic => format!("{owner} {ttl} IN TYPE45 \\# {} {}", rdata.len(), hex(&rdata)),
-            Server::Dnsmasq => format!("dns-rr={},45,{}", self.owner, hex(&rdata)),
-            Server::Tinydns => {
-                let mut line = format!(":{}:45:", self.owner);
-                for octet in rdata {
-                    // Colons and backslashes mean something there.
-                    let _ = match octet {
-                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => write!(line, "{}", char::from(octet)),
-                        _ => write!(line, "\\{octet:03o}"),
-                    };
-                }
-                line + &format!(":{ttl}")
+        );
+        match record.data {
+            Data::Key { .. } => sizes,
+            Data::Fingerprint(_) => {
+                sizes
+                    + &format!(
+                        "{mark} A convention of Buttons: devices with fingerprints = true under [dns] look at\n\
+                         {mark} it, where the zone proves that the name has no IPSECKEY record.\n"
+                    )
             }
         }
     }
 
-    /// Octets of an answer with this record alone, not signed: header, question, record with a compressed
-    /// owner (RFC 1035 §4.1), OPT (RFC 6891 §6.1.2).
-    pub fn answer_octets(&self) -> usize {
-        12 + (self.owner.len() + 4) + (2 + 10 + self.rdata().len()) + 11
-    }
-}
-
-/// Octets that a signature adds to an answer: RRSIG with a compressed owner (RFC 4034 §3.1).
-pub fn signature_octets(zone: usize, signature: usize) -> usize {
-    2 + 10 + 18 + zone + signature
-}
-
-/// A record from its class on, as zone files have it (RFC 4025 §3.1).
-pub(super) fn fields(precedence: u8, gateway: &Gateway, key: &PublicKey) -> String {
-    let (gateway_type, gateway) = gateway_text(gateway);
-    let (algorithm, key) = ipseckey::encode_key(key);
-    let key = Base64::encode_string(&key);
-    format!("IN IPSECKEY {precedence} {gateway_type} {algorithm} {gateway} {key}")
-}
-
-fn gateway_text(gateway: &Gateway) -> (u8, String) {
-    match gateway {
-        Gateway::None => (0, ".".into()),
-        Gateway::V4(address) => (1, address.to_string()),
-        Gateway::V6(address) => (2, address.to_string()),
-        Gateway::Name(name) => (3, name.fmt_with_dot().to_string()),
+    fn describe(&self, record: &Record) -> serde_json::Value {
+        let [bare, curve, rsa] = self.sizes(record);
+        let mut told = json!({
+            "owner": record.owner.fmt_with_dot().to_string(),
+            "ttl": record.ttl,
+            "type": record.data.rtype().0,
+            "rdata": hex(&record.rdata()),
+            "answer_octets": { "unsigned": bare, "signed_ecdsa_p256_or_ed25519": curve, "signed_rsa2048": rsa },
+        });
+        match &record.data {
+            Data::Key { precedence, gateway, key } => {
+                let (algorithm, key) = ipseckey::encode_key(key);
+                told["precedence"] = json!(precedence);
+                told["gateway"] = json!(gateway_text(gateway).1);
+                told["algorithm"] = json!(algorithm);
+                told["key"] = json!(Base64::encode_string(&key));
+            }
+            Data::Fingerprint(fingerprint) => told["fingerprint"] = json!(hex(fingerprint)),
+        }
+        told
     }
 }
 
@@ -235,60 +225,6 @@ pub fn gateway(text: &str) -> Result<Gateway, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn record(gateway: &str) -> Record {
-        let key = "dd64d7814be99f54650979e6f348066362d9fc4ad450466d677dc80e2f327e13";
-        let (pairs, []) = key.as_bytes().as_chunks::<2>() else { panic!() };
-        let octet = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        let key: Vec<u8> = pairs.iter().map(octet).collect();
-        Record {
-            owner: host_name("b.example.net").unwrap(),
-            ttl: 300,
-            precedence: 10,
-            gateway: if gateway.is_empty() { Gateway::None } else { super::gateway(gateway).unwrap() },
-            key: PublicKey::Ed25519(key.try_into().unwrap()),
-        }
-    }
-
-    #[test]
-    fn a_record_in_each_servers_words() {
-        let expected = [
-            (
-                Server::Zone,
-                "b.example.net. 300 IN IPSECKEY 10 0 4 . 3WTXgUvpn1RlCXnm80gGY2LZ/ErUUEZtZ33IDi8yfhM=",
-            ),
-            (
-                Server::Generic,
-                "b.example.net. 300 IN TYPE45 \\# 35 \
-                 0a0004dd64d7814be99f54650979e6f348066362d9fc4ad450466d677dc80e2f327e13",
-            ),
-            (
-                Server::Dnsmasq,
-                "dns-rr=b.example.net,45,\
-                 0a0004dd64d7814be99f54650979e6f348066362d9fc4ad450466d677dc80e2f327e13",
-            ),
-            (
-                Server::Tinydns,
-                ":b.example.net:45:\\012\\000\\004\\335d\\327\\201K\\351\\237Te\\011y\\346\\363H\\006cb\
-                 \\331\\374J\\324PFmg\\175\\310\\016\\0572\\176\\023:300",
-            ),
-        ];
-        for (server, line) in expected {
-            assert_eq!(record("").spell(server), line);
-        }
-    }
-
-    #[test]
-    fn a_gateway_is_an_address_or_a_name() {
-        for (gateway, fields) in [
-            ("192.0.2.38", "IN IPSECKEY 10 1 4 192.0.2.38 "),
-            ("2001:db8::1", "IN IPSECKEY 10 2 4 2001:db8::1 "),
-            ("gw.example.net", "IN IPSECKEY 10 3 4 gw.example.net. "),
-        ] {
-            assert!(record(gateway).spell(Server::Zone).contains(fields));
-        }
-        assert!(gateway("gate way").unwrap_err().contains("b.example.net"));
-    }
 
     #[test]
     fn what_is_no_host_name_is_told_with_an_example() {

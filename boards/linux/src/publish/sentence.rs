@@ -39,7 +39,7 @@ pub fn sentence(failure: Failure, config: &Config, server: SocketAddr) -> String
         }
         Failure::Refused => format!(
             "{server} does not let the key {key} change {name}: its policy has to name this key with this name \
-             and A, AAAA and IPSECKEY"
+             and A, AAAA and IPSECKEY, and for fingerprints _500._udp.{name} with TLSA"
         ),
         Failure::NotAuthoritative => {
             format!("{server} is not the primary server of {zone}: name that server, or the right zone")

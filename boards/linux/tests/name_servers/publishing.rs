@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use buttons::key::dns::{Record, Server as Form, host_name};
+use buttons::key::dns::{Data, Record, Server as Form, host_name};
 use buttons::key::{self, Kind};
 use buttons::peer::{Topology, wait_until};
 use buttons::publish::{above, once, public_key, read_secret, time_of_day};
@@ -17,7 +17,7 @@ use crate::server::{Brand, Server};
 
 type Case = (&'static str, fn(Brand) -> Result<(), Failed>);
 
-pub const CASES: [Case; 8] = [
+pub const CASES: [Case; 9] = [
     ("an update is accepted, changed and withdrawn", accepted),
     ("another name is refused", refused),
     ("an alias is told", alias),
@@ -26,6 +26,7 @@ pub const CASES: [Case; 8] = [
     ("a server that is down is waited for", down),
     ("a long update goes over TCP", long),
     ("the next key stands beside the present one", rollover),
+    ("a fingerprint takes the place of a key", fingerprint),
 ];
 
 fn publish(server: &Server, words: &[&str]) -> Command {
@@ -50,17 +51,20 @@ server = "192.0.2.2:5353"
 secret = "b.tsig"
 "#;
 
-/// A device tells the server its key and its addresses by itself, through its own stack.
+/// A device tells the server its key and its addresses by itself, through its own stack; Knot its fingerprint.
 pub fn by_device(brand: Brand) -> Result<(), Failed> {
     let topology = Topology::new()?;
     let mut server = Server::within(brand, topology.peer.name(), "192.0.2.2:5353".parse()?)?;
     make_key(&server.path("own.pem"), Kind::Ed25519)?;
-    std::fs::write(server.path("device.toml"), DEVICE)?;
+    let is_fingerprint = brand == Brand::Knot;
+    let form = if is_fingerprint { "form = \"fingerprint\"\n" } else { "" };
+    std::fs::write(server.path("device.toml"), format!("{DEVICE}{form}"))?;
     let mut command = topology.device.command(env!("CARGO_BIN_EXE_buttons"));
     command.arg("run").arg(server.path("device.toml")).stdin(Stdio::null());
     let mut device = command.stderr(std::fs::File::create(server.path("device.log"))?).spawn()?;
     let published = server.start().and_then(|()| {
-        let seen = || has_keys(&server, &["own.pem"]).is_ok();
+        let has = if is_fingerprint { has_fingerprints } else { has_keys };
+        let seen = || has(&server, &["own.pem"]).is_ok();
         expect(wait_until(Duration::from_secs(40), seen), "no record came")?;
         expect(server.dig("b.example.net", "A")? == "192.0.2.1\n", "address")?;
         expect(server.dig("b.example.net", "AAAA")? == "2001:db8::1\n", "IPv6 address")
@@ -100,7 +104,7 @@ fn make_key(file: &Path, kind: Kind) -> Result<(), Failed> {
 fn shown(file: &Path) -> Result<String, Failed> {
     let key = public_key(file)?;
     let owner = host_name("b.example.net")?;
-    let record = Record { owner, ttl: 3600, precedence: 10, gateway: Gateway::None, key };
+    let record = Record { owner, ttl: 3600, data: Data::Key { precedence: 10, gateway: Gateway::None, key } };
     let line = record.spell(Form::Zone);
     Ok(line.split_once("IPSECKEY ").ok_or("no record")?.1.to_owned())
 }
@@ -182,7 +186,14 @@ fn config(server: &Server, name: &str) -> Result<Config, Failed> {
 
 fn wanted(server: &Server) -> Result<Wanted, Failed> {
     let keys = [public_key(&server.path("own.pem"))?].into_iter().collect();
-    Ok(Wanted { addresses: None, keys, gateway: Gateway::None, precedence: 10, ttl: 300 })
+    Ok(Wanted {
+        addresses: None,
+        keys,
+        form: Default::default(),
+        gateway: Gateway::None,
+        precedence: 10,
+        ttl: 300,
+    })
 }
 
 /// Nothing vouches for either answer, so both are waited out, at the same time.
@@ -251,4 +262,38 @@ fn rollover(brand: Brand) -> Result<(), Failed> {
     has_keys(&server, &["own.pem", "new.pem"])?;
     succeed(&server, &["b.example.net", "--key", "new.pem"])?;
     has_keys(&server, &["new.pem"])
+}
+
+/// Fingerprints as dig prints them; it breaks them into words.
+fn has_fingerprints(server: &Server, files: &[&str]) -> Result<(), Failed> {
+    let answer = server.dig("_500._udp.b.example.net", "TLSA")?;
+    let mut found: Vec<_> = answer.lines().map(|line| line.replace(' ', "").to_lowercase()).collect();
+    let print =
+        |file: &&str| Ok(format!("311{}", key::hex(&key::fingerprint(&key::read(&server.path(file))?))));
+    let mut expected = files.iter().map(print).collect::<Result<Vec<_>, Failed>>()?;
+    found.sort();
+    expected.sort();
+    expect(found == expected, &answer)
+}
+
+/// RFC 2136 §3.4: all or nothing, so that there never are both.
+fn fingerprint(brand: Brand) -> Result<(), Failed> {
+    let server = started(brand)?;
+    make_key(&server.path("new.pem"), Kind::P256)?;
+    succeed(&server, &["b.example.net", "--address", "192.0.2.2"])?;
+    has_keys(&server, &["own.pem"])?;
+    let told = succeed(&server, &["b.example.net", "--form", "fingerprint"])?;
+    expect(told == "b.example.net has the fingerprint of this key\n", &told)?;
+    has_keys(&server, &[])?;
+    has_fingerprints(&server, &["own.pem"])?;
+    expect(server.dig("b.example.net", "A")? == "192.0.2.2\n", "the address stays")?;
+    succeed(&server, &["b.example.net", "--form", "fingerprint", "--next-key", "new.pem"])?;
+    has_fingerprints(&server, &["own.pem", "new.pem"])?;
+    succeed(&server, &["b.example.net", "--form", "fingerprint", "--key", "new.pem"])?;
+    has_fingerprints(&server, &["new.pem"])?;
+    succeed(&server, &["b.example.net", "--form", "fingerprint", "--withdraw"])?;
+    has_fingerprints(&server, &[])?;
+    let refused =
+        publish(&server, &["b.example.net", "--form", "fingerprint", "--gateway", "192.0.2.1"]).output()?;
+    expect(said(&refused).contains("leave out --gateway"), &said(&refused))
 }

@@ -4,10 +4,11 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use buttons::key::dns::{Record, Server as Form, host_name, signature_octets};
+use buttons::key::dns::{Data, Record, Server as Form, host_name, signature_octets};
 use buttons::key::{self, Kind};
-use ike_core::discovery::Name;
+use ike_core::crypto::PublicKey;
 use ike_core::discovery::ipseckey::Gateway;
+use ike_core::discovery::{Name, tlsa};
 use libtest_mimic::Failed;
 
 use crate::server::{Brand, Server};
@@ -27,10 +28,17 @@ pub fn measure() -> Result<(), Failed> {
         let spki = key::public(&key::generate(kind)?).ok_or("no key")?;
         let owner = host_name(&format!("{kind:?}.example.net").to_lowercase())?;
         let key = key::parse_spki(&spki).ok_or("no key")?;
-        records.push(Record { owner, ttl: 3600, precedence: 10, gateway: Gateway::None, key });
+        records.push(Record {
+            owner,
+            ttl: 3600,
+            data: Data::Key { precedence: 10, gateway: Gateway::None, key },
+        });
     }
+    let print = key::fingerprint(&key::public(&key::generate(Kind::Ed25519)?).ok_or("no key")?);
+    let owner = tlsa::owner(&host_name("ed25519.example.net")?).ok_or("too long")?;
+    records.push(Record { owner, ttl: 3600, data: Data::Fingerprint(print) });
     let text: String = records.iter().map(|record| record.spell(Form::Zone) + "\n").collect();
-    println!("octets of an answer   Ed25519    P-256    P-384  RSA-2048  RSA-4096");
+    println!("octets of an answer   Ed25519    P-256    P-384  RSA-2048  RSA-4096  fingerprint");
     for (algorithm, signature) in ALGORITHMS {
         let mut server = Server::new(Brand::Knot)?;
         let config = format!(
@@ -41,15 +49,17 @@ pub fn measure() -> Result<(), Failed> {
         server.add_records(&text)?;
         server.start()?;
         let mut line = format!("{algorithm:<20}");
-        for (kind, record) in KINDS.into_iter().zip(&records) {
-            let octets = ask(&server, &record.owner)?;
+        for record in &records {
+            let rtype = if matches!(record.data, Data::Fingerprint(_)) { 52 } else { 45 };
+            let octets = ask(&server, &record.owner, rtype)?;
             line += &format!("{octets:>10}");
             let zone = host_name("example.net")?.len();
             let estimate = record.answer_octets() + signature_octets(zone, signature);
             if octets != estimate {
-                return Err(format!("{algorithm}, {kind:?}: {octets} octets, {estimate} were told").into());
+                let owner = &record.owner;
+                return Err(format!("{algorithm}, {owner}: {octets} octets, {estimate} were told").into());
             }
-            if kind == Kind::Ed25519 && signature == 64 && octets > LIMIT {
+            if is_short(record) && signature == 64 && octets > LIMIT {
                 return Err(format!("{algorithm}: {octets} octets").into());
             }
         }
@@ -58,15 +68,20 @@ pub fn measure() -> Result<(), Failed> {
     Ok(())
 }
 
+/// An Ed25519 key, or the fingerprint of any.
+fn is_short(record: &Record) -> bool {
+    matches!(record.data, Data::Fingerprint(_) | Data::Key { key: PublicKey::Ed25519(_), .. })
+}
+
 /// Octets of the answer in a datagram.
-fn ask(server: &Server, name: &Name) -> Result<usize, Failed> {
+fn ask(server: &Server, name: &Name, rtype: u8) -> Result<usize, Failed> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server.address)?;
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
     // One question, one OPT record: 4,096 octets, DO.
     let header = [7, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     let opt = [0, 0, 41, 16, 0, 0, 0, 0x80, 0, 0, 0];
-    socket.send(&[&header, name.as_slice(), &[0, 45, 0, 1], &opt].concat())?;
+    socket.send(&[&header, name.as_slice(), &[0, rtype, 0, 1], &opt].concat())?;
     let mut answer = [0; 4096];
     let length = socket.recv(&mut answer)?;
     // An answer, not clipped, of a record and its signature.

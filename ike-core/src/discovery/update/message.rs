@@ -5,6 +5,7 @@
 //! zone           the zone, SOA
 //! prerequisite   our name has no CNAME: beside an alias a server would drop the rest in silence (§3.4.2.2)
 //! update         delete A, AAAA, IPSECKEY; add each of ours
+//!                fingerprints instead of keys: delete TLSA of `_500._udp` below it too, and add those
 //! additional     TSIG
 //! ```
 //! A server carries out all of it or nothing (§3.4), so the name is never without its records. What is built
@@ -17,9 +18,10 @@ use domain::base::message_builder::{AdditionalBuilder, AuthorityBuilder, PushErr
 use domain::base::record::ComposeRecord;
 use domain::base::{MessageBuilder, Record, Rtype, Ttl, UnknownRecordData};
 
-use crate::crypto::PublicKey;
-use crate::discovery::Name;
+use crate::crypto::{Crypto, PublicKey};
 use crate::discovery::ipseckey::{self, Gateway};
+use crate::discovery::{Name, tlsa};
+use crate::wire::spki;
 
 /// Octets of the longest update: two keys of 4,096 bits, four addresses, and names of usual length.
 pub const MAX_UPDATE: usize = 2_048;
@@ -31,6 +33,17 @@ pub const MAX_KEYS: usize = 2;
 /// Octets of an update.
 pub(super) type Octets = heapless::Vec<u8, MAX_UPDATE>;
 
+/// What a key stands in DNS as.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Form {
+    /// Itself, in an IPSECKEY record.
+    #[default]
+    Key,
+    /// Its fingerprint ([`tlsa`]). Such records are touched by this form only: a secret that may change our name need not
+    /// be allowed theirs.
+    Fingerprint,
+}
+
 /// What our name shall have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wanted {
@@ -38,9 +51,11 @@ pub struct Wanted {
     pub addresses: Option<heapless::Vec<IpAddr, MAX_ADDRESSES>>,
     /// All keys of the name; without any the name loses those that it has.
     pub keys: heapless::Vec<PublicKey, MAX_KEYS>,
-    /// Through whom it is reached.
+    /// As what they stand there; never as both.
+    pub form: Form,
+    /// Through whom it is reached; fingerprints do not say it.
     pub gateway: Gateway,
-    /// Of several records, those with a lower number are tried first.
+    /// Of several IPSECKEY records, those with a lower number are tried first.
     pub precedence: u8,
     /// Seconds for which others may remember all this.
     pub ttl: u32,
@@ -54,7 +69,17 @@ pub(super) struct Unsigned {
 
 impl Unsigned {
     /// Gives `name` in `zone` what it shall have.
-    pub(super) fn new(zone: &Name, name: &Name, id: u16, wanted: &Wanted) -> Result<Self, PushError> {
+    pub(super) fn new<C: Crypto>(
+        zone: &Name,
+        name: &Name,
+        id: u16,
+        wanted: &Wanted,
+        crypto: &C,
+    ) -> Result<Self, PushError> {
+        let of_fingerprints = match wanted.form {
+            Form::Key => None,
+            Form::Fingerprint => Some(tlsa::owner(name).ok_or(PushError::ShortBuf)?),
+        };
         let builder = MessageBuilder::from_target(Octets::new());
         let mut builder = builder.map_err(|_| PushError::ShortBuf)?;
         builder.header_mut().set_id(id);
@@ -62,7 +87,9 @@ impl Unsigned {
         let mut builder = builder.question();
         builder.push((zone, Rtype::SOA, Class::IN))?;
         let mut builder = builder.answer();
-        builder.push(record(name, Class::NONE, 0, Rtype::CNAME, &[])?)?;
+        for owner in [Some(name), of_fingerprints.as_ref()].into_iter().flatten() {
+            builder.push(record(owner, Class::NONE, 0, Rtype::CNAME, &[])?)?;
+        }
         let mut update = Update { name, ttl: wanted.ttl, builder: builder.authority() };
         if let Some(addresses) = &wanted.addresses {
             update.delete(Rtype::A)?;
@@ -75,8 +102,20 @@ impl Unsigned {
             }
         }
         update.delete(Rtype::IPSECKEY)?;
-        for key in &wanted.keys {
-            update.add(Rtype::IPSECKEY, &ipseckey::encode(wanted.precedence, &wanted.gateway, key))?;
+        match &of_fingerprints {
+            None => {
+                for key in &wanted.keys {
+                    update
+                        .add(Rtype::IPSECKEY, &ipseckey::encode(wanted.precedence, &wanted.gateway, key))?;
+                }
+            }
+            Some(owner) => {
+                update.name = owner;
+                update.delete(Rtype::TLSA)?;
+                for key in &wanted.keys {
+                    update.add(Rtype::TLSA, &tlsa::encode(&crypto.sha256(&[&spki::encode(key)])))?;
+                }
+            }
         }
         Ok(Self { id, builder: update.builder.additional() })
     }

@@ -12,6 +12,8 @@ use super::*;
 use crate::crypto::software::Software;
 use crate::crypto::{Prf, PublicKey};
 use crate::discovery::ipseckey::{Gateway, Ipseckey, RecordKey};
+use crate::discovery::tlsa;
+use crate::wire::spki;
 
 const SECRET: [u8; 32] = [7; 32];
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -58,6 +60,7 @@ fn wanted(addresses: &[&str], keys: &[PublicKey]) -> Wanted {
     Wanted {
         addresses: Some(addresses.iter().map(|address| address.parse().unwrap()).collect()),
         keys: keys.iter().copied().collect(),
+        form: Form::Key,
         gateway: Gateway::None,
         precedence: 10,
         ttl: 300,
@@ -188,6 +191,40 @@ fn only_what_is_ours_is_touched() {
     ours.publish(at(0), Wanted { addresses: None, ..wanted(&[], &[]) }, Duration::ZERO);
     let updates = updates(&published(&mut ours, at(0)));
     assert_eq!(updates, [(Class::ANY, Rtype::IPSECKEY, Vec::new())]);
+}
+
+/// RFC 2136 §2.4.3, §3.4, RFC 6698 §3: fingerprints in one update with the end of the keys, and the other way round
+/// their records are not touched.
+#[test]
+fn fingerprints_take_the_place_of_keys() {
+    let mut ours = publisher();
+    let both = Wanted { addresses: None, form: Form::Fingerprint, ..wanted(&[], &[key(1), key(2)]) };
+    ours.publish(at(0), both.clone(), Duration::ZERO);
+    let request = published(&mut ours, at(0));
+    let message = Message::from_slice(&request).unwrap();
+    let owners = |records: domain::base::RecordSection<'_, [u8]>| -> Vec<_> {
+        let records = records.map(|record| record.unwrap());
+        records.map(|record| (std::format!("{}", record.owner()), record.class(), record.rtype())).collect()
+    };
+    let (name, below) = ("b.example.net", "_500._udp.b.example.net");
+    let prerequisites = [name, below].map(|owner| (owner.into(), Class::NONE, Rtype::CNAME));
+    assert_eq!(owners(message.answer().unwrap()), prerequisites);
+    let update = [
+        (name, Class::ANY, Rtype::IPSECKEY),
+        (below, Class::ANY, Rtype::TLSA),
+        (below, Class::IN, Rtype::TLSA),
+        (below, Class::IN, Rtype::TLSA),
+    ];
+    let update: Vec<_> =
+        update.iter().map(|(owner, class, rtype)| ((*owner).into(), *class, *rtype)).collect();
+    assert_eq!(owners(message.authority().unwrap()), update);
+    for key in [key(1), key(2)] {
+        let rdata = tlsa::encode(&Software.sha256(&[&spki::encode(&key)]));
+        assert!(request.windows(tlsa::RDATA).any(|window| window == rdata));
+    }
+    ours.publish(at(9), Wanted { form: Form::Key, ..both }, Duration::ZERO);
+    let updates = updates(&published(&mut ours, at(9)));
+    assert!(updates.iter().all(|(_, rtype, _)| *rtype == Rtype::IPSECKEY));
 }
 
 #[test]
