@@ -44,7 +44,8 @@ Examples:
 
 Exit status:
   0  secure, and there are keys (with --type: records)
-  3  secure: there are none, or none that can be used
+  3  secure: there are none, or none that can be used;
+     fingerprints of keys are shown, and devices do not look at them by default
   4  insecure: proven that nobody signs it, so anybody could have made it
   5  bogus: it should be signed, and the proof fails
   6  indeterminate: it could not be found out
@@ -85,6 +86,8 @@ pub struct Found {
     pub question: Question,
     /// The answer.
     pub outcome: Outcome,
+    /// Where it proves that there is no key: what came of the question about fingerprints.
+    pub fingerprints: Option<Box<Self>>,
     /// Seconds for which it holds.
     pub ttl: u64,
     /// How the servers were.
@@ -191,6 +194,7 @@ fn run(resolver: &mut Resolver<'_, Software, SysRng>, question: Question, mut un
     let (sender, came) = channel();
     let mut sockets = Sockets::new(sender);
     let mut is_asked = false;
+    let mut keyless: Option<(Outcome, Question)> = None;
     loop {
         if untried == 0 && !is_asked {
             // The only question, so there is room for it.
@@ -209,15 +213,30 @@ fn run(resolver: &mut Resolver<'_, Software, SysRng>, question: Question, mut un
                 continue;
             }
             Output::Answer { outcome, .. } => {
-                let outcome = outcome.clone();
-                return Found {
+                let answer = outcome.clone();
+                if keyless.is_none()
+                    && let Some(further) = answer.fingerprints_at(&question)
+                    && resolver.lookup(now(), Ticket(1), further.clone()).is_ok()
+                {
+                    keyless = Some((answer, further));
+                    continue;
+                }
+                let found = |question, outcome: Outcome, fingerprints| Found {
                     ttl: outcome.expires.since(now()).as_millis().div_ceil(1000) as u64,
                     question,
                     outcome,
+                    fingerprints,
                     servers: resolver.servers().collect(),
                     queries: resolver.counters().queries,
                     verifications: resolver.counters().verifications,
                     took: now().as_millis(),
+                };
+                return match keyless {
+                    None => found(question, answer, None),
+                    Some((keyless, further)) => {
+                        let fingerprints = Some(Box::new(found(further, answer, None)));
+                        found(question, keyless, fingerprints)
+                    }
                 };
             }
             Output::Probed(_) => {

@@ -14,21 +14,24 @@ use serde_json::{Value, json};
 use super::{Found, moment};
 use crate::key::{fingerprint, hex};
 
+/// What is said of fingerprints, which are no RFC's.
+const CONVENTION: [&str; 2] = [
+    "a convention of Buttons: devices look at it only with fingerprints = true",
+    "under [dns], and only because there is no IPSECKEY record",
+];
+
 /// The whole of it in lines of at most about 80 columns.
 pub fn text(found: &Found) -> String {
-    let mut text = format!("{}: {}\n", found.question.name().fmt_with_dot(), headline(found));
-    for record in records(found) {
-        let _ = writeln!(text, "  {record}");
+    let mut text = said(found) + "\n" + &tree(found);
+    if let Some(fingerprints) = &found.fingerprints {
+        text.push('\n');
+        text += &said(fingerprints);
+        for line in CONVENTION {
+            let _ = writeln!(text, "  {line}");
+        }
+        text.push('\n');
+        text += &tree(fingerprints);
     }
-    if found.outcome.left_out > 0 {
-        let _ = writeln!(text, "  left out: {} that are unusable or too many", found.outcome.left_out);
-    }
-    let _ = writeln!(text, "  holds for {} s{}", found.ttl, signed_until(found));
-    if let Some(advice) = advice(found.outcome.security) {
-        let _ = writeln!(text, "  {advice}");
-    }
-    text.push('\n');
-    text += &tree(found);
     let _ = writeln!(
         text,
         "\n{} queries, {} signatures checked, {} ms",
@@ -53,6 +56,64 @@ pub fn text(found: &Found) -> String {
     text
 }
 
+/// What was found, without its chain.
+fn said(found: &Found) -> String {
+    let mut text = format!("{}: {}\n", found.question.name().fmt_with_dot(), headline(found));
+    for record in records(found) {
+        let _ = writeln!(text, "  {record}");
+    }
+    if found.outcome.left_out > 0 {
+        let _ = writeln!(text, "  left out: {} that are unusable or too many", found.outcome.left_out);
+    }
+    let _ = writeln!(text, "  holds for {} s{}", found.ttl, signed_until(found));
+    if let Some(advice) = advice(found.outcome.security) {
+        let _ = writeln!(text, "  {advice}");
+    }
+    text
+}
+
+/// Fingerprints for programs.
+fn json_of_fingerprints(found: &Found) -> Value {
+    json!({
+        "name": found.question.name().fmt_with_dot().to_string(),
+        "security": security_word(found.outcome.security),
+        "reason": reason(found.outcome.security),
+        "presence": presence_word(presence(found)),
+        "wildcard": found.outcome.wildcard,
+        "sha256": found.outcome.fingerprints().map(|print| hex(&print)).collect::<Vec<_>>(),
+        "records": records(found),
+        "left_out": found.outcome.left_out,
+        "ttl": found.ttl,
+        "signed_until": found.outcome.signed_until.map(|time| time.0),
+        "chain": chain(found),
+        "convention": CONVENTION.join(" "),
+    })
+}
+
+fn chain(found: &Found) -> Vec<Value> {
+    let links = found.outcome.links.iter().map(|link| {
+        json!({ "name": name_of(found, *link).fmt_with_dot().to_string(), "what": what(found, *link) })
+    });
+    links.collect()
+}
+
+/// Of fingerprints only those count that are some.
+fn presence(found: &Found) -> Presence {
+    match found.outcome.presence {
+        Presence::Present
+            if is_about_fingerprints(found) && found.outcome.fingerprints().next().is_none() =>
+        {
+            Presence::OnlyUnusable
+        }
+        presence => presence,
+    }
+}
+
+/// Whether it is about a peer's keys, and not about any other TLSA record.
+fn is_about_fingerprints(found: &Found) -> bool {
+    found.question.is_about_fingerprints() && found.question.name().to_string().starts_with("_500._udp.")
+}
+
 /// The same for programs.
 pub fn json(found: &Found) -> Value {
     let keys = found.outcome.keys().filter_map(|key| match key.key {
@@ -64,9 +125,6 @@ pub fn json(found: &Found) -> Value {
             "spki": Base64::encode_string(&spki::encode(&public)),
         })),
         _ => None,
-    });
-    let links = found.outcome.links.iter().map(|link| {
-        json!({ "name": name_of(found, *link).fmt_with_dot().to_string(), "what": what(found, *link) })
     });
     let servers = found.servers.iter().map(|server| {
         json!({
@@ -90,7 +148,8 @@ pub fn json(found: &Found) -> Value {
         "left_out": found.outcome.left_out,
         "ttl": found.ttl,
         "signed_until": found.outcome.signed_until.map(|time| time.0),
-        "chain": links.collect::<Vec<_>>(),
+        "chain": chain(found),
+        "fingerprints": found.fingerprints.as_ref().map(|found| json_of_fingerprints(found)),
         "queries": found.queries,
         "verifications": found.verifications,
         "milliseconds": found.took,
@@ -100,10 +159,11 @@ pub fn json(found: &Found) -> Value {
 
 fn headline(found: &Found) -> String {
     let what = match found.question {
+        _ if is_about_fingerprints(found) => "fingerprints of keys".to_owned(),
         Question::Records { rtype, .. } => format!("{rtype} records"),
         Question::Peer(_) | Question::Reverse(_) => "keys".to_owned(),
     };
-    let presence = match found.outcome.presence {
+    let presence = match presence(found) {
         Presence::Present => format!("there are {what}"),
         Presence::Absent => format!("there are no {what}"),
         Presence::OnlyUnusable => format!("there are {what}, none of them usable"),
@@ -255,6 +315,12 @@ fn record(rtype: Rtype, rdata: &[u8]) -> Option<String> {
             let gateway = gateway(&key.gateway).map_or(String::new(), |it| format!(" at {it}"));
             format!("{} {}{gateway}\n           {print}", key.precedence, kind(&key))
         }
+        Rtype::TLSA => match rdata {
+            [usage, selector, matching, association @ ..] => {
+                format!("{usage} {selector} {matching}\n           {}", hex(association))
+            }
+            _ => format!("\\# {} {}", rdata.len(), hex(rdata)),
+        },
         _ => format!("\\# {} {}", rdata.len(), hex(rdata)),
     };
     Some(format!("{:<8} {value}", rtype.to_string()).trim_end().to_owned())
