@@ -38,7 +38,7 @@ impl KeyPair {
         Ok(Self { private, private_pem, public_pem })
     }
 
-    /// A self-signed certificate for the peer's name, with this common name.
+    /// A self-signed certificate for the peer's name and for this common name.
     pub fn certificate(&self, folder: &Path, common_name: &str) -> Result<String, Fault> {
         let key = folder.join("certified.pem");
         key::write_private(&key, &self.private)?;
@@ -46,7 +46,7 @@ impl KeyPair {
             Command::new("openssl")
                 .args(["req", "-x509", "-new", "-days", "2", "-subj"])
                 .arg(format!("/CN={common_name}"))
-                .args(["-addext", &format!("subjectAltName=DNS:{PEER}"), "-key"])
+                .args(["-addext", &format!("subjectAltName=DNS:{PEER},DNS:{common_name}"), "-key"])
                 .arg(&key),
         )?;
         std::fs::remove_file(&key)?;

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `stage` | device and host at a switch, the far end at another of its ports, the servers behind it |
 //! | `met` | a policy for a name is enough; an address is enough; strongSwan comes and says its name |
+//! | `fingerprints` | DNS has a fingerprint only; strongSwan shows the key in a certificate |
 //! | `captured` | unmodified programs behind the device ask for names |
 //! | `moving` | addresses and keys change in the zone while packets flow |
 //! | `witness` | tshark at the far end's port |
 
 mod captured;
+mod fingerprints;
 mod met;
 mod moving;
 mod stage;
@@ -29,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         case("we_begin", met::we_begin),
         case("strongswan_begins", met::strongswan_begins),
+        case("fingerprints", fingerprints::fingerprints),
         case("captured", captured::captured),
         case("strongswan_moves_and_changes_its_key", moving::strongswan_moves),
         case("a_device_moves", moving::device_moves),

@@ -36,7 +36,8 @@ pub fn lines() -> Result<Vec<String>, Fault> {
         }
     }
     let of_dev2 = ipseckey(&KEYS[1])?;
-    // Its address is one of several; it is none of them; another family; a name without key.
+    let print_of_dev2 = key::hex(&key::fingerprint(&key::public(&KEYS[1]).ok_or("no public key")?));
+    // Its address is one of several; it is none of them; another family; a name without key; with a fingerprint.
     for record in [
         "several2 IN A 192.0.2.92",
         "several2 IN A 192.0.2.2",
@@ -46,6 +47,8 @@ pub fn lines() -> Result<Vec<String>, Fault> {
         &format!("elsewhere2 {of_dev2}"),
         "dev1 IN AAAA 2001:db8::1",
         "plain IN A 192.0.2.3",
+        "print2 IN A 192.0.2.2",
+        &format!("_500._udp.print2 IN TLSA 3 1 1 {print_of_dev2}"),
     ] {
         lines.push(record.to_owned());
     }

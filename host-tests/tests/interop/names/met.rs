@@ -64,7 +64,7 @@ pub fn we_begin(stage: &Stage) -> Result<(), Fault> {
 }
 
 /// One IKE SA and one Child SA stand with who is called that, whose key DNS proved.
-fn is_validated(device: &Device, identity: &str) -> Result<(), Fault> {
+pub fn is_validated(device: &Device, identity: &str) -> Result<(), Fault> {
     let status = device.status()?;
     let ([ike], [child]) = (&*status.ike_sas, &*status.child_sas) else {
         return Err(format!("not one of each SA: {status:?}").into());
@@ -124,7 +124,7 @@ pub fn strongswan_begins(stage: &Stage) -> Result<(), Fault> {
     witness.saw_only_esp()
 }
 
-fn comes(
+pub fn comes(
     stage: &Stage,
     device: &Device,
     peer: &StrongSwan,

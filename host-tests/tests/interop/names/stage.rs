@@ -14,6 +14,7 @@ use buttons::peer::{Authentication, Connection, Namespace, Options, StrongSwan};
 use firmware::config::PrivateKey;
 
 use crate::Fault;
+use crate::credentials::KeyPair;
 use crate::device::Device;
 use crate::dns::Ground;
 use crate::dns::hosts::KEYS;
@@ -117,15 +118,44 @@ anchors = "root.ds"
         key: &PrivateKey,
         networks: &'static str,
     ) -> Result<(StrongSwan, PathBuf), Fault> {
+        let own = key::private_pem(key).ok_or("no private key")?.to_string();
+        self.strongswan_by(
+            identity,
+            Authentication::PinnedKeys { own, peer: Self::key_of_device()? },
+            networks,
+        )
+    }
+
+    /// The same, but it shows its key, in a certificate that nobody signed but itself.
+    pub fn strongswan_with_certificate(
+        &self,
+        identity: &str,
+        key: &PrivateKey,
+        networks: &'static str,
+    ) -> Result<(StrongSwan, PathBuf), Fault> {
+        let pair = KeyPair::of(key.clone())?;
+        let certificate = pair.certificate(&self.folder()?, identity)?;
+        let authentication =
+            Authentication::Certificate { own: pair.private_pem, certificate, peer: Self::key_of_device()? };
+        self.strongswan_by(identity, authentication, networks)
+    }
+
+    fn key_of_device() -> Result<String, Fault> {
         let spki = key::public(&KEYS[0]).ok_or("no public key")?;
+        Ok(key::spell(&spki, key::Spelling::Strongswan)?)
+    }
+
+    fn strongswan_by(
+        &self,
+        identity: &str,
+        authentication: Authentication,
+        networks: &'static str,
+    ) -> Result<(StrongSwan, PathBuf), Fault> {
         let connection = Connection {
             identity: identity.into(),
             peer_identity: DEVICE.into(),
             peer_address: "192.0.2.1,2001:db8::1".into(),
-            authentication: Authentication::PinnedKeys {
-                own: key::private_pem(key).ok_or("no private key")?.to_string(),
-                peer: key::spell(&spki, key::Spelling::Strongswan)?,
-            },
+            authentication,
             ike: "aes128gcm16-prfsha256-x25519",
             esp: "aes128gcm16",
             own_networks: networks,
