@@ -89,5 +89,6 @@ pub(crate) enum Refusal {
     Oversize,
     TimeToLive,
     Fragment,
+    Source,
     Engine,
 }

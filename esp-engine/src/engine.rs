@@ -172,6 +172,18 @@ impl<'r, C: Cipher> Engine<'r, C> {
         }
     }
 
+    /// Changes our side of a policy: the address of ours that it is for is another now. As with
+    /// [`Self::set_remote`], SAs stay as they are.
+    pub fn set_local(&mut self, policy: PolicyId, local: PolicySelectors) -> bool {
+        match self.policies.get_mut(usize::from(policy.0)) {
+            Some(policy) => {
+                policy.local = local;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// The SPD, in order.
     pub fn policies(&self) -> &[Policy] {
         self.policies

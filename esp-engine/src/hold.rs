@@ -6,6 +6,7 @@
 //! Whenever SAs changed, [`Hold::retry`] lets the adapter run them through the engine again, oldest
 //! first; those whose SA is still missing stay in their place.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::selector::Selectors;
@@ -94,6 +95,13 @@ impl Hold {
     pub fn wait_on(&mut self) {
         if let Some(entry) = self.due().and_then(|place| self.entries.get_mut(place)) {
             entry.state = State::Waiting;
+        }
+    }
+
+    /// Forgets the packets from this address: it is no longer ours, and policy knows it no longer.
+    pub fn forget_from(&mut self, source: IpAddr) {
+        while let Some(place) = self.entries.iter().position(|entry| entry.flow.source == source) {
+            self.remove(place);
         }
     }
 
@@ -213,5 +221,18 @@ mod tests {
         assert_eq!(hold.next_due(late + TIMEOUT), None);
         assert_eq!(hold.expired(), 2);
         assert!(hold.is_empty());
+    }
+
+    #[test]
+    fn packets_of_an_address_that_is_gone_are_forgotten() {
+        let other = Selectors { source: [192, 0, 2, 9].into(), ..flow(1) };
+        let mut hold = Hold::new();
+        for (flow, frame) in [(flow(1), &b"one"[..]), (other, b"other"), (flow(2), b"two")] {
+            hold.push(at(0), flow, frame).unwrap();
+        }
+        hold.forget_from(flow(1).source);
+        hold.retry();
+        assert_eq!(hold.next_due(at(1)), Some(&b"other"[..]));
+        assert_eq!(hold.len(), 1);
     }
 }

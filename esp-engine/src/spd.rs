@@ -1,8 +1,10 @@
 //! The security policy database (RFC 4301 §4.4.1): an ordered list, first match decides, and what
 //! matches nothing is discarded.
 
+use core::net::IpAddr;
+
 use crate::sa::Mode;
-use crate::selector::{Selectors, TrafficSelector};
+use crate::selector::{AddressRange, Selectors, TrafficSelector};
 use crate::wire::ip;
 
 /// A policy's place in the SPD.
@@ -45,6 +47,23 @@ pub struct Policy {
     pub remote: PolicySelectors,
     /// What happens to it.
     pub action: Action,
+}
+
+/// One side of a policy where our own address is no longer `configured` but `current`, or none for now. What is for that
+/// address alone is for the one in its place; what is for a wider range is for the new one too.
+pub fn follow(
+    side: &[TrafficSelector],
+    configured: IpAddr,
+    current: Option<IpAddr>,
+) -> impl Iterator<Item = TrafficSelector> {
+    side.iter().flat_map(move |selector| {
+        let own = &selector.addresses;
+        let is_about_us = own.contains(configured);
+        let new = current.filter(|current| is_about_us && !own.contains(*current));
+        let is_gone = is_about_us && own.is_single() && current != Some(configured);
+        let moved = new.map(|new| TrafficSelector { addresses: AddressRange::single(new), ..*selector });
+        (!is_gone).then_some(*selector).into_iter().chain(moved)
+    })
 }
 
 /// What a policy does (RFC 4301 §4.4.1).
@@ -123,10 +142,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use core::net::IpAddr;
-
     use super::*;
-    use crate::selector::{AddressRange, PortRange, Ports};
+    use crate::selector::{PortRange, Ports};
 
     const US: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
     const PEER: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 2));
@@ -176,5 +193,20 @@ mod tests {
         assert_eq!(decide(&spd, &fragment, true), Decision::Policy(PolicyId(0), PROTECT));
         let whole = packet(6, Ports::Known { source: 0, destination: 0 });
         assert_eq!(decide(&spd, &whole, false), Decision::Policy(PolicyId(1), Action::Discard));
+    }
+
+    /// RFC 4301 §4.4.1.2: policies name addresses; those that name our own stay about us.
+    #[test]
+    fn policies_for_our_own_address_follow_it() {
+        let all = |range| TrafficSelector { protocol: 6, ..TrafficSelector::all(range) };
+        let single = |address| all(AddressRange::single(address));
+        let elsewhere = IpAddr::from([198, 51, 100, 7]);
+        let network = all(AddressRange::prefix([192, 0, 2, 0].into(), 24).unwrap());
+        let ours = |side: &[TrafficSelector], now| follow(side, US, now).collect::<std::vec::Vec<_>>();
+        assert_eq!(ours(&[single(US), single(PEER)], Some(elsewhere)), [single(elsewhere), single(PEER)]);
+        assert_eq!(ours(&[network], Some(elsewhere)), [network, single(elsewhere)]);
+        assert_eq!(ours(&[network], Some([192, 0, 2, 9].into())), [network]);
+        assert_eq!(ours(&[network, single(US)], None), [network]);
+        assert_eq!(ours(&[network, single(US)], Some(US)), [network, single(US)]);
     }
 }

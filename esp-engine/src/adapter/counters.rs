@@ -46,6 +46,8 @@ pub struct Counters {
     pub oversize: u32,
     /// Dropped: time to live below what [`Port::require_ttl`](super::Port::require_ttl) asks for.
     pub time_to_live: u32,
+    /// Dropped: sent from an address that is no longer ours.
+    pub source: u32,
     /// Dropped by the engine, which counts its reasons.
     pub engine: u32,
 }
@@ -72,6 +74,7 @@ impl Counters {
             malformed: 0,
             oversize: 0,
             time_to_live: 0,
+            source: 0,
             engine: 0,
         }
     }
@@ -92,6 +95,7 @@ impl Counters {
             Refusal::Oversize => &mut self.oversize,
             Refusal::TimeToLive => &mut self.time_to_live,
             Refusal::Fragment => &mut self.fragments_dropped,
+            Refusal::Source => &mut self.source,
             Refusal::Engine => &mut self.engine,
         };
         bump(count);

@@ -1,16 +1,18 @@
 //! From the stack to the wire (RFC 4301 §5.1).
 
 use core::cell::RefCell;
+use core::net::IpAddr;
 
 use super::counters::bump;
 use super::link::{Content, Medium};
-use super::port::{Port, State};
+use super::port::{Port, Sources, State};
 use super::too_big::{ErrorFrame, too_big};
 use super::{Link, Refusal, Wire};
 use crate::crypto::Cipher;
 use crate::engine::{Engine, Outbound, Seal};
 use crate::selector::Selectors;
 use crate::time::Instant;
+use crate::wire::ip;
 
 impl Port {
     /// The stack's frame goes to the wire, into the hold queue, or nowhere.
@@ -22,7 +24,7 @@ impl Port {
         frame: &[u8],
         wire: impl Wire,
     ) {
-        let attempt = attempt(engine, now, link, frame, wire);
+        let attempt = attempt(engine, now, link, frame, self.state.borrow().sources.as_ref(), wire);
         let mut state = self.state.borrow_mut();
         match attempt {
             Ok(Attempt::Hold(flow)) => match state.hold.push(now, flow, frame) {
@@ -52,8 +54,9 @@ impl Port {
         wire: impl Wire,
     ) {
         let mut state = self.state.borrow_mut();
-        let Some(frame) = state.hold.next_due(now) else { return };
-        match attempt(engine, now, link, frame, wire) {
+        let State { hold, sources, .. } = &mut *state;
+        let Some(frame) = hold.next_due(now) else { return };
+        match attempt(engine, now, link, frame, sources.as_ref(), wire) {
             Ok(Attempt::Hold(_)) => state.hold.wait_on(),
             done => {
                 state.hold.remove_due();
@@ -103,6 +106,7 @@ fn attempt<C: Cipher>(
     now: Instant,
     link: Link,
     frame: &[u8],
+    sources: Option<&Sources>,
     wire: impl Wire,
 ) -> Result<Attempt, Refusal> {
     let place = match link.parse(frame)? {
@@ -111,6 +115,9 @@ fn attempt<C: Cipher>(
     };
     let frame = frame.get(..place.end).ok_or(Refusal::Malformed)?;
     let (header, packet) = frame.split_at_checked(place.start).ok_or(Refusal::Malformed)?;
+    if sources.is_some_and(|sources| !is_ours(sources, packet)) {
+        return Err(Refusal::Source);
+    }
     let verdict = engine.borrow_mut().outbound(now, packet);
     match verdict {
         Outbound::Bypass => emit(link, frame.len(), wire, |out| copy(out, frame)),
@@ -122,6 +129,15 @@ fn attempt<C: Cipher>(
         Outbound::TooBig { mtu } => Ok(Attempt::TooBig(too_big(link.medium, frame, mtu))),
         Outbound::Drop(_) => Err(Refusal::Engine),
     }
+}
+
+/// Whether a packet may come from us.
+fn is_ours(sources: &Sources, packet: &[u8]) -> bool {
+    ip::Packet::parse(packet).is_none_or(|parsed| {
+        let source = parsed.selectors.source;
+        let is_link_local = matches!(source, IpAddr::V6(address) if address.is_unicast_link_local());
+        sources.contains(&source) || source.is_unspecified() || is_link_local
+    })
 }
 
 /// Sends a frame that `write` fills; it says how many octets it copied. Once a frame of the driver

@@ -1,6 +1,7 @@
 //! The network task's handle on an adapter.
 
 use core::cell::RefCell;
+use core::net::IpAddr;
 use core::task::{Context, Poll, Waker};
 
 use super::counters::{Counters, bump};
@@ -16,6 +17,8 @@ use crate::time::Instant;
 const ERRORS: usize = 2;
 /// Rules for the time to live that a port knows.
 pub const TTL_RULES: usize = 8;
+/// Addresses of its own that a port knows.
+const SOURCES: usize = 4;
 
 /// What an adapter and the network task share: held and early packets, errors for the stack, wakers, counters.
 /// One port belongs to one adapter. It is borrowed while a held packet is written to the wire, so
@@ -29,11 +32,15 @@ pub(super) struct State {
     pub(super) early: Early,
     pub(super) errors: heapless::Deque<ErrorFrame, ERRORS>,
     pub(super) ttl: heapless::Vec<TtlRule, TTL_RULES>,
+    pub(super) sources: Option<Sources>,
     pub(super) counters: Counters,
     stack: Option<Waker>,
     network: Option<Waker>,
     moved: bool,
 }
+
+/// Addresses that the stack's packets may come from.
+pub(super) type Sources = heapless::Vec<IpAddr, SOURCES>;
 
 /// ESP packets from these addresses must have come few hops (RFC 5082).
 pub(super) struct TtlRule {
@@ -50,6 +57,7 @@ impl Port {
                 early: Early::new(),
                 errors: heapless::Deque::new(),
                 ttl: heapless::Vec::new(),
+                sources: None,
                 counters: Counters::new(),
                 stack: None,
                 network: None,
@@ -89,6 +97,13 @@ impl Port {
     pub fn require_ttl(&self, peers: AddressRange, minimum: u8) -> Result<(), AddressRange> {
         let rule = TtlRule { peers, minimum };
         self.state.borrow_mut().ttl.push(rule).map_err(|rule| rule.peers)
+    }
+
+    /// From now on only packets from these addresses leave, and those that have none yet (unspecified, or of the
+    /// link). A connection outlives the address that it was made with; policy no longer knows that address, and
+    /// might let it pass in clear. The first four count.
+    pub fn set_sources(&self, own: impl IntoIterator<Item = IpAddr>) {
+        self.state.borrow_mut().sources = Some(own.into_iter().take(SOURCES).collect());
     }
 
     /// What happened so far.
