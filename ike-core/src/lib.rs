@@ -52,6 +52,7 @@ mod names;
 mod narrow;
 mod outbox;
 pub mod output;
+mod own;
 mod pace;
 pub mod pad;
 mod proposal;

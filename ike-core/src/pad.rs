@@ -11,6 +11,7 @@ use esp_engine::spd::Level;
 
 use crate::config::Config;
 use crate::crypto::PublicKey;
+use crate::own::Own;
 
 use record::Way;
 
@@ -139,13 +140,13 @@ impl<'c> Config<'c> {
     }
 
     /// The addresses that a peer of this entry may speak for, best first, as long as IKE runs like this.
-    pub(crate) fn claims(&self, id: PeerId, way: &Way) -> Claims<'c> {
+    pub(crate) fn claims(&self, own: Own<'_>, id: PeerId, way: &Way) -> Claims<'c> {
         let address = way.owner();
         match self.pad.get(usize::from(id.0)) {
             // A stranger speaks for itself only, and for no address that somebody else owns
             // (RFC 5386 §2, second search). Nor does a name's owner own the addresses that he gives it.
             Some(entry) if entry.is_strangers() || entry.is_bound_to_its_address() => {
-                if self.is_taken(id, address) {
+                if self.is_taken(own, id, address) {
                     Claims::Nothing
                 } else {
                     Claims::Single(AddressRange::single(address))
@@ -164,9 +165,8 @@ impl<'c> Config<'c> {
     }
 
     /// Whether another entry, or we ourselves, own this address.
-    pub(crate) fn is_taken(&self, id: PeerId, address: IpAddr) -> bool {
-        self.local.iter().any(|local| local.address == address)
-            || self.entries().any(|(other, entry)| other != id && entry.owns(address))
+    pub(crate) fn is_taken(&self, own: Own<'_>, id: PeerId, address: IpAddr) -> bool {
+        own.has(address) || self.entries().any(|(other, entry)| other != id && entry.owns(address))
     }
 }
 
@@ -360,10 +360,15 @@ mod tests {
         }
     }
 
+    fn claims_at(address: IpAddr) -> Claims<'static> {
+        let own = Own { configured: &[], changes: &crate::own::Changes::new() };
+        config(PAD).claims(own, PeerId(3), &Way::direct(address))
+    }
+
     /// RFC 5386 §2: a peer of the wildcard speaks for its own address only, unless somebody owns that.
     #[test]
     fn stranger_speaks_for_itself_only() {
-        assert_eq!(config(PAD).claims(PeerId(3), &Way::direct(B)), Claims::Single(AddressRange::single(B)));
-        assert_eq!(config(PAD).claims(PeerId(3), &Way::direct(A)), Claims::Nothing);
+        assert_eq!(claims_at(B), Claims::Single(AddressRange::single(B)));
+        assert_eq!(claims_at(A), Claims::Nothing);
     }
 }

@@ -112,14 +112,10 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             return Err(AcquireError::NoPeer);
         };
         let peer = established.peer;
-        let (mut path, mut way) = (sa.path, sa.way());
-        let configured = self.config.entry(peer).and_then(|entry| entry.address);
-        let port = configured.map_or(IKE, |address| address.port());
-        path.remote.set_port(port);
-        path.local.set_port(own_port(port));
+        let (mut path, mut way) = (self.beginning(peer, sa.path), sa.way());
         if let Some(other) = self.moved_to(peer, policy, &way) {
             way = other;
-            path = self.config.path_for(Some(peer), Some(way.at), Mode::Tunnel, None)?;
+            path = self.config.path_for(self.own(), Some(peer), Some(way.at), Mode::Tunnel, None)?;
         }
         let (single_pair, replaces) = (false, Some(spi));
         let want = Want {
@@ -134,6 +130,24 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             replaces,
         };
         self.start(now, want)
+    }
+
+    /// The way that IKE_SA_INIT takes to this peer, where an IKE SA is on this one.
+    pub(super) fn beginning(&self, peer: PeerId, mut path: Path) -> Path {
+        let configured = self.config.entry(peer).and_then(|entry| entry.address);
+        let port = configured.map_or(IKE, |address| address.port());
+        path.remote.set_port(port);
+        path.local.set_port(own_port(port));
+        path
+    }
+
+    /// Begins what takes the place of an IKE SA that ended; when there is no room, packets ask for it again.
+    pub(super) fn begin_in_place(&mut self, now: Instant, want: Want) {
+        let Want { policy, packet, .. } = want;
+        let _ = match self.negotiating_with(want.entry, policy, &want.path, want.behind) {
+            Some(owner) => self.desk.wants.note(owner, Wanted { policy, packet, like: None }),
+            None => self.start(now, want),
+        };
     }
 
     /// A Child SA that stands with the peer of this entry.

@@ -62,8 +62,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         });
         // Zero would do too, but not every receiver knows of the exception.
         let initiator_spi = self.random.try_next_u64().map_or(IkeSpi(u64::MAX), |random| IkeSpi(random | 1));
-        let own = |remote: IpAddr| self.config.local.iter().find(|l| l.address.is_ipv4() == remote.is_ipv4());
-        if let Some(local) = own(remote).filter(|_| !stands) {
+        if let Some(local) = self.own().like(remote).filter(|_| !stands) {
             let own_port = if port.is_some() { ENCAPSULATED } else { IKE };
             let path = Path {
                 interface: local.interface,

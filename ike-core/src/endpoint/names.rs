@@ -192,7 +192,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             (Consulted::Waits, _) => return Ok(None),
             (Consulted::At(way), Some(entry)) => (entry, Some(way)),
             _ => {
-                let to = self.config.path_for(wanted, None, mode, packet.as_ref())?.remote.ip();
+                let to = self.config.path_for(self.own(), wanted, None, mode, packet.as_ref())?.remote.ip();
                 let entry = wanted.or_else(|| self.likely_entry(to)).ok_or(AcquireError::NoPeer)?;
                 match self.consult_reverse(now, entry, to, question)? {
                     Some(consulted) => consulted,
@@ -202,7 +202,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         // Whoever DNS knows nothing of is where the packet goes to.
         let to = wanted.or(way.map(|_| entry));
-        let path = self.config.path_for(to, way.map(|way| way.at), mode, packet.as_ref())?;
+        let path = self.config.path_for(self.own(), to, way.map(|way| way.at), mode, packet.as_ref())?;
         Ok(Some(Direction { entry, path, behind: way.and_then(|way| way.behind) }))
     }
 
@@ -287,7 +287,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let name = self.names.find(want.entry, &of.view())?;
         let way =
             name.way(owner, |way| self.is_way(want.entry, want.policy, way)).filter(|way| *way != here)?;
-        let path = config.path_for(Some(want.entry), Some(way.at), Mode::Tunnel, None).ok()?;
+        let path = config.path_for(self.own(), Some(want.entry), Some(way.at), Mode::Tunnel, None).ok()?;
         Some((path, way.behind))
     }
 
@@ -356,8 +356,8 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
     /// somebody else are.
     pub(super) fn is_way(&self, peer: PeerId, policy: PolicyId, way: &Way) -> bool {
         let is_tunnel = self.config.policy(policy).map(mode_of) == Some(Mode::Tunnel);
-        self.config.has_local(way.at)
-            && (way.behind.is_none() || is_tunnel && !self.config.is_taken(peer, way.at))
+        self.own().like(way.at).is_some()
+            && (way.behind.is_none() || is_tunnel && !self.config.is_taken(self.own(), peer, way.at))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::{Config, IkePolicy, Peer};
 use crate::error::AcquireError;
 use crate::ike_sa::nat::ENCAPSULATED;
 use crate::output::Path;
+use crate::own::Own;
 use crate::pad::{Matcher, PeerId};
 
 /// The port that negotiations begin on, unless the entry says 4500 (RFC 7296 §2, §2.23).
@@ -49,16 +50,12 @@ impl Config<'_> {
             .map(|(id, _)| id)
     }
 
-    /// Whether we have an address of this one's family.
-    pub(super) fn has_local(&self, address: IpAddr) -> bool {
-        self.local.iter().any(|local| local.address.is_ipv4() == address.is_ipv4())
-    }
-
     /// Where the peer is, and which address of ours goes with it. In transport mode the packet says
     /// both, unless it is `known` from DNS. A stranger (RFC 5386), and whoever is known by its address (RFC 4025),
     /// speaks for nobody but itself, so it is where the packet goes to in tunnel mode too.
     pub(super) fn path_for(
         &self,
+        ours: Own<'_>,
         peer: Option<PeerId>,
         known: Option<IpAddr>,
         mode: Mode,
@@ -77,11 +74,12 @@ impl Config<'_> {
             .ok_or(AcquireError::NoAddress)?;
         let own = end_to_end.map(|packet| packet.source).filter(|own| own.is_ipv4() == remote.is_ipv4());
         let fits = |address: IpAddr| own.map_or(address.is_ipv4() == remote.is_ipv4(), |own| own == address);
-        let local = self.local.iter().find(|local| fits(local.address));
+        let local = ours.iter().find(|local| fits(local.address));
         let (interface, address) = match (local, own) {
             (Some(local), _) => (local.interface, local.address),
-            (None, Some(own)) => (0, own),
-            (None, None) => return Err(AcquireError::NoLocalAddress),
+            // Nobody said which addresses are ours.
+            (None, Some(own)) if self.local.is_empty() => (0, own),
+            (None, _) => return Err(AcquireError::NoLocalAddress),
         };
         Ok(Path { interface, local: SocketAddr::new(address, own_port(remote.port())), remote })
     }
@@ -93,6 +91,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Local, Timing};
+    use crate::own::Changes;
     use crate::pad::{Authentication, Claim, Identity, PadEntry, Published};
 
     const OWN: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -125,7 +124,8 @@ mod tests {
             force_encapsulation: false,
             mobike: false,
         };
-        [Some(PeerId(0)), None].map(|peer| config.path_for(peer, None, Mode::Tunnel, Some(&packet())))
+        let own = Own { configured: config.local, changes: &Changes::new() };
+        [Some(PeerId(0)), None].map(|peer| config.path_for(own, peer, None, Mode::Tunnel, Some(&packet())))
     }
 
     /// The peer is at the packet's destination.

@@ -116,7 +116,7 @@ pub(super) fn judge<C: Crypto, R>(
     }
     // Only whoever began the IKE SA moves it.
     if !mobility.began && payloads.notify(NotifyType::UPDATE_SA_ADDRESSES).is_some() {
-        answer.verdict = if endpoint.config.is_taken(established.peer, path.remote.ip()) {
+        answer.verdict = if endpoint.config.is_taken(endpoint.own(), established.peer, path.remote.ip()) {
             Verdict::Refuse
         } else {
             Verdict::Move(Nat::detect(&endpoint.crypto, payloads, sa.spis, path, pretended))

@@ -8,6 +8,7 @@ use crate::cookie::Cookies;
 use crate::counters::Counters;
 use crate::handshake::Want;
 use crate::names::Lookups;
+use crate::own::Changes;
 use crate::pace::Pace;
 use crate::pad::PeerId;
 use crate::setback::Setbacks;
@@ -34,6 +35,8 @@ pub(crate) struct Desk {
     pub(crate) admits_strangers: bool,
     /// When a stranger that was dead was replaced last.
     pub(crate) replaced: Option<Instant>,
+    /// Our addresses that are not the configured ones.
+    pub(crate) own: Changes,
     /// Nothing new begins any more.
     pub(crate) shutting_down: bool,
 }
@@ -52,6 +55,7 @@ impl Desk {
             again: None,
             admits_strangers: true,
             replaced: None,
+            own: Changes::new(),
             shutting_down: false,
         }
     }

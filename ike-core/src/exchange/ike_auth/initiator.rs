@@ -119,7 +119,14 @@ fn offered<C: Crypto, R>(
         return child::offer::like(old);
     }
     let way = Way { at: sa.path.remote.ip(), behind: want.behind };
-    child::offer::offer(policy, want.packet.as_ref(), want.single_pair, sa.path.local.ip(), &way)
+    child::offer::offer(
+        endpoint.own(),
+        policy,
+        want.packet.as_ref(),
+        want.single_pair,
+        sa.path.local.ip(),
+        &way,
+    )
 }
 
 pub(crate) fn write_mode(policy: &IkePolicy<'_>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {

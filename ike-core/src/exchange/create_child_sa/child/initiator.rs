@@ -106,7 +106,14 @@ fn offered<C: Crypto, R>(
             if let Some(old) = wanted.like.and_then(|spi| endpoint.children.look(spi)) {
                 return child::offer::like(old);
             }
-            child::offer::offer(policy, wanted.packet.as_ref(), false, sa.path.local.ip(), &sa.way())
+            child::offer::offer(
+                endpoint.own(),
+                policy,
+                wanted.packet.as_ref(),
+                false,
+                sa.path.local.ip(),
+                &sa.way(),
+            )
         }
         Aim::Successor { local_ts, remote_ts, .. } => {
             (local_ts.iter().copied().collect(), remote_ts.iter().copied().collect())

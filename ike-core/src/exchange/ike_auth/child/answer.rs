@@ -78,7 +78,7 @@ fn choose_policy<C: Crypto, R>(
     substitution: Substitution,
 ) -> Result<Fit, FailReason> {
     let way = Way { at: sa.path.remote.ip(), behind: proven.behind };
-    let claims = endpoint.config.claims(proven.peer, &way);
+    let claims = endpoint.config.claims(endpoint.own(), proven.peer, &way);
     let mut failure = FailReason::SelectorsUnacceptable;
     for (policy, rule) in endpoint.config.policies() {
         let Action::Protect { mode, minimum } = rule.action else {
@@ -86,7 +86,7 @@ fn choose_policy<C: Crypto, R>(
         };
         let own = own_ranges(mode, sa.path.local.ip());
         let theirs = their_ranges(mode, claims.ranges(), sa.path.remote.ip());
-        let local = narrow(substitution.local(tsr.selectors()), rule.local, &own);
+        let local = narrow(substitution.local(tsr.selectors()), &endpoint.own().side_of(rule), &own);
         let remote = narrow(substitution.remote(tsi.selectors()), rule.remote, &theirs);
         if local.selectors.is_empty() || remote.selectors.is_empty() {
             continue;

@@ -17,6 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::error::FailReason;
 use crate::ike_sa::IkeSa;
 use crate::narrow::is_subset;
+use crate::own::Own;
 use crate::pad::record::Way;
 use crate::proposal;
 use crate::wire::sa::SaView;
@@ -34,6 +35,7 @@ pub(crate) fn like(child: &Child) -> (Offered, Offered) {
 /// What an initiator offers, for a packet or without one: TSi and TSr. A gateway is asked for the address alone
 /// whose gateway it is.
 pub(crate) fn offer(
+    own: Own<'_>,
     policy: &IkePolicy<'_>,
     packet: Option<&Selectors>,
     is_single_pair: bool,
@@ -46,7 +48,7 @@ pub(crate) fn offer(
     };
     let all = if is_single_pair { 1 } else { usize::MAX };
     let (mut tsi, mut tsr) = (
-        selectors(packet.map(|p| p.source_selector()), policy.local, ends.0),
+        selectors(packet.map(|p| p.source_selector()), &own.side_of(policy), ends.0),
         selectors(packet.map(|p| p.destination_selector()), policy.remote, ends.1),
     );
     tsi.truncate(all);
@@ -102,7 +104,7 @@ pub(crate) fn accept<C: Crypto, R>(
     let local_ts = within(substitution.local(tsi.selectors()), &offered.0)?;
     let remote_ts = within(substitution.remote(tsr.selectors()), &offered.1)?;
     let way = Way { at: sa.path.remote.ip(), behind: proven.behind };
-    let claims = endpoint.config.claims(proven.peer, &way);
+    let claims = endpoint.config.claims(endpoint.own(), proven.peer, &way);
     if !remote_ts.iter().all(|selector| claims.cover(selector)) {
         return Err(FailReason::SelectorsUnacceptable);
     }
