@@ -10,6 +10,7 @@ pub mod check;
 pub mod clock;
 mod fault;
 mod key;
+pub mod outside;
 pub mod pad;
 mod peer;
 pub mod policies;
@@ -19,6 +20,7 @@ mod suite;
 mod timing;
 
 pub use key::{PrivateKey, RsaKey, SharedKey};
+pub use outside::{Outside, Site};
 pub use peer::{Authentication, Dns, Peer, Ppk, Start, Whose};
 pub use publication::Publication;
 pub use suite::Suite;

@@ -4,6 +4,7 @@
 //! [`Endpoint`]; what comes out goes down as [`Command`]s, in its order, key schedules built on the
 //! way. It remembers the last reason for each peer and calls those again that shall be there at once.
 
+mod address;
 mod call;
 mod capture;
 mod clients;
@@ -48,7 +49,7 @@ use crate::config::capture::Lists;
 use crate::config::clock::Source;
 use crate::config::pad::Tables;
 use crate::config::policies::MAX_FOUND;
-use crate::config::{Config, MAX_PEERS};
+use crate::config::{Config, MAX_PEERS, Outside};
 use crate::management::{MAX_LISTED, Reason, Words};
 use crate::queue::{Command, Datagram, Queues};
 use crate::report::{Event, Message, Sink};
@@ -156,6 +157,7 @@ pub async fn run<
     let publishing = Publishing::new(config, clock::now(), time, crypto, Shared(&rng));
     let mut control = Control {
         config,
+        outside: config.outside(),
         captor,
         lookups: Vec::new(),
         queues,
@@ -235,6 +237,8 @@ impl<R: TryCryptoRng> TryCryptoRng for Shared<'_, R> {}
 
 struct Control<'a, C: Crypto, R, S, M> {
     config: &'a Config,
+    /// Where the device is.
+    outside: Outside,
     queues: &'a Queues<C::Cipher>,
     endpoint: Endpoint<'a, C, R>,
     /// Where peers by name are looked up.

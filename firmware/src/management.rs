@@ -12,7 +12,7 @@ use ike_core::discovery::anchors::MAX_ANCHORS;
 use serde::{Deserialize, Serialize};
 
 use crate::config::clock::{MAX_TIME_SERVERS, Source};
-use crate::config::{LevelWords, MAX_PEERS, MAX_SERVERS, Name};
+use crate::config::{LevelWords, MAX_PEERS, MAX_SERVERS, Name, Site};
 use crate::control::remembered::MAX_REMEMBERED;
 
 pub use explanation::{Explanation, Subject};
@@ -57,6 +57,8 @@ pub enum Request {
         /// SHA-256 of the key's SubjectPublicKeyInfo.
         fingerprint: [u8; 32],
     },
+    /// The device is there from now on, in place of its outer address of this family.
+    Put(Site),
     /// It is so late, seconds since 1970 in UTC.
     SetClock(u64),
     /// End every IKE SA and begin none any more: the device is about to stop.
@@ -97,6 +99,8 @@ pub struct Status {
     pub uptime_ms: u64,
     /// Whether what is learnt will be there after a restart.
     pub remembers: bool,
+    /// Where the device is on its outer port.
+    pub outside: Vec<Site, 2>,
     /// How late it is, and who says so.
     pub clock: ClockStatus,
     /// The servers of DNS.

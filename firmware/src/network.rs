@@ -32,14 +32,15 @@ use esp_engine::crypto::Cipher;
 use esp_engine::encapsulation::KEEPALIVE;
 use esp_engine::engine::{Engine, Output, Settings};
 use esp_engine::resources::Resources;
+use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
 use heapless::Vec;
 use ike_core::discovery::output::Socket;
 use ike_core::output::Path;
 
 use crate::clock;
-use crate::config::Config;
 use crate::config::policies::MAX_SPD;
+use crate::config::{Config, Outside, Site};
 use crate::management::MAX_LISTED;
 use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Queues, Report, Upward};
 use clients::Replies;
@@ -113,19 +114,20 @@ pub(crate) fn engine<'r, C: Cipher, const SAS: usize, const WORDS: usize>(
     engine
 }
 
-/// The stack's addresses: those of the port at this place, and the default routes.
-pub(crate) fn stack_config(config: &Config, place: usize) -> embassy_net::Config {
-    let vias = || config.routes.iter().filter(|route| route.to.length == 0).map(|route| route.via);
+/// A stack with these addresses and the default routes from there.
+pub(crate) fn stack_config(sites: impl Iterator<Item = Site>) -> embassy_net::Config {
     let mut out = embassy_net::Config::default();
-    for own in config.interfaces.get(place).into_iter().flat_map(|port| &port.addresses) {
+    for Site { address: own, gateway } in sites {
         match own.address {
             IpAddr::V4(address) => {
-                let gateway = vias().find_map(|via| if let IpAddr::V4(via) = via { Some(via) } else { None });
+                let gateway =
+                    gateway.and_then(|via| if let IpAddr::V4(via) = via { Some(via) } else { None });
                 let address = Ipv4Cidr::new(address, own.length);
                 out.ipv4 = ConfigV4::Static(StaticConfigV4 { address, gateway, dns_servers: Vec::new() });
             }
             IpAddr::V6(address) => {
-                let gateway = vias().find_map(|via| if let IpAddr::V6(via) = via { Some(via) } else { None });
+                let gateway =
+                    gateway.and_then(|via| if let IpAddr::V6(via) = via { Some(via) } else { None });
                 let address = Ipv6Cidr::new(address, own.length);
                 out.ipv6 = ConfigV6::Static(StaticConfigV6 { address, gateway, dns_servers: Vec::new() });
             }
@@ -140,6 +142,8 @@ pub(crate) trait DataPath {
     fn wake(&self);
     /// Ready once packets went through the engine since the last time.
     fn poll_moved(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// The device is elsewhere, and what waits or comes from where it was goes no further.
+    fn readdress(&self, outside: &Outside);
     /// What it did.
     fn counters(&self) -> PathCounters;
 }
@@ -153,6 +157,10 @@ impl DataPath for adapter::Port {
         Self::poll_moved(self, cx)
     }
 
+    fn readdress(&self, outside: &Outside) {
+        self.set_sources(outside.addresses().map(|own| own.address));
+    }
+
     fn counters(&self) -> PathCounters {
         PathCounters::Host(Self::counters(self))
     }
@@ -160,6 +168,7 @@ impl DataPath for adapter::Port {
 
 /// The part of Network that both roles share.
 pub(crate) struct Half<'a, 'r, C: Cipher, P, const QUESTIONS: usize> {
+    config: &'a Config,
     engine: &'a RefCell<Engine<'r, C>>,
     path: &'a P,
     queues: &'a Queues<C>,
@@ -172,12 +181,14 @@ pub(crate) struct Half<'a, 'r, C: Cipher, P, const QUESTIONS: usize> {
 
 impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, QUESTIONS> {
     pub(crate) const fn new(
+        config: &'a Config,
         engine: &'a RefCell<Engine<'r, C>>,
         path: &'a P,
         queues: &'a Queues<C>,
         replies: &'a Replies,
     ) -> Self {
         Self {
+            config,
             engine,
             replies,
             path,
@@ -200,7 +211,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
             self.orders.asking(socket, stack, memory, self.queues).serve()
         });
         let (never, _, _, _, _) = join5(
-            self.attend(&ike, &nat),
+            self.attend(stack, &ike, &nat),
             self.receive(&ike, IKE_PORT),
             self.receive(&nat, NAT_PORT),
             join_array(questions),
@@ -211,7 +222,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
     }
 
     /// Carries out commands and passes on what the engine has to say.
-    async fn attend(&self, ike: &UdpSocket<'_>, nat: &UdpSocket<'_>) -> Infallible {
+    async fn attend(&self, stack: Stack<'_>, ike: &UdpSocket<'_>, nat: &UdpSocket<'_>) -> Infallible {
         loop {
             let wake = self.pass_on();
             let moved = poll_fn(|cx| self.path.poll_moved(cx));
@@ -229,6 +240,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
                 Either4::First(Command::Query { socket, question }) => {
                     self.orders.ask(socket, question).await
                 }
+                Either4::First(Command::Outside(outside)) => self.readdress(stack, &outside),
                 Either4::First(command) => self.obey(clock::now(), command),
                 Either4::Third(()) => {
                     self.engine.borrow_mut().handle_timeout(clock::now());
@@ -260,8 +272,22 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
                 return;
             }
             Command::Count => return self.up.offer(Report::Counted(self.count())),
-            Command::Transmit { .. } | Command::Query { .. } => return,
+            Command::Transmit { .. } | Command::Query { .. } | Command::Outside(_) => return,
         }
+        self.path.wake();
+    }
+
+    /// Puts the device elsewhere, all at once: no packet meets one part of it without the others.
+    fn readdress(&self, stack: Stack<'_>, outside: &Outside) {
+        let mut engine = self.engine.borrow_mut();
+        for (policy, local) in (0..).map(PolicyId).zip(self.config.local_sides(outside)) {
+            engine.set_local(policy, local);
+        }
+        drop(engine);
+        let embassy_net::Config { ipv4, ipv6, .. } = stack_config(outside.sites());
+        stack.set_config_v4(ipv4);
+        stack.set_config_v6(ipv6);
+        self.path.readdress(outside);
         self.path.wake();
     }
 

@@ -21,6 +21,7 @@ use ike_core::discovery::proxy::Client;
 use ike_core::output::Path;
 use ike_core::resources::MESSAGE;
 
+use crate::config::Outside;
 use crate::network::dns::Question;
 
 /// Octets of the longest UDP payload that passes between the halves: the longest message that key
@@ -60,6 +61,8 @@ pub enum Command<C> {
         /// Its far side.
         remote: PolicySelectors,
     },
+    /// The device is here from now on: its stack, its routes, and its side of policies.
+    Outside(Outside),
     /// Policies that would rather protect let packets pass in clear here until then.
     LetClear {
         /// With whom.

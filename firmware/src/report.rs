@@ -15,6 +15,7 @@ use ike_core::output::{ChildEstablished, Established, Failed, IkeSpis, Path};
 use ike_core::pad::{Addresses, OwnedIdentity, PeerId, Presence, Security};
 use ike_core::remembered::Remembered;
 
+use crate::config::Site;
 use crate::network::Counters;
 use crate::storage::StorageError;
 
@@ -81,6 +82,13 @@ pub enum Event {
         peer: PeerId,
         /// Where it is.
         addresses: Addresses,
+    },
+    /// The device itself is elsewhere.
+    Moved {
+        /// The address that was there last.
+        old: IpAddr,
+        /// Where it is now.
+        site: Site,
     },
     /// Whoever is at this address was shown to protect nothing: policies that would rather protect let packets pass.
     Open(IpAddr),

@@ -108,6 +108,14 @@ pub fn read(path: &Path) -> Result<Device, BadConfig> {
     })
 }
 
+/// An address with a prefix length, as operators write it.
+///
+/// # Errors
+/// What to write instead.
+pub fn prefix(text: &str) -> Result<config::Prefix, String> {
+    config::Prefix::from_text(text).ok_or_else(|| format!("{text} is not {}", config::Prefix::WHAT))
+}
+
 /// The line, from 1, that an octet stands in.
 fn line_at(text: &str, octet: usize) -> usize {
     text.get(..octet).unwrap_or(text).matches('\n').count() + 1

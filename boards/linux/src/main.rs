@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use buttons::{config, demo, key, manage, pins, publish, resolve, run, why, words};
 use clap::{Parser, Subcommand};
 use embassy_net::Stack;
+use firmware::config::Site;
 use firmware::management::{Request, Response};
 use firmware::report::Event;
 use ike_core::crypto::PublicKey;
@@ -113,6 +115,20 @@ enum Command {
         #[arg(long, default_value = config::DEFAULT_SOCKET)]
         socket: PathBuf,
     },
+    /// Give the outer interface of a running device another address.
+    ///
+    /// SAs move or are begun anew, and its name is published anew. It lasts until
+    /// the device restarts.
+    Address {
+        /// In place of the one of this family, with its prefix length.
+        address: String,
+        /// Where the default route leads [default: as configured, if that is there].
+        #[arg(long)]
+        gateway: Option<IpAddr>,
+        /// Where the device listens.
+        #[arg(long, default_value = config::DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
     /// Say what a device would believe about a peer's name, and why.
     Resolve(Box<resolve::Arguments>),
     /// Make keys, and show public keys to peers.
@@ -181,6 +197,7 @@ fn main() -> ExitCode {
             }
         },
         Some(Command::Clock { time, socket }) => set_clock(&socket, time),
+        Some(Command::Address { address, gateway, socket }) => put(&socket, &address, gateway),
         Some(Command::Rekey { peer, ike_sa, socket }) => rekey(&socket, &peer, ike_sa),
         Some(Command::Pins(list)) => list.run().map(|told| print!("{told}")),
         Some(Command::Forget(forget)) => forget.run(),
@@ -260,6 +277,15 @@ fn set_clock(socket: &Path, time: UnixTime) -> Result<(), String> {
     match manage::ask(socket, &Request::SetClock(time.0))? {
         Response::Done => Ok(()),
         Response::Refused(reason) => Err(format!("{told}: {reason}")),
+        _ => Err("the device answered something else".to_owned()),
+    }
+}
+
+fn put(socket: &Path, address: &str, gateway: Option<IpAddr>) -> Result<(), String> {
+    let site = Site { address: config::prefix(address)?, gateway };
+    match manage::ask(socket, &Request::Put(site))? {
+        Response::Done => Ok(()),
+        Response::Refused(reason) => Err(format!("{address}: {reason}")),
         _ => Err("the device answered something else".to_owned()),
     }
 }

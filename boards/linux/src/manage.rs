@@ -10,6 +10,7 @@ use std::task::Poll;
 
 use embassy_futures::select::select;
 use embassy_time::{Duration, Timer};
+use firmware::config::Site;
 use firmware::management::{Explanation, Management, Request, Response, Status};
 use ike_core::discovery::UnixTime;
 
@@ -151,6 +152,13 @@ fn show_names(text: &mut String, status: &Status) {
 pub fn show(status: &Status) -> String {
     use std::fmt::Write as _;
     let mut text = format!("up {} s\n", status.uptime_ms / 1000);
+    for Site { address, gateway } in &status.outside {
+        let _ = write!(text, "address {}/{}", address.address, address.length);
+        let _ = match gateway {
+            Some(via) => writeln!(text, ", default route by {via}"),
+            None => writeln!(text),
+        };
+    }
     if !status.remembers {
         text.push_str("no storage: what is learnt is forgotten at the next start\n");
     }

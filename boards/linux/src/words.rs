@@ -48,6 +48,9 @@ pub fn of(event: &Event) -> Vec<String> {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             vec![format!("its policies cover {}", addresses.join(" and "))]
         }
+        Event::Moved { old, site } => {
+            vec![format!("it is at {} now, no longer at {old}", site.address.address)]
+        }
         Event::Open(address) => vec![format!("{address} was shown to protect nothing: it may send in clear")],
         Event::Unrenewed { until: Some(_), .. } => {
             vec!["DNS is silent: the peer's key is used until its signatures end".into()]

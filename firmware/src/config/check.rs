@@ -329,7 +329,7 @@ pub(super) fn require(holds: bool, fault: Fault) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err(fault) }
 }
 
-fn unicast(address: IpAddr) -> Result<(), Fault> {
+pub(super) fn unicast(address: IpAddr) -> Result<(), Fault> {
     let broadcast = matches!(address, IpAddr::V4(a) if a.is_broadcast());
     require(
         !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || broadcast),

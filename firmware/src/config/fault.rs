@@ -67,6 +67,10 @@ pub enum Fault {
     Unreachable,
     /// A route or a peer leads to ourselves.
     Ourselves,
+    /// An address that belongs to somebody else.
+    Others,
+    /// The device has no address of this family that another could take the place of.
+    NoSuchFamily,
     /// Addresses of both families where one is meant.
     MixedFamilies,
     /// Not a host name as RFC 1123 has them.
@@ -196,6 +200,12 @@ impl Fault {
                 "no interface is attached to this neighbour's network: name a neighbour that is"
             }
             Self::Ourselves => "this is the device's own address: name the other end",
+            Self::Others => {
+                "this address is a peer's or a server's, or behind a peer: the device cannot have it"
+            }
+            Self::NoSuchFamily => {
+                "the outer interface has no address of this family: write one in the configuration first"
+            }
             Self::MixedFamilies => "IPv4 and IPv6 are mixed: write an entry for each",
             Self::BadName => "not a host name: letters, digits, hyphens and dots, such as router.example",
             Self::EmptyIdentity => "an identity needs octets: write a name, an address or a key ID",

@@ -116,13 +116,18 @@ impl Config {
         self.policies.iter().filter_map(range)
     }
 
-    /// The whole SPD in order.
+    /// The whole SPD in order, as it is at first.
     pub fn spd(&self) -> Vec<spd::Policy, MAX_SPD> {
+        self.spd_entries().collect()
+    }
+
+    /// The entries of [`Config::spd`].
+    pub(super) fn spd_entries(&self) -> impl Iterator<Item = spd::Policy> {
         let fixed = self.fixed_bypasses().into_iter().map(|(_, policy)| policy);
         let (before, behind) = self.policies.split_at(self.place_of_found());
         let found = core::iter::repeat_with(|| self.found_policy()).take(self.found_entries());
         let before = before.iter().filter_map(Policy::translate);
-        fixed.chain(before).chain(found).chain(behind.iter().filter_map(Policy::translate)).collect()
+        fixed.chain(before).chain(found).chain(behind.iter().filter_map(Policy::translate))
     }
 
     /// Where the operator's policy number `n` (from 0) stands in [`Config::spd`].
@@ -209,6 +214,11 @@ impl Policy {
     /// Whether it lets everything pass in clear to some network.
     pub(super) fn is_open(&self) -> bool {
         self.action == Action::Bypass && self.is_for_all_traffic()
+    }
+
+    /// Whether its traffic goes through a tunnel.
+    pub(super) fn is_tunnel(&self) -> bool {
+        matches!(self.action, Action::Protect { mode: Mode::Tunnel, .. })
     }
 
     /// Whether it is about every protocol and port.

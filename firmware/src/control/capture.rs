@@ -23,6 +23,7 @@ use ike_core::pad::{Gateway, PeerRecord, Presence, PublishedKey, Security};
 use rand_core::TryCryptoRng;
 
 use super::{CLIENTS_FOUND, CLIENTS_HELD, CLIENTS_NAMES};
+use crate::config::Outside;
 use crate::config::policies::{MAX_FOUND, all_with};
 use crate::network::dns::{self, OWN_SOCKETS};
 use crate::queue::{Datagram, DnsReport, MAX_DATAGRAM};
@@ -40,6 +41,8 @@ const PENDING: usize = 4 * MAX_FOUND;
 /// The proxy and the places of the SPD that it fills.
 pub(super) struct Captor<'r, R> {
     proxy: Proxy<'r, R>,
+    /// Addresses of our own that the settings do not know: nothing is found there.
+    own: Vec<IpAddr, 2>,
     first: PolicyId,
     places: [Option<Place>; MAX_FOUND],
     streams: Vec<(Socket, Stream<MESSAGE>), STREAMS>,
@@ -102,12 +105,18 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
     ) -> Self {
         Self {
             proxy: Proxy::new(settings, resources, rng),
+            own: Vec::new(),
             first,
             places: [const { None }; MAX_FOUND],
             streams: Vec::new(),
             pending: Deque::new(),
             rest: None,
         }
+    }
+
+    /// The device is elsewhere.
+    pub(super) fn readdress(&mut self, outside: &Outside) {
+        self.own = outside.addresses().map(|own| own.address).take(2).collect();
     }
 
     /// A client asks.
@@ -307,6 +316,9 @@ impl<'r, R: TryCryptoRng> Captor<'r, R> {
         if let Some(Some(place)) = self.places.iter_mut().find(|place| is_it(place)) {
             place.demand = found.demand;
             return;
+        }
+        if self.own.contains(&address) {
+            return self.proxy.handle_progress(now, address, Progress::Failed);
         }
         self.push(Change::Report(News::Found(found.name.clone(), address)));
         let is_free = |place: &Option<Place>| {

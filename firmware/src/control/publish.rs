@@ -1,18 +1,19 @@
 //! Our own name: the publisher between the configuration, which says what it shall have, and Network, which
 //! carries its updates.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use esp_engine::time::Instant;
+use heapless::Vec;
 use ike_core::crypto::Crypto;
 use ike_core::discovery::UnixTime;
 use ike_core::discovery::output::Transport;
 use ike_core::discovery::stream::Stream;
-use ike_core::discovery::update::{Event, Output, Publisher};
+use ike_core::discovery::update::{Event, MAX_ADDRESSES, Output, Publisher};
 use rand_core::TryCryptoRng;
 
-use crate::config::Config;
+use crate::config::{Config, Outside, Publication};
 use crate::network::dns::{MAX_UPDATE, PUBLISHING, Question};
 use crate::queue::{Command, DnsReport};
 
@@ -23,6 +24,8 @@ const FIRST_DELAY: u64 = 4_000;
 pub(super) struct Publishing<C, R> {
     publisher: Publisher<C, R>,
     server: SocketAddr,
+    /// Our addresses are published too.
+    has_addresses: bool,
     time: Option<(Instant, UnixTime)>,
     /// What came on a connection so far.
     stream: Stream<MAX_UPDATE>,
@@ -55,12 +58,22 @@ impl<C: Crypto, R: TryCryptoRng> Publishing<C, R> {
         let wanted = publication.wanted(config, &crypto)?;
         let mut publisher = Publisher::new(publication.authority()?, crypto, rng);
         publisher.publish(now, wanted, delay);
-        Some(Self { publisher, server: publication.server, time, stream: Stream::new() })
+        let Publication { server, addresses: has_addresses, .. } = *publication;
+        Some(Self { publisher, server, has_addresses, time, stream: Stream::new() })
     }
 
     /// Somebody who is believed says how late it is.
     pub(super) fn set_time(&mut self, now: Instant, time: UnixTime) {
         self.time = Some((now, time));
+    }
+
+    /// The device is elsewhere: others shall find it there, at once.
+    pub(super) fn readdress(&mut self, now: Instant, outside: &Outside) {
+        if self.has_addresses {
+            let addresses: Vec<IpAddr, MAX_ADDRESSES> =
+                outside.addresses().map(|own| own.address).take(MAX_ADDRESSES).collect();
+            self.publisher.readdress(now, &addresses);
+        }
     }
 
     fn time(&self, now: Instant) -> Option<UnixTime> {

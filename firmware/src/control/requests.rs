@@ -1,5 +1,6 @@
 //! What an operator asks for.
 
+use esp_engine::time::Instant;
 use ike_core::crypto::Crypto;
 use ike_core::discovery::UnixTime;
 use ike_core::output::{Phase, SaStatus};
@@ -8,6 +9,7 @@ use rand_core::TryCryptoRng;
 
 use super::{Control, reason};
 use crate::clock;
+use crate::config::Site;
 use crate::management::{Request, Response, Words};
 use crate::queue::Command;
 use crate::report::Sink;
@@ -35,6 +37,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 let is_set = self.set_time(now, UnixTime(time));
                 return Some(if is_set { Response::Done } else { Response::Refused(later()) });
             }
+            Request::Put(site) => return Some(self.put_by_operator(now, site).await),
             Request::Shutdown => {
                 self.peers.iter_mut().for_each(|state| state.call = None);
                 self.endpoint.shutdown(now);
@@ -70,6 +73,17 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 Response::Done
             }
         })
+    }
+}
+
+impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
+    /// Where the operator says no way out, the configured one stays if it leads out of the new network.
+    async fn put_by_operator(&mut self, now: Instant, site: Site) -> Response {
+        let gateway = site.gateway.or_else(|| self.config.default_route(site.address));
+        match self.put(now, Site { gateway, ..site }).await {
+            Ok(()) => Response::Done,
+            Err(fault) => Response::Refused(Words::try_from(fault.advice()).unwrap_or_default()),
+        }
     }
 }
 

@@ -28,6 +28,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         Status {
             uptime_ms: now.as_millis(),
             remembers: self.storage.remembers(),
+            outside: self.outside.sites().take(2).collect(),
             clock: self.clock_status(now),
             dns: self.directory.iter().flat_map(Directory::servers).map(dns_server).collect(),
             anchors: self

@@ -117,12 +117,13 @@ where
     let served = captures.then_some(to_clients);
     let forwarding = Forwarding::new(config, ports, &engine, desk, (local, served), tables);
     let below = LocalDriver { local, mtu: usize::from(engine.borrow().stack_mtu()) };
-    let (stack, mut runner) = embassy_net::new(below, network::stack_config(config, 0), stack, seed);
+    let (stack, mut runner) =
+        embassy_net::new(below, network::stack_config(config.outside().sites()), stack, seed);
     let below = LocalDriver { local: to_clients, mtu: MAX_PACKET };
     let (their_stack, mut their_runner) =
-        embassy_net::new(below, network::stack_config(config, usize::from(INSIDE)), &mut clients.stack, seed);
+        embassy_net::new(below, network::stack_config(config.inner_sites()), &mut clients.stack, seed);
     let replies = Replies::new();
-    let half = Half::new(&engine, desk, queues, &replies);
+    let half = Half::new(config, &engine, desk, queues, &replies);
     let path = pin!(pass(drivers, forwarding, desk, [local, to_clients], reassembly));
     let ike = pin!(half.run(stack, buffers));
     let runner = pin!(async { runner.run().await });
@@ -222,6 +223,7 @@ fn turn<D: Driver, C: Cipher>(
 ) -> bool {
     let [local, _] = stacks;
     let now = clock::now();
+    forwarding.follow();
     let mut busy = false;
     for port in [OUTSIDE, INSIDE] {
         // What comes in a burst for the stack, a message in fragments, waits in the driver.

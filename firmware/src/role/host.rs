@@ -75,9 +75,10 @@ where
     let engine = RefCell::new(network::engine(config, engine, mtu));
     let port = Port::new();
     let driver = SecureDriver::new(driver, &engine, &port, &mut memory.buffers, clock::now);
-    let (stack, mut runner) = embassy_net::new(driver, network::stack_config(config, 0), stack, seed);
+    let (stack, mut runner) =
+        embassy_net::new(driver, network::stack_config(config.outside().sites()), stack, seed);
     let replies = Replies::new();
-    let half = Half::new(&engine, &port, queues, &replies);
+    let half = Half::new(config, &engine, &port, queues, &replies);
     let ike = pin!(half.run(stack, buffers));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));

@@ -26,6 +26,44 @@ fn policy_for_a_name_is_enough() {
     });
 }
 
+/// A device that is put elsewhere and says so in DNS is found there by those who know its name, whichever end moves:
+/// packets go on as soon as the old records are over, and not one in clear.
+#[test]
+fn devices_are_followed_by_their_names() {
+    for mover in [0, 1] {
+        let zone = zone();
+        zone.borrow_mut().ttl = 5;
+        with_stations(&zone, async |cable, stations, came_back| {
+            Timer::after(Duration::from_secs(10)).await;
+            assert!(came_back.take());
+            let (name, address) = [("near.example", [192, 0, 2, 7]), ("far.example", [192, 0, 2, 8])][mover];
+            zone.borrow_mut().names.get_mut(name).unwrap().0 = address.into();
+            if mover == 1 {
+                // Who calls by the name asks where it is: until then nobody is called.
+                stations[0].calls.set(None);
+            }
+            stations[mover].put(&format!("192.0.2.{}/24", address[3])).await;
+            Timer::after(Duration::from_secs(20)).await;
+            if mover == 1 {
+                stations[0].calls.set(Some(address.into()));
+            }
+            came_back.take();
+            Timer::after(Duration::from_secs(20)).await;
+            let logs = || stations.map(|station| station.log.borrow().join("\n"));
+            assert!(came_back.take(), "{mover}: {:#?}", logs());
+            assert!(!is_on_the_cable(cable), "{mover}: {:#?}", logs());
+            let [mine, theirs] = [mover, 1 - mover].map(|n| stations[n]);
+            let (mine, theirs) = (mine.status().await, theirs.status().await);
+            let standing = |status: &firmware::management::Status| -> Vec<_> {
+                let standing = status.ike_sas.iter().filter(|sa| sa.established);
+                standing.map(|sa| sa.remote.ip()).collect()
+            };
+            assert_eq!(standing(&theirs), [std::net::IpAddr::from(address)], "{mover}: {:#?}", logs());
+            assert_eq!(standing(&mine).len(), 1, "{mover}: {:#?}", logs());
+        });
+    }
+}
+
 /// A name that DNS does not have is not reached, in clear as little as otherwise, and `why` says so.
 #[test]
 fn name_that_is_not_there_is_not_reached() {

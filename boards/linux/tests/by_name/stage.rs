@@ -1,6 +1,6 @@
 //! The devices, the server beside them, and what is heard of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,7 +16,7 @@ use embassy_net::{IpEndpoint, Stack};
 use embassy_time::{Duration, Timer, with_timeout};
 use esp_engine::crypto::software::SoftwareCipher;
 use esp_engine::time::Instant;
-use firmware::config::{Config, PrivateKey};
+use firmware::config::{Config, PrivateKey, Site};
 use firmware::control;
 use firmware::management::{Explanation, Management, Request, Response, Status};
 use firmware::report::Event;
@@ -136,6 +136,8 @@ pub struct Zone {
     pub says_of_fingerprints: Says,
     /// Names that TLSA was asked for of.
     pub asked: Vec<String>,
+    /// Seconds.
+    pub ttl: u32,
 }
 
 /// How the server answers.
@@ -172,6 +174,7 @@ pub fn zone() -> Shared {
         says: Says::Proven,
         says_of_fingerprints: Says::Proven,
         asked: Vec::new(),
+        ttl: 3_600,
     }))
 }
 
@@ -231,7 +234,8 @@ fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     if let Some(data) = data {
         message.extend([0xC0, 12]);
         message.extend(kind.to_be_bytes());
-        message.extend([0, 1, 0, 0, 0x0E, 0x10]);
+        message.extend([0, 1]);
+        message.extend(zone.ttl.to_be_bytes());
         message.extend((data.len() as u16).to_be_bytes());
         message.extend(data);
     }
@@ -258,14 +262,16 @@ async fn serve_dns(stack: Stack<'_>, zone: Shared) {
 }
 
 /// Sends the marker until it comes back.
-async fn call(stack: Stack<'_>, to: IpAddr, came_back: &RefCell<bool>) {
+async fn call(stack: Stack<'_>, to: &Cell<Option<IpAddr>>, came_back: &RefCell<bool>) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 4], [PacketMetadata::EMPTY; 4]);
     let (mut rx, mut tx) = (vec![0; 4096], vec![0; 4096]);
     let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
     socket.bind(PORT).unwrap();
     let mut octets = vec![0; 1500];
     loop {
-        socket.send_to(MARKER, IpEndpoint::new(to.into(), PORT)).await.unwrap();
+        if let Some(to) = to.get() {
+            socket.send_to(MARKER, IpEndpoint::new(to.into(), PORT)).await.unwrap();
+        }
         if with_timeout(Duration::from_millis(500), socket.recv_from(&mut octets)).await.is_ok() {
             came_back.replace(true);
         }
@@ -290,6 +296,8 @@ pub struct Station {
     config: Config,
     lines: Vec<u32>,
     management: Management,
+    /// Whom it sends to, if it does.
+    pub calls: Cell<Option<IpAddr>>,
     pub log: RefCell<Vec<String>>,
 }
 
@@ -302,7 +310,8 @@ impl Station {
         if let Some(resolver) = &mut config.resolver {
             resolver.believed = resolver.servers.clone();
         }
-        Self { config, lines, management: Management::new(), log: RefCell::default() }
+        let calls = Cell::new(Some(Ipv4Addr::new(192, 0, 2, 2).into()));
+        Self { config, lines, management: Management::new(), calls, log: RefCell::default() }
     }
 
     async fn run(&self, cable: &Cable, number: u8, app: impl AsyncFnOnce(Stack<'_>)) {
@@ -324,6 +333,12 @@ impl Station {
         let life = room(|| host::run(board, cable.plug([2, 0, 0, 0, 0, number]), &mut memory, &mut ike, app));
         let result = Box::into_pin(life).await;
         panic!("a device ended: {result:?}");
+    }
+
+    /// Puts the device elsewhere.
+    pub async fn put(&self, address: &str) {
+        let site = Site { address: config::prefix(address).unwrap(), gateway: None };
+        assert_eq!(self.management.ask(Request::Put(site)).await, Response::Done);
     }
 
     pub async fn status(&self) -> Status {
@@ -358,7 +373,7 @@ pub fn with_stations<T>(
     let came_back = RefCell::new(false);
     let tasks: Vec<executor::Task<'_>> = vec![
         Box::pin(near.run(&cable, 1, async |stack| {
-            call(stack, Ipv4Addr::new(192, 0, 2, 2).into(), &came_back).await;
+            call(stack, &near.calls, &came_back).await;
         })),
         Box::pin(far.run(&cable, 2, echo)),
         Box::pin(server.run(&cable, 53, async |stack| serve_dns(stack, zone.clone()).await)),

@@ -13,7 +13,7 @@ use firmware::side_by_side::{self, Wakers};
 use crate::stage::*;
 
 /// A plain stack behind a gateway.
-async fn run_inner(port: End, config: embassy_net::Config, app: impl AsyncFnOnce(Stack<'_>)) {
+pub async fn run_inner(port: End, config: embassy_net::Config, app: impl AsyncFnOnce(Stack<'_>)) {
     let mut resources = StackResources::<4>::new();
     let (stack, mut runner) = embassy_net::new(port, config, &mut resources, 5);
     let wakers: &'static Wakers = Box::leak(Box::new(Wakers::new()));
@@ -27,7 +27,7 @@ async fn run_inner(port: End, config: embassy_net::Config, app: impl AsyncFnOnce
     side_by_side::run(wakers, [runner, app, a, b, c, d]).await;
 }
 
-fn inner(config: &Config, last: u8) -> embassy_net::Config {
+pub fn inner(config: &Config, last: u8) -> embassy_net::Config {
     let mut out = embassy_net::Config::default();
     for own in &config.interfaces[1].addresses {
         match own.address {

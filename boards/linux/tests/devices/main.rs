@@ -4,5 +4,6 @@
 
 mod gateways;
 mod hosts;
+mod moved;
 mod stage;
 mod strangers;

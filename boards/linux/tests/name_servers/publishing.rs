@@ -51,7 +51,8 @@ server = "192.0.2.2:5353"
 secret = "b.tsig"
 "#;
 
-/// A device tells the server its key and its addresses by itself, through its own stack; Knot its fingerprint.
+/// A device tells the server its key, Knot its fingerprint, and its addresses by itself, through its own stack, and again
+/// when it is put elsewhere; nothing remains of where it was.
 pub fn by_device(brand: Brand) -> Result<(), Failed> {
     let topology = Topology::new()?;
     let mut server = Server::within(brand, topology.peer.name(), "192.0.2.2:5353".parse()?)?;
@@ -67,7 +68,20 @@ pub fn by_device(brand: Brand) -> Result<(), Failed> {
         let seen = || has(&server, &["own.pem"]).is_ok();
         expect(wait_until(Duration::from_secs(40), seen), "no record came")?;
         expect(server.dig("b.example.net", "A")? == "192.0.2.1\n", "address")?;
-        expect(server.dig("b.example.net", "AAAA")? == "2001:db8::1\n", "IPv6 address")
+        expect(server.dig("b.example.net", "AAAA")? == "2001:db8::1\n", "IPv6 address")?;
+        for (kind, address, shown) in
+            [("A", "192.0.2.9/24", "192.0.2.9\n"), ("AAAA", "2001:db8::9/64", "2001:db8::9\n")]
+        {
+            let mut put = Command::new(env!("CARGO_BIN_EXE_buttons"));
+            let socket = server.path("buttons.sock");
+            expect(
+                put.args(["address", address, "--socket"]).arg(socket).status()?.success(),
+                "is not put there",
+            )?;
+            let seen = || server.dig("b.example.net", kind).is_ok_and(|found| found == shown);
+            expect(wait_until(Duration::from_secs(20), seen), "is not published where it is")?;
+        }
+        has(&server, &["own.pem"])
     });
     let _ = device.kill();
     let _ = device.wait();

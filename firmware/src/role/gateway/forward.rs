@@ -71,6 +71,7 @@ pub(super) enum Origin {
 
 /// The forwarding path without its ports' drivers.
 pub(super) struct Forwarding<'a, 'r, C: Cipher> {
+    config: &'a Config,
     engine: &'a RefCell<Engine<'r, C>>,
     shared: &'a Shared,
     local: &'a Local,
@@ -97,14 +98,27 @@ impl Tables {
 
 impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
     pub(super) fn new(
-        config: &Config,
+        config: &'a Config,
         ports: [Port; 2],
         engine: &'a RefCell<Engine<'r, C>>,
         shared: &'a Shared,
         (local, clients): (&'a Local, Option<&'a Local>),
         tables: &'a mut Tables,
     ) -> Self {
-        Self { engine, shared, local, clients, ports, routes: Routes::new(config), tables }
+        let routes = Routes::new(config, &config.outside());
+        Self { config, engine, shared, local, clients, ports, routes, tables }
+    }
+
+    /// Takes note that the device is elsewhere, if it was told; neighbours there are others.
+    pub(super) fn follow(&mut self) {
+        let Some(outside) = self.shared.take_outside() else { return };
+        self.routes = Routes::new(self.config, &outside);
+        self.tables.neighbours.forget(OUTSIDE);
+        let [port, _] = &mut self.ports;
+        for gone in port.addresses.iter().filter(|old| !outside.addresses().any(|own| own == **old)) {
+            self.shared.forget_from(gone.address);
+        }
+        port.addresses = outside.addresses().collect();
     }
 
     /// A frame arrived on `port`.
@@ -134,8 +148,13 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         }
     }
 
-    /// A packet of our own stack.
+    /// A packet of our own stack. A connection outlives the address that it was made with; policy no longer knows that
+    /// address.
     pub(super) fn send_own(&mut self, now: Instant, packet: &mut [u8], wire: &mut impl Wire) {
+        let source = ip::Packet::parse(packet).map(|parsed| parsed.selectors.source);
+        if source.is_some_and(|source| !self.is_own(source)) {
+            return self.shared.count(Refusal::Martian);
+        }
         self.forward(now, Origin::Here, packet, wire);
     }
 

@@ -137,6 +137,16 @@ impl Neighbours {
         }
     }
 
+    /// Forgets all neighbours of a port, and what waits for them.
+    pub fn forget(&mut self, interface: u8) {
+        self.places.iter_mut().for_each(|place| {
+            place.take_if(|place| place.hop.interface == interface);
+        });
+        self.waiting.iter_mut().for_each(|packet| {
+            packet.take_if(|packet| packet.hop.interface == interface);
+        });
+    }
+
     /// Takes a packet that waited and whose neighbour is known by now.
     pub fn take_ready(&mut self) -> Option<(Hop, LinkAddress, HeldPacket)> {
         for n in 0..WAITING {

@@ -1,13 +1,15 @@
 //! Where a packet goes next: the attached networks and the static routes, longest prefix first
 //! (RFC 1812 §5.2.4.3). Nothing is learnt.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heapless::Vec;
 
-use crate::config::{Config, MAX_INTERFACES, MAX_ROUTES, Prefix};
+use super::forward::{INSIDE, OUTSIDE};
+use crate::config::{Config, MAX_INTERFACES, MAX_ROUTES, Outside, Prefix};
 
-const MAX_ENTRIES: usize = 2 * MAX_INTERFACES + MAX_ROUTES;
+/// Attached networks, the default routes of both families, and what is configured.
+const MAX_ENTRIES: usize = 2 * MAX_INTERFACES + 2 + MAX_ROUTES;
 
 /// The next hop of a packet.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -31,18 +33,22 @@ struct Entry {
 }
 
 impl Routes {
-    /// The table for a configuration that passed its check.
-    pub fn new(config: &Config) -> Self {
+    /// The table for a configuration that passed its check, where the device is now.
+    pub fn new(config: &Config, outside: &Outside) -> Self {
         let attached = || {
-            (0u8..).zip(&config.interfaces).flat_map(|(interface, port)| {
-                port.addresses.iter().map(move |to| Entry { to: *to, interface, via: None })
-            })
+            let at = |interface| move |to| Entry { to, interface, via: None };
+            outside.addresses().map(at(OUTSIDE)).chain(config.inside().copied().map(at(INSIDE)))
         };
+        let default = |via: IpAddr| {
+            let to = Prefix { address: unspecified(via), length: 0 };
+            Entry { to, interface: OUTSIDE, via: Some(via) }
+        };
+        let defaults = outside.sites().filter_map(|site| site.gateway).map(default);
         let fixed = config.routes.iter().filter_map(|route| {
             let port = attached().find(|entry| entry.to.contains(route.via))?;
             Some(Entry { to: route.to, interface: port.interface, via: Some(route.via) })
         });
-        Self(attached().chain(fixed).collect())
+        Self(attached().chain(defaults).chain(fixed).take(MAX_ENTRIES).collect())
     }
 
     /// The way to `destination`; `None` when there is none.
@@ -54,6 +60,13 @@ impl Routes {
     }
 }
 
+const fn unspecified(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +74,9 @@ mod tests {
     use crate::config::check::tests::{gateway, prefix};
 
     fn way(config: &Config, to: &str) -> Option<(u8, IpAddr)> {
-        Routes::new(config).lookup(to.parse().unwrap()).map(|hop| (hop.interface, hop.neighbour))
+        Routes::new(config, &config.outside())
+            .lookup(to.parse().unwrap())
+            .map(|hop| (hop.interface, hop.neighbour))
     }
 
     fn address(text: &str) -> IpAddr {

@@ -2,6 +2,7 @@
 //! counters. Everything is borrowed for one packet at most.
 
 use core::cell::RefCell;
+use core::net::IpAddr;
 use core::task::{Context, Poll, Waker};
 
 use esp_engine::early::{Early, Taken};
@@ -12,6 +13,7 @@ use esp_engine::time::Instant;
 
 use super::inspect::Refusal;
 use super::neighbour::HeldPacket;
+use crate::config::Outside;
 use crate::network::{DataPath, PathCounters};
 
 /// What a forwarding path did, in packets. Counts saturate.
@@ -84,6 +86,8 @@ pub(crate) struct Shared {
 }
 
 struct State {
+    /// Where the device is, if the path has yet to hear of it.
+    outside: Option<Outside>,
     hold: Hold,
     early: Early,
     counters: Counters,
@@ -96,6 +100,7 @@ impl Shared {
     pub(super) const fn new() -> Self {
         Self {
             state: RefCell::new(State {
+                outside: None,
                 hold: Hold::new(),
                 early: Early::new(),
                 counters: Counters::ZERO,
@@ -112,6 +117,16 @@ impl Shared {
         if !state.path.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             state.path = Some(cx.waker().clone());
         }
+    }
+
+    /// Where the device is, once each time that this changed.
+    pub(super) fn take_outside(&self) -> Option<Outside> {
+        self.state.borrow_mut().outside.take()
+    }
+
+    /// Forgets the packets that wait and come from an address that is no longer ours.
+    pub(super) fn forget_from(&self, source: IpAddr) {
+        self.state.borrow_mut().hold.forget_from(source);
     }
 
     /// Keeps a packet until there is an SA.
@@ -207,6 +222,10 @@ impl DataPath for Shared {
         }
         state.network = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    fn readdress(&self, outside: &Outside) {
+        self.state.borrow_mut().outside = Some(outside.clone());
     }
 
     fn counters(&self) -> PathCounters {

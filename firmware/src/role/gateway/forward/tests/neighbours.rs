@@ -56,14 +56,10 @@ fn a_sealed_packet_waits_for_the_way_to_the_peer() {
 #[test]
 fn a_host_that_does_not_answer_is_reported_to_the_source() {
     with_bench(&gateway(), |mut near| {
-        near.forwarding.routes = Routes::new(&{
-            let mut config = gateway();
-            config
-                .routes
-                .push(crate::config::Route { to: prefix("10.9.0.0/16"), via: "10.1.0.9".parse().unwrap() })
-                .unwrap();
-            config
-        });
+        let mut config = gateway();
+        let route = crate::config::Route { to: prefix("10.9.0.0/16"), via: "10.1.0.9".parse().unwrap() };
+        config.routes.push(route).unwrap();
+        near.forwarding.routes = Routes::new(&config, &config.outside());
         let lost = packet("10.1.0.2", "10.9.0.1", UDP, 64, &datagram());
         assert_eq!(near.pass(INSIDE, &lost).len(), 1, "the first question");
         let mut errors = 0;
