@@ -385,3 +385,7 @@ impl Questions<'_> {
         let _ = self.heard.push(heard);
     }
 }
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;
