@@ -235,7 +235,37 @@ fn every_outcome(ground: &Ground, server: &str) -> Result<(), Fault> {
     if (found.outcome.security, found.outcome.presence) != (Security::Secure, Presence::Present) {
         wrong.push(format!("SOA: {:?}", found.outcome));
     }
+    wrong.extend(wrong_fingerprints(ground, server)?);
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+/// Where it is proven that a name has no key its fingerprints are looked for; how far they are proven, and how many.
+fn wrong_fingerprints(ground: &Ground, server: &str) -> Result<Vec<String>, Fault> {
+    let proven = |count| Some((Security::Secure, count));
+    let mut wrong = Vec::new();
+    for (name, expected) in [
+        ("print2.nsec.test", proven(1)),
+        ("print2.nsec3.test", proven(1)),
+        ("print2.ed.test", proven(1)),
+        ("plain.nsec3.test", proven(0)),
+        ("dev2.nsec.test", None),
+        ("print2.unsigned.test", None),
+        ("print2.expired.test", None),
+    ] {
+        let found = ground.ask(name, &[server], None)?;
+        let prints = found.fingerprints.as_ref();
+        let got = prints.map(|of| (of.outcome.security, of.outcome.fingerprints().count()));
+        let text = buttons::resolve::show::text(&found);
+        let json = buttons::resolve::show::json(&found);
+        let listed = json["fingerprints"]["sha256"].as_array().map(Vec::len);
+        let is_told = text.contains("a convention of Buttons")
+            && text.contains("\n_500._udp.")
+            && listed == expected.map(|(_, count)| count);
+        if got != expected || is_told != expected.is_some() {
+            wrong.push(format!("{name}: {got:?}\n{text}"));
+        }
+    }
+    Ok(wrong)
 }
 
 fn networks(ground: &Ground) -> Result<(), Fault> {
