@@ -61,7 +61,7 @@ pub struct Arguments {
     /// The key itself, or its fingerprint in its place.
     #[arg(long, value_name = "FORM", default_value = "key")]
     form: FormWord,
-    /// Take the keys of NAME out of its zone.
+    /// Take the keys of NAME out of its zone, by FORM fingerprints too.
     #[arg(long, conflicts_with = "next_key")]
     withdraw: bool,
     /// Do not give up when the server does not answer.
