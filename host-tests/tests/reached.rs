@@ -1,15 +1,15 @@
 //! Whoever is at the address that a packet goes to: an entry that only we begin with, and whose keys are those
 //! that DNS, or a name that led there, has for that very address (RFC 4025, RFC 7435 §3).
 
-use esp_engine::selector::{Ports, Selectors};
+use esp_engine::selector::{Ports, Selectors, TrafficSelector};
 use esp_engine::spd::{Level, PolicyId};
 use host_tests::pair::Pair;
-use host_tests::parties::{self, A, B, B_KEY, between, leak_all, public, published};
+use host_tests::parties::{self, A, B, B_KEY, between, fingerprint, leak_all, public, published};
 use host_tests::stage::LONG;
 use host_tests::zone::{absent, only, signed};
-use ike_core::config::{Config, Peer};
+use ike_core::config::{Config, IkePolicy, Peer};
 use ike_core::crypto::PrivateKey;
-use ike_core::error::FailReason;
+use ike_core::error::{FailReason, NameFault};
 use ike_core::pad::{
     Authentication, Identity, Matcher, PadEntry, PeerId, PeerRecord, Presence, Published, Security,
 };
@@ -83,7 +83,49 @@ fn name_of_another_entry_is_no_strangers() {
     };
     let pair = packet_to_b(knows_nobody(&[pinned]), signed(&[&B_KEY], &[B]));
     assert!(pair.a.installed.is_empty(), "{}", pair.trace);
-    assert_eq!(pair.a.failed()[0].reason, FailReason::OtherPeer);
+    let shown = FailReason::KeyMismatch(fingerprint(&B_KEY));
+    assert_eq!(pair.a.failed()[0].reason, shown);
+}
+
+/// RFC 4301 §4.4.3: whoever was reached may also be a peer that an entry names; then it has to be both.
+#[test]
+fn peer_of_another_entry_is_reached_too() {
+    let b_key = leak_all(vec![public(&B_KEY)]);
+    let pinned = PadEntry {
+        authentication: Authentication::Pinned(b_key),
+        ..published(Matcher::Exact(Identity::Fqdn("b.example")))
+    };
+    let pair = packet_to_b(knows_nobody(&[pinned]), signed(&[&B_KEY], &[B]));
+    assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
+    let established = &pair.a.established()[0];
+    assert_eq!((established.peer, established.level), (PeerId(1), Level::Validated), "by the address");
+    let pair = packet_to_b(knows_nobody(&[pinned]), signed(&[&OTHER], &[B]));
+    assert!(pair.a.installed.is_empty(), "{}", pair.trace);
+    assert_eq!(pair.a.failed()[0].reason, FailReason::Name(NameFault::OtherKey));
+}
+
+/// The same where a policy for the peer's name has found it before, and a name of somebody else leads to its address.
+#[test]
+fn peer_by_name_is_reached_too() {
+    let by_name = published(Matcher::Exact(Identity::Fqdn("b.example")));
+    let mut config = knows_nobody(&[by_name]);
+    let udp = TrafficSelector { protocol: 17, ..config.policies[0].local[0] };
+    let for_whoever = IkePolicy { local: leak_all(vec![udp]), ..config.policies[0] };
+    config.policies = leak_all(vec![for_whoever, between(A, B, Level::Validated, Peer::Entry(PeerId(0)))]);
+    for (keys, level) in [(&B_KEY, Some(Level::Validated)), (&OTHER, None)] {
+        let mut pair = Pair::new(config.clone(), parties::b(), 1);
+        pair.zone.publish("b.example", signed(&[&B_KEY], &[B]));
+        pair.zone.publish(&B.to_string(), signed(&[keys], &[B]));
+        for (policy, protocol) in [(PolicyId(1), 6), (PolicyId(0), 17)] {
+            let ports = Ports::Known { source: 1, destination: 2 };
+            let packet = Selectors { source: A, destination: B, protocol, ports };
+            pair.a.endpoint.acquire(pair.now, policy, packet).expect("asks first");
+            pair.settle(LONG);
+        }
+        let reached = pair.a.established().into_iter().find(|established| established.peer == PeerId(1));
+        assert_eq!(reached.map(|reached| reached.level), level, "{}", pair.trace);
+        assert!(pair.agree() && !pair.a.installed.is_empty(), "what stands stays: {}", pair.trace);
+    }
 }
 
 /// Nobody comes in by such an entry.

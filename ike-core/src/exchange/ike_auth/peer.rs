@@ -140,41 +140,77 @@ pub(super) fn judge<C: Crypto, R>(
     }
     let asserted = Identity::from_wire(id.kind.0, id.data);
     let identity = asserted.to_owned().ok_or(FailReason::UnknownPeer)?;
-    let (peer, entry) = search(endpoint, &asserted, wanted, way).ok_or(FailReason::UnknownPeer)?;
-    let may_be_stranger = entry.published().is_some_and(|published| published.or_stranger);
-    if wanted.is_some_and(|wanted| wanted != peer) && !may_be_stranger {
+    let found = search(endpoint, &asserted, wanted, way).ok_or(FailReason::UnknownPeer)?;
+    let other = wanted.filter(|wanted| *wanted != found.0);
+    let reached = other.and_then(|wanted| endpoint.config.reached(wanted));
+    let may_be_stranger = found.1.published().is_some_and(|published| published.or_stranger);
+    if other.is_some() && reached.is_none() && !may_be_stranger {
         return Err(FailReason::OtherPeer.into());
     }
-    if ppk::is_missing(agreed, &entry) {
-        return Err(FailReason::NoPpk.into());
-    }
     let octets = signed_octets(endpoint, agreed, Side::Peer, &id)?;
-    if let Authentication::SharedKey(secret) = entry.authentication {
-        verify(&endpoint.crypto, Expected::SharedKey(secret), agreed.hashes, &octets, auth)
-            .map_err(reason)?;
-        let (key, level, method) = (named(endpoint, &identity), Level::Shared, Method::SharedKey);
-        check_floor(endpoint, &entry, &asserted, way.at, level)?;
-        return Ok(Proven {
-            peer,
-            behind: None,
-            identity,
-            key,
-            level,
-            method,
-            fingerprint: None,
-            public: None,
-        });
-    }
     let signed = Signed { hashes: agreed.hashes, octets: &octets, auth, shown: shown_key(payloads) };
+    let claim = Claim { asserted, identity, signed, way, since };
+    let prove = |(peer, entry): (PeerId, PadEntry<'_>)| match entry.authentication {
+        _ if ppk::is_missing(agreed, &entry) => Err(FailReason::NoPpk.into()),
+        Authentication::SharedKey(secret) => prove_by_secret(endpoint, &claim, (peer, entry), secret),
+        _ => prove_by_key(endpoint, &claim, (peer, entry)),
+    };
+    let proven = prove(found)?;
+    match (wanted, reached) {
+        // It is who it says, and has to be the one that its address is for besides.
+        (Some(_), Some(reached)) => prove(reached),
+        (Some(wanted), None) if wanted != proven.peer => Err(FailReason::OtherPeer.into()),
+        _ => Ok(proven),
+    }
+}
+
+/// What a peer says and shows of itself.
+struct Claim<'a> {
+    asserted: Identity<'a>,
+    identity: OwnedIdentity,
+    signed: Signed<'a>,
+    way: &'a Way,
+    since: Instant,
+}
+
+fn prove_by_secret<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    claim: &Claim<'_>,
+    (peer, entry): (PeerId, PadEntry<'_>),
+    secret: &[u8],
+) -> Result<Proven, Unproven> {
+    let Claim { asserted, identity, signed, way, .. } = claim;
+    verify(&endpoint.crypto, Expected::SharedKey(secret), signed.hashes, signed.octets, signed.auth)
+        .map_err(reason)?;
+    let (key, level) = (named(endpoint, identity), Level::Shared);
+    check_floor(endpoint, &entry, asserted, way.at, level)?;
+    Ok(Proven {
+        peer,
+        behind: None,
+        identity: identity.clone(),
+        key,
+        level,
+        method: Method::SharedKey,
+        fingerprint: None,
+        public: None,
+    })
+}
+
+fn prove_by_key<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    claim: &Claim<'_>,
+    (peer, entry): (PeerId, PadEntry<'_>),
+) -> Result<Proven, Unproven> {
+    let Claim { asserted, identity, signed, way, since } = claim;
     let mut level = entry.authentication.level();
     let (peer, entry, key) = match entry.published() {
         Some(published) => {
             let of = match entry.matcher {
                 Matcher::Reached => Identity::Address(way.at).to_owned(),
-                _ => endpoint.asked_about(peer, &identity, way),
+                _ => endpoint.asked_about(peer, identity, way),
             };
             let of = of.ok_or(FailReason::Name(NameFault::OtherAddress))?;
-            let (verdict, key) = published_key(endpoint, &signed, (peer, &of.view(), published), way, since)?;
+            let (verdict, key) = published_key(endpoint, signed, (peer, &of.view(), published), way, *since)?;
             match verdict {
                 Verdict::Validated => {
                     level = Level::Validated;
@@ -194,32 +230,36 @@ pub(super) fn judge<C: Crypto, R>(
                 Authentication::Pinned(keys) => keys,
                 _ => &[],
             };
-            let known = endpoint.remembered_key(&asserted, way.at);
+            let known = endpoint.remembered_key(asserted, way.at);
             let known = known.filter(|_| matches!(entry.authentication, Authentication::FirstUse { .. }));
-            (peer, entry, measured(endpoint, proven_key(endpoint, &signed, pinned.iter().chain(known))?))
+            (peer, entry, measured(endpoint, proven_key(endpoint, signed, pinned.iter().chain(known))?))
         }
     };
-    if wanted.is_some_and(|wanted| wanted != peer) {
-        return Err(FailReason::OtherPeer.into());
-    }
     let ProvenKey { key, fingerprint: hash } = key;
     check_key(entry.authentication, &key, hash)?;
     if let Authentication::FirstUse { replace_after } = entry.authentication {
-        level = endpoint.judge_stranger((&asserted, way.at), hash, replace_after, since)?;
+        level = endpoint.judge_stranger((asserted, way.at), hash, replace_after, *since)?;
     }
-    check_floor(endpoint, &entry, &asserted, way.owner(), level)?;
-    let method = method(key.kind());
+    check_floor(endpoint, &entry, asserted, way.owner(), level)?;
     // A name may change its key; it stays the same peer. What somebody who was only reached calls itself is no name.
     let is_named = level == Level::Validated && entry.matcher != Matcher::Reached;
-    let (public, fingerprint) = (Some(key), Some(hash));
     // Whoever has a gateway may take another one.
-    let owner = way.behind.and_then(|_| endpoint.asked_about(peer, &identity, way));
-    let key = match owner {
+    let owner = way.behind.and_then(|_| endpoint.asked_about(peer, identity, way));
+    let bound_to = match owner {
         Some(owner) => named(endpoint, &owner),
-        None if is_named => named(endpoint, &identity),
+        None if is_named => named(endpoint, identity),
         None => PeerKey(hash),
     };
-    Ok(Proven { peer, behind: way.behind, identity, key, level, method, fingerprint, public })
+    Ok(Proven {
+        peer,
+        behind: way.behind,
+        identity: identity.clone(),
+        key: bound_to,
+        level,
+        method: method(key.kind()),
+        fingerprint: Some(hash),
+        public: Some(key),
+    })
 }
 
 /// Whether a peer that the entry does not name, and who could have been found under another one, was not
