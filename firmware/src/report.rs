@@ -8,6 +8,7 @@ use esp_engine::sa::{SaReport, Spi};
 use esp_engine::selector::Selectors;
 use esp_engine::spd::PolicyId;
 use esp_engine::time::Instant;
+use ike_core::discovery::sntp::Opinions;
 use ike_core::discovery::upstream::ServerStatus;
 use ike_core::discovery::{self, UnixTime};
 use ike_core::error::{AcquireError, CloseReason, Discarded};
@@ -70,6 +71,8 @@ pub enum Event {
     },
     /// News of the time of day.
     Time(TimeNews),
+    /// Time servers disagree, and whose word counts.
+    TimeServersDisagree(Opinions),
     /// A server of DNS was tried out.
     Probed(ServerStatus),
     /// Something that was learnt could not be kept across a restart.

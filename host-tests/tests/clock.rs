@@ -1,6 +1,7 @@
 //! What a device trusts about time: what the README's table says of each case, and never more. A root that signs
 //! its keys every ten days, time servers of any honesty, and a device that asks both, in virtual time.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use host_tests::signed_zone::{INCEPTION, ZoneKey};
 use ike_core::crypto::KeyKind;
 use ike_core::discovery::UnixTime;
 use ike_core::discovery::outcome::{Indeterminate, Presence, Security};
-use ike_core::discovery::sntp::{LENGTH, Output, Sntp, Use};
+use ike_core::discovery::sntp::{Known, LENGTH, Output, Sntp, Use};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -26,21 +27,23 @@ const KEY: &str = "AQPEgYRXY8W2ozs8nyrnbPT0h3fnsT6vzt1Qz+8CK4A=";
 /// What a time server says at a true time; `None` is silence.
 type Says = fn(UnixTime) -> Option<UnixTime>;
 
-/// A device: its resolver among its servers, and its client of one time server.
+/// A device: its resolver among its servers, and its client of time servers.
 struct Device {
     world: World,
     sntp: Sntp<ChaCha20Rng>,
-    says: Says,
+    says: Vec<Says>,
     time: TrueTime,
+    /// Whose word counted, each time when they disagreed.
+    disagreed: Vec<Vec<bool>>,
 }
 
 impl Device {
     /// It starts, with the bound that it had kept and the time that its board has.
-    fn start(time: &TrueTime, root: Server, bound: UnixTime, board: Option<UnixTime>, says: Says) -> Self {
+    fn start(time: &TrueTime, root: Server, bound: UnixTime, board: Option<UnixTime>, says: &[Says]) -> Self {
         let world = started(root, vec![entry_point().ds(".")], (bound, None), board);
-        let servers = ["192.0.2.123:123".parse().unwrap()];
+        let servers: Vec<_> = (0..says.len()).map(time_server).collect();
         let sntp = Sntp::new(Instant::ZERO, &servers, Duration::ZERO, ChaCha20Rng::seed_from_u64(2));
-        Self { world, sntp, says, time: time.clone() }
+        Self { world, sntp, says: says.to_vec(), time: time.clone(), disagreed: Vec::new() }
     }
 
     /// Lets time pass.
@@ -60,17 +63,22 @@ impl Device {
         self.world.pass_until(end);
     }
 
-    /// Asks the time server, which answers at once, and has proven what it says.
+    /// Asks the time servers, which answer at once, and has proven what they say.
     fn talk(&mut self) -> Option<Instant> {
         loop {
             let now = self.world.now;
             match self.sntp.poll_output() {
                 Output::Timeout(alarm) => return alarm,
                 Output::Query { server, octets, .. } => {
-                    if let Some(time) = (self.says)(self.time.at(now)) {
-                        let bound = self.world.resolver.not_before();
-                        self.sntp.handle_datagram(now, bound, server, &reply(&octets, time)).unwrap();
+                    let place = (0..self.says.len()).find(|place| time_server(*place) == server).unwrap();
+                    if let Some(time) = (self.says[place])(self.time.at(now)) {
+                        let known =
+                            Known { not_before: self.world.resolver.not_before(), clock: self.clock() };
+                        self.sntp.handle_datagram(now, known, server, &reply(&octets, time)).unwrap();
                     }
+                }
+                Output::Disagreement(opinions) => {
+                    self.disagreed.push(opinions.iter().map(|opinion| opinion.is_taken).collect());
                 }
                 Output::Time(time) => {
                     if self.world.resolver.propose_time(now, time).is_err() {
@@ -99,12 +107,21 @@ impl Device {
         self.world.peer("vpn.test.").security
     }
 
+    /// What each time server was good for.
+    fn uses(&self) -> Vec<Use> {
+        self.sntp.servers().map(|(_, was)| was).collect()
+    }
+
     /// The same device after a restart, off for so long, now with this time server.
     fn restart(self, off: u64, board: Option<UnixTime>, says: Says) -> Self {
         self.time.restart(self.world.now, off);
         let bound = self.kept();
-        Self::start(&self.time, honest(&self.time), bound, board, says)
+        Self::start(&self.time, honest(&self.time), bound, board, &[says])
     }
+}
+
+fn time_server(place: usize) -> SocketAddr {
+    ([192, 0, 2, 123 + place as u8], 123).into()
 }
 
 fn reply(query: &[u8; LENGTH], time: UnixTime) -> [u8; LENGTH] {
@@ -139,6 +156,11 @@ const IN_FIVE_DAYS: Says = |now| Some(UnixTime(now.0 + 5 * DAY));
 const IN_A_YEAR: Says = |now| Some(UnixTime(now.0 + 365 * DAY));
 
 fn device(board: Option<UnixTime>, says: Says) -> Device {
+    among(board, &[says])
+}
+
+/// With several time servers.
+fn among(board: Option<UnixTime>, says: &[Says]) -> Device {
     let time = TrueTime::new(START);
     let root = honest(&time);
     Device::start(&time, root, BUILT, board, says)
@@ -150,7 +172,7 @@ fn clock_at_1970() {
     let mut device = device(Some(UnixTime(0)), NOBODY);
     device.live(60);
     assert_eq!((device.clock(), device.verdict()), (None, NOT_SET));
-    device.says = TRUE;
+    device.says = vec![TRUE];
     device.live(300);
     assert_eq!((device.error(), device.verdict()), (Some(0), Security::Secure));
     assert_eq!(device.kept(), signed_at(START));
@@ -167,7 +189,7 @@ fn clock_running_backwards_once() {
     device.live(DAY);
     assert_eq!((device.clock(), device.verdict()), (None, NOT_SET));
     assert_eq!(device.sntp.servers().next().map(|(_, was)| was), Some(Use::Unproven));
-    device.says = TRUE;
+    device.says = vec![TRUE];
     device.live(2 * DAY);
     assert_eq!((device.error(), device.verdict()), (Some(0), Security::Secure));
 }
@@ -192,9 +214,9 @@ fn time_beyond_the_signature() {
     let mut device = device(None, |now| Some(UnixTime(now.0 + 22 * DAY)));
     device.live(DAY);
     assert_eq!((device.clock(), device.kept(), device.verdict()), (None, BUILT, NOT_SET));
-    device.says = TRUE;
+    device.says = vec![TRUE];
     device.live(2 * DAY);
-    device.says = IN_A_YEAR;
+    device.says = vec![IN_A_YEAR];
     device.live(10 * DAY);
     assert_eq!((device.error(), device.verdict()), (Some(0), Security::Secure));
 }
@@ -207,11 +229,11 @@ fn one_false_answer() {
     device.live(60);
     assert!(device.error().is_some_and(|ahead| (5 * DAY_MINUTES - 1..=5 * DAY_MINUTES).contains(&ahead)));
     assert!(device.kept() <= device.time.at(device.world.now));
-    device.says = TRUE;
+    device.says = vec![TRUE];
     device.live(DAY + 60);
     assert_eq!(device.error(), Some(0));
 
-    device.says = IN_FIVE_DAYS;
+    device.says = vec![IN_FIVE_DAYS];
     device.live(DAY);
     let mut device = device.restart(60, None, TRUE);
     device.live(60);
@@ -241,14 +263,14 @@ fn old_keys_of_the_root() {
     let time = TrueTime::new(START);
     let old = || rolling(&time, &tree(), |_, _| keys_at(OLD));
     let says: Says = |_| Some(OLD);
-    let mut fresh = Device::start(&time, old(), BUILT, None, says);
+    let mut fresh = Device::start(&time, old(), BUILT, None, &[says]);
     fresh.live(60);
     assert_eq!((fresh.error(), fresh.kept()), (Some(-40 * DAY_MINUTES), signed_at(OLD)));
 
-    let mut lived = Device::start(&time, old(), signed_at(START), None, says);
+    let mut lived = Device::start(&time, old(), signed_at(START), None, &[says]);
     lived.live(DAY);
     assert_eq!((lived.clock(), lived.kept()), (None, BUILT));
-    lived.says = TRUE;
+    lived.says = vec![TRUE];
     lived.live(2 * DAY);
     assert_eq!((lived.clock(), lived.verdict()), (None, NOT_SET));
 }
@@ -277,7 +299,7 @@ fn power_cut() {
         (device.clock(), device.world.resolver.not_before(), device.verdict()),
         (None, bound, NOT_SET)
     );
-    device.says = TRUE;
+    device.says = vec![TRUE];
     device.live(300);
     assert_eq!((device.error(), device.verdict()), (Some(0), Security::Secure));
 }
@@ -293,10 +315,79 @@ fn off_the_shelf_for_years() {
             signed_keys(&[&entry, &data], &[&entry], now)
         })
     };
-    let mut device = Device::start(&time, newer(), BUILT, None, TRUE);
+    let mut device = Device::start(&time, newer(), BUILT, None, &[TRUE]);
     device.live(DAY);
     assert_eq!((device.clock(), device.kept(), device.verdict()), (None, BUILT, NOT_SET));
-    let mut device = Device::start(&time, newer(), BUILT, Some(START), NOBODY);
+    let mut device = Device::start(&time, newer(), BUILT, Some(START), &[NOBODY]);
     device.live(DAY);
     assert_eq!(device.verdict(), Security::Indeterminate(Indeterminate::NoAnchor));
+}
+
+/// One of three lies, within the life of the root's signature or beyond: the other two are heeded, and it is named.
+#[test]
+fn one_of_three_lies() {
+    for lie in [IN_FIVE_DAYS, IN_A_YEAR] {
+        let mut device = among(None, &[TRUE, lie, TRUE]);
+        device.live(60);
+        assert_eq!((device.error(), device.verdict()), (Some(0), Security::Secure));
+        assert_eq!(device.uses(), [Use::Proven, Use::Outvoted, Use::Proven]);
+        assert_eq!(device.disagreed, [[true, false, true]]);
+    }
+}
+
+/// Two disagree, and no clock runs: nothing is believed, not even what could be proven of one of them. What lies
+/// before what was kept is no voice.
+#[test]
+fn two_disagree() {
+    for lie in [IN_FIVE_DAYS, IN_A_YEAR] {
+        let mut device = among(None, &[TRUE, lie]);
+        device.live(3_600);
+        assert_eq!((device.clock(), device.kept(), device.verdict()), (None, BUILT, NOT_SET));
+        assert_eq!(device.uses(), [Use::Contested; 2]);
+        device.says = vec![TRUE; 2];
+        device.live(2 * 3_600);
+        assert_eq!((device.error(), device.verdict()), (Some(0), Security::Secure));
+    }
+    let long_ago: Says = |now| Some(UnixTime(now.0 - 200 * DAY));
+    let mut device = among(None, &[long_ago, TRUE]);
+    device.live(60);
+    assert_eq!((device.error(), device.uses()), (Some(0), vec![Use::Outvoted, Use::Proven]));
+}
+
+/// Two disagree, and one goes with the clock that runs: it is heeded. If neither does, the clock stays as it is.
+#[test]
+fn two_disagree_beside_a_clock() {
+    let mut device = among(None, &[TRUE, TRUE]);
+    device.live(60);
+    device.says = vec![IN_FIVE_DAYS, TRUE];
+    device.live(DAY);
+    assert_eq!((device.error(), device.uses()), (Some(0), vec![Use::Outvoted, Use::Proven]));
+    device.says = vec![IN_FIVE_DAYS, IN_A_YEAR];
+    device.live(DAY);
+    assert_eq!((device.error(), device.uses()), (Some(0), vec![Use::Contested; 2]));
+}
+
+/// Who is silent has no voice: the others are heeded as if it were not there, one alone as ever.
+#[test]
+fn one_is_silent() {
+    let mut device = among(None, &[NOBODY, TRUE, TRUE]);
+    device.live(60);
+    assert_eq!((device.error(), device.uses()), (Some(0), vec![Use::Silent, Use::Proven, Use::Proven]));
+    let mut device = among(None, &[NOBODY, TRUE]);
+    device.live(60);
+    assert_eq!((device.error(), device.uses()), (Some(0), vec![Use::Silent, Use::Proven]));
+    assert!(device.disagreed.is_empty());
+}
+
+/// All lie alike: they are as one that lies. Within the life of the root's signature they are believed, and what is
+/// kept stays true; a year ahead they are not.
+#[test]
+fn all_lie_alike() {
+    let mut near = among(None, &[IN_FIVE_DAYS; 3]);
+    near.live(60);
+    assert!(near.error().is_some_and(|ahead| (5 * DAY_MINUTES - 1..=5 * DAY_MINUTES).contains(&ahead)));
+    assert!(near.kept() <= near.time.at(near.world.now));
+    let mut far = among(None, &[IN_A_YEAR; 3]);
+    far.live(30 * DAY);
+    assert_eq!((far.clock(), far.kept(), far.uses()), (None, BUILT, vec![Use::Unproven; 3]));
 }

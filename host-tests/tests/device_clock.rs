@@ -58,7 +58,7 @@ minimum = "validated"
 
 [clock]
 source = "sntp"
-servers = ["192.0.2.53"]
+servers = TIME_SERVERS
 
 [dns]
 servers = ["192.0.2.53"]
@@ -80,10 +80,13 @@ remote = "0.0.0.0/0"
 action = "bypass"
 "#;
 
-/// What the server says: the root's keys at a true time, and how late it is, if it says that.
+/// What a time server says at a true time; `None` is silence.
+type Says = fn(UnixTime) -> Option<UnixTime>;
+
+/// What servers say: the first the root's keys at a true time, and each how late it is.
 struct Outside {
     keys: fn(UnixTime) -> Reply,
-    says: fn(UnixTime) -> Option<UnixTime>,
+    says: &'static [Says],
 }
 
 /// A device between its lives: its files, and the true time.
@@ -97,8 +100,17 @@ struct Life {
     status: Status,
     /// News of the time of day.
     news: Vec<TimeNews>,
+    /// Whose word counted, each time when time servers disagreed.
+    disagreed: Vec<Vec<bool>>,
     /// The true time in the end.
     end: UnixTime,
+}
+
+impl Life {
+    /// What each time server was good for.
+    fn uses(&self) -> Vec<&str> {
+        self.status.clock.servers.iter().map(|(_, was)| was.as_str()).collect()
+    }
 }
 
 fn entry_point(letter: u8) -> ZoneKey {
@@ -134,31 +146,34 @@ impl Device {
         let cable = Cable::new(1);
         let zones = [(".", Signing::Signed, ""), ("example.", Signing::Signed, "")];
         let tree = Tree::with_keys(&zones, data_keys);
-        let (device, server) = (self.read(OF_DEVICE), self.read(OF_SERVER));
+        let servers: Vec<_> = (53..).take(outside.says.len()).collect();
+        let addresses: Vec<_> = servers.iter().map(|last| format!("192.0.2.{last}")).collect();
+        let device = self.read(&OF_DEVICE.replace("TIME_SERVERS", &format!("{addresses:?}")));
+        let of_servers: Vec<_> =
+            addresses.iter().map(|at| self.read(&OF_SERVER.replace("192.0.2.53", at))).collect();
         let storage = state::open(&self.folder.join("device.state")).unwrap();
-        let (asked, unasked) = (Management::new(), Management::new());
-        let (log, start) = (RefCell::new(Vec::new()), self.time);
-        let hear = |_: Instant, event: &Event| {
-            if let Event::Time(news) = event {
-                log.borrow_mut().push(*news);
+        let asked = Management::new();
+        let unasked: Vec<_> = servers.iter().map(|_| Management::new()).collect();
+        let (log, start) = (RefCell::new((Vec::new(), Vec::new())), self.time);
+        let hear = |_: Instant, event: &Event| match event {
+            Event::Time(news) => log.borrow_mut().0.push(*news),
+            Event::TimeServersDisagree(opinions) => {
+                log.borrow_mut().1.push(opinions.iter().map(|opinion| opinion.is_taken).collect());
             }
+            _ => {}
         };
-        let tasks: Vec<executor::Task<'_>> = vec![
-            Box::pin(run(&device, &cable, 1, storage, &asked, hear, async |_| {})),
-            Box::pin(run(
-                &server,
-                &cable,
-                53,
-                NoStorage,
-                &unasked,
-                |_, _: &Event| {},
-                async |stack| {
-                    let dns = serve(stack, 53, |octets| Some(answer(&tree, outside, now(start), octets)));
-                    let clock = serve(stack, 123, |octets| say((outside.says)(now(start))?, octets));
-                    embassy_futures::join::join(dns, clock).await;
-                },
-            )),
-        ];
+        let mut tasks: Vec<executor::Task<'_>> =
+            vec![Box::pin(run(&device, &cable, 1, storage, &asked, hear, async |_| {}))];
+        let ends = servers.into_iter().zip(&of_servers).zip(&unasked).zip(outside.says);
+        for (((number, config), unasked), says) in ends {
+            let app = async |stack: Stack<'_>| {
+                let dns = serve(stack, 53, |octets| Some(answer(&tree, outside, now(start), octets)));
+                let clock = serve(stack, 123, |octets| say(says(now(start))?, octets));
+                embassy_futures::join::join(dns, clock).await;
+            };
+            let deaf = |_: Instant, _: &Event| {};
+            tasks.push(Box::pin(run(config, &cable, number, NoStorage, unasked, deaf, app)));
+        }
         let status = executor::run(
             async {
                 Timer::after(Duration::from_secs(seconds)).await;
@@ -170,7 +185,8 @@ impl Device {
             tasks,
         );
         self.time = UnixTime(start.0 + seconds);
-        Life { status: status.unwrap(), news: log.into_inner(), end: self.time }
+        let (news, disagreed) = log.into_inner();
+        Life { status: status.unwrap(), news, disagreed, end: self.time }
     }
 }
 
@@ -240,8 +256,8 @@ fn say(time: UnixTime, query: &[u8]) -> Option<Vec<u8>> {
     Some(octets)
 }
 
-const TRUE: Outside = Outside { keys, says: Some };
-const NO_TIME: Outside = Outside { keys, says: |_| None };
+const TRUE: Outside = Outside { keys, says: &[Some] };
+const NO_TIME: Outside = Outside { keys, says: &[|_| None] };
 
 /// A clock at 1970 is none; a time server's word, proven, is one. The bound outlives a power cut, the clock does
 /// not: after it nothing is known until a server says it again.
@@ -262,7 +278,7 @@ fn learns_the_time_and_keeps_its_bound() {
 #[test]
 fn one_false_answer_does_not_outlast_a_power_cut() {
     let mut device = Device::new("false");
-    let life = device.live(60, &Outside { keys, says: |now| Some(UnixTime(now.0 + 5 * DAY)) });
+    let life = device.live(60, &Outside { keys, says: &[|now| Some(UnixTime(now.0 + 5 * DAY))] });
     assert!(life.status.clock.unix.is_some_and(|unix| unix >= life.end.0 + 5 * DAY - 1));
     assert!(life.status.clock.not_before <= START.0);
     let life = device.live(60, &TRUE);
@@ -273,7 +289,7 @@ fn one_false_answer_does_not_outlast_a_power_cut() {
 #[test]
 fn false_answers_are_never_believed() {
     let mut device = Device::new("forever");
-    let year = Outside { keys, says: |now| Some(UnixTime(now.0 + 365 * DAY)) };
+    let year = Outside { keys, says: &[|now| Some(UnixTime(now.0 + 365 * DAY))] };
     let life = device.live(2 * DAY, &year);
     assert_eq!(life.status.clock.unix, None);
     assert!(
@@ -282,7 +298,7 @@ fn false_answers_are_never_believed() {
         life.news
     );
     device.live(60, &TRUE);
-    let life = device.live(60, &Outside { keys, says: |now| Some(UnixTime(now.0 - 30 * DAY)) });
+    let life = device.live(60, &Outside { keys, says: &[|now| Some(UnixTime(now.0 - 30 * DAY))] });
     assert_eq!(life.status.clock.unix, None);
     assert!(matches!(life.news[..], [TimeNews::Refused(_)]), "{:?}", life.news);
 }
@@ -291,7 +307,7 @@ fn false_answers_are_never_believed() {
 #[test]
 fn says_that_its_anchors_are_too_old() {
     let newer = |time| signed_keys(&[&entry_point(b'N'), &data_keys(0)], &[&entry_point(b'N')], time);
-    let life = Device::new("shelf").live(60, &Outside { keys: newer, says: Some });
+    let life = Device::new("shelf").live(60, &Outside { keys: newer, says: &[Some] });
     let no_anchor = TimeNews::NotProven(Security::Indeterminate(Indeterminate::NoAnchor));
     assert_eq!((life.news, life.status.clock.unix), (vec![no_anchor], None));
 }
@@ -311,11 +327,47 @@ fn follows_the_root_over_power_cuts() {
         found.map(|anchor| anchor.state.as_str().to_owned())
     };
     let lives: Vec<_> = (0..4)
-        .map(|_| state(&device.live(9 * DAY + 3_600, &Outside { keys: both, says: Some })).unwrap())
+        .map(|_| state(&device.live(9 * DAY + 3_600, &Outside { keys: both, says: &[Some] })).unwrap())
         .collect();
     assert_eq!(lives, ["AddPend", "AddPend", "AddPend", "Valid"]);
     let alone = |time| signed_keys(&[&entry_point(b'B'), &data_keys(0)], &[&entry_point(b'B')], time);
-    let life = device.live(60, &Outside { keys: alone, says: Some });
+    let life = device.live(60, &Outside { keys: alone, says: &[Some] });
     assert!(life.status.clock.unix.is_some());
     assert_eq!(life.status.dns[0].lacks[..], ["takes no TCP connections, so long answers cannot be had"]);
+}
+
+/// One of three lies: the others are heeded, and log and status name it.
+#[test]
+fn one_of_three_lies() {
+    let outside = Outside { keys, says: &[Some, |now| Some(UnixTime(now.0 + 5 * DAY)), Some] };
+    let life = Device::new("three").live(60, &outside);
+    assert!(life.status.clock.unix.is_some_and(|unix| life.end.0 - unix <= 1));
+    let words = ["its time was proven", "disagrees with those that are heeded", "its time was proven"];
+    assert_eq!((life.uses(), &life.disagreed[..]), (words.to_vec(), &[vec![true, false, true]][..]));
+}
+
+/// Two disagree: nobody is believed, which log and status say, until one goes with what was kept or with a clock.
+#[test]
+fn two_disagree() {
+    let mut device = Device::new("two");
+    let outside = Outside { keys, says: &[|now| Some(UnixTime(now.0 - 60 * DAY)), Some] };
+    let life = device.live(60, &outside);
+    assert_eq!(
+        (life.status.clock.unix, life.uses()),
+        (None, vec!["disagrees with the others; none is heeded"; 2])
+    );
+    assert_eq!((&life.disagreed[..], life.news.len()), (&[vec![false; 2]][..], 0));
+    device.live(60, &TRUE);
+    let life = device.live(60, &outside);
+    assert!(life.status.clock.unix.is_some_and(|unix| life.end.0 - unix <= 1));
+    assert_eq!(life.uses(), ["disagrees with those that are heeded", "its time was proven"]);
+}
+
+/// One is silent: the others are heeded as if it were not there.
+#[test]
+fn one_is_silent() {
+    let life = Device::new("silent").live(60, &Outside { keys, says: &[|_| None, Some, Some] });
+    assert!(life.status.clock.unix.is_some_and(|unix| life.end.0 - unix <= 1));
+    assert_eq!(life.uses(), ["does not answer", "its time was proven", "its time was proven"]);
+    assert!(life.disagreed.is_empty());
 }

@@ -13,6 +13,7 @@ use firmware::report::{Capture, Event, TimeNews};
 use ike_core::config::Suite;
 use ike_core::crypto::{Group, Prf};
 use ike_core::discovery::outcome::{Indeterminate, Security as Verdict};
+use ike_core::discovery::sntp::Opinion;
 use ike_core::discovery::update;
 use ike_core::discovery::upstream::{Lack, ServerStatus};
 use ike_core::error::FailReason;
@@ -41,6 +42,7 @@ pub fn of(event: &Event) -> Vec<String> {
         Event::Asked(of) => vec![format!("asks DNS for {of}")],
         Event::Answered { security, presence } => vec![of_answer(*security, *presence).into()],
         Event::Time(news) => vec![of_time(*news)],
+        Event::TimeServersDisagree(opinions) => vec![of_disagreement(opinions)],
         Event::Probed(server) => of_server(server).into_iter().collect(),
         Event::NotStored(reason) => vec![format!("what was learnt is not kept: {}", reason.words())],
         Event::Publication(news) => vec![of_publication(*news)],
@@ -104,6 +106,15 @@ fn of_time(news: TimeNews) -> String {
         }
         TimeNews::NotProven(_) => "a time server says what the keys of DNS's root refute".into(),
     }
+}
+
+fn of_disagreement(opinions: &[Opinion]) -> String {
+    let says = |it: &Opinion| format!("{} says {}", it.server.ip(), moment::show(it.says));
+    let says: Vec<_> = opinions.iter().map(says).collect();
+    let heeded = opinions.iter().filter(|it| it.is_taken).map(|it| it.server.ip().to_string());
+    let heeded: Vec<_> = heeded.collect();
+    let heeded = if heeded.is_empty() { "nobody".into() } else { heeded.join(" and ") };
+    format!("time servers disagree: {}; heeded: {heeded}", says.join(", "))
 }
 
 /// Nothing, where nothing is to be complained of.

@@ -210,6 +210,7 @@ fn the_clock() {
         ("source = \"ntp\"", "expected one of `board`, `operator`, `sntp`"),
         ("source = \"sntp\"", "name the servers to ask"),
         ("source = \"sntp\"\nservers = [\"pool.example\"]", "write an address"),
+        ("source = \"sntp\"\nservers = [\"192.0.2.1\", \"192.0.2.1\"]", "write it once"),
         ("source = \"board\"\nservers = [\"192.0.2.123\"]", "source = \"sntp\" only"),
     ] {
         let refused = with(clock).unwrap_err();

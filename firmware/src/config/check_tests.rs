@@ -422,6 +422,9 @@ fn a_time_of_servers_is_proven() {
     assert_eq!(asking().fixed_bypasses().iter().filter(is_time).count(), 1);
     let clock = |fault, change: fn(&mut Config)| refused(Entry::Clock, fault, asking(), change);
     clock(Fault::NoTimeServer, |c| c.clock.servers.clear());
+    clock(Fault::SameTimeServer, |c| {
+        c.clock.servers.push("192.0.2.123:1123".parse().unwrap()).unwrap();
+    });
     clock(Fault::IdleTimeServer, |c| c.clock.source = Source::Board);
     clock(Fault::IdleTimeServer, |c| c.clock.source = Source::Operator);
     clock(Fault::NotUnicast, |c| c.clock.servers[0] = "224.0.1.1:123".parse().unwrap());

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use super::check::{Fault, require};
 
-/// Servers that may be asked for the time.
-pub const MAX_TIME_SERVERS: usize = 2;
+/// Servers that may be asked for the time: of three one may lie, of four one may be silent as well.
+pub const MAX_TIME_SERVERS: usize = 4;
+
+const _: () = assert!(MAX_TIME_SERVERS <= ike_core::discovery::sntp::MAX_SERVERS);
 
 /// Who is believed about the time of day.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ impl Config {
         }
         require(!servers.is_empty(), Fault::NoTimeServer)?;
         require(self.resolver.is_some(), Fault::UnprovenTime)?;
+        let same = |server: &SocketAddr| servers.iter().filter(|other| other.ip() == server.ip()).count();
+        require(servers.iter().all(|server| same(server) == 1), Fault::SameTimeServer)?;
         servers.iter().try_for_each(|server| self.check_remote(server.ip()))
     }
 }

@@ -121,6 +121,8 @@ pub enum Fault {
     NoServer,
     /// The time is to be asked of nobody.
     NoTimeServer,
+    /// One time server would be counted twice.
+    SameTimeServer,
     /// Time servers that are not asked.
     IdleTimeServer,
     /// The time of servers is proven by nobody.
@@ -244,6 +246,9 @@ impl Fault {
             Self::NoResolver => "its key is in DNS: add [dns] with servers = [\"192.0.2.53\"]",
             Self::NoServer => "name the servers to ask: servers = [\"192.0.2.53\"]",
             Self::NoTimeServer => "name the servers to ask: servers = [\"192.0.2.123\"]",
+            Self::SameTimeServer => {
+                "time servers are compared, and one that is there twice would agree with itself: write it once"
+            }
             Self::IdleTimeServer => {
                 "servers are asked with source = \"sntp\" only: write that, or remove them"
             }

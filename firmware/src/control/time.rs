@@ -8,7 +8,7 @@ use ike_core::crypto::Crypto;
 use ike_core::discovery::UnixTime;
 use ike_core::discovery::anchors::MAX_STORED;
 use ike_core::discovery::outcome::Security;
-use ike_core::discovery::sntp::{Output, Sntp};
+use ike_core::discovery::sntp::{Known, Output, Sntp};
 use rand_core::TryCryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,9 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                     let question = Question { server, transport, octets };
                     self.queues.command(Command::Query { socket: TIME, question }).await;
                 }
+                Output::Disagreement(opinions) => {
+                    self.sink.report(now, &Event::TimeServersDisagree(opinions));
+                }
                 Output::Time(time) => {
                     let directory = self.directory.as_mut();
                     if directory.is_none_or(|directory| directory.propose_time(now, time).is_err()) {
@@ -73,10 +76,13 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
 
     /// Something came on the socket for time servers.
     pub(super) fn take_time(&mut self, now: Instant, news: DnsReport) {
-        let bound = self.directory.as_ref().map_or(UnixTime(0), |directory| directory.not_before());
+        let known = Known {
+            not_before: self.directory.as_ref().map_or(UnixTime(0), |directory| directory.not_before()),
+            clock: self.directory.as_ref().and_then(|directory| directory.time(now)),
+        };
         if let (DnsReport::Datagram { server, octets }, Some(sntp)) = (news, &mut self.sntp) {
             // What is no reply to our question changes nothing, and silence has its own time.
-            let _ = sntp.handle_datagram(now, bound, server, &octets);
+            let _ = sntp.handle_datagram(now, known, server, &octets);
         }
     }
 

@@ -1,13 +1,14 @@
 //! SNTP, the client's side (RFC 4330; RFC 5905 §14): what servers say that the time of day is.
 //!
 //! ```text
-//! Resting ──▶ Asking ── reply ──▶ Told ── proven ──▶ Resting, for a day
-//!               │ silence, nonsense, Kiss-o'-Death     ▲
-//!               ▼                  refuted ──▶ the next server; after the last one a longer rest each time
+//! Resting ──▶ Asking one server after the other ── compared ──▶ Told ── proven ──▶ Resting, for a day
+//!    ▲                                                │          │
+//!    └── nobody has a time, or they disagree ─────────┴ refuted ─┘   a longer rest each time
 //! ```
-//! Nobody signs what a server says. So nothing is set by it here: it goes out as [`Output::Time`], the caller
-//! has it proven ([`super::resolver::Resolver::propose_time`]) and says what came of it. A reply counts if it
-//! repeats the 64 random bits of our Transmit Timestamp, which says nothing about our clock.
+//! Nobody signs what a server says. So all are asked, and a time counts that more than half of those hold who
+//! have one. Nothing is set by it here: it goes out as [`Output::Time`], the caller has it proven
+//! ([`super::resolver::Resolver::propose_time`]) and says what came of it. A reply counts if it repeats the 64
+//! random bits of our Transmit Timestamp, which says nothing about our clock.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -19,8 +20,13 @@ use super::UnixTime;
 use super::output::Transport;
 use crate::random::Random;
 
+pub use output::{Discarded, Known, Opinion, Opinions, Output, Use};
 pub use packet::{LENGTH, Useless};
 
+use compare::Sample;
+
+mod compare;
+mod output;
 mod packet;
 #[cfg(test)]
 mod tests;
@@ -39,65 +45,6 @@ const SHORT_REST: Duration = Duration::from_secs(64);
 /// is off by 200 ppm is off by 17 s then, and signatures are judged by the hour.
 const LONG_REST: Duration = Duration::from_secs(86_400);
 
-/// The next thing to be done.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Output {
-    /// Ask a server, from this port; whatever the socket was used for before is over.
-    Query {
-        /// Whom.
-        server: SocketAddr,
-        /// How: always a datagram.
-        transport: Transport,
-        /// The message.
-        octets: [u8; LENGTH],
-    },
-    /// A server says that it is this late. Say by [`Sntp::judge`] what came of it.
-    Time(UnixTime),
-    /// Nothing more until this moment, or until an input.
-    Timeout(Option<Instant>),
-}
-
-/// Why a datagram was dropped. Nothing changed.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Discarded {
-    /// Nobody was asked, or somebody else.
-    Unsolicited,
-    /// It is no SNTP reply of our version (RFC 4330 §4, §5).
-    NotReply,
-    /// It does not repeat what we sent (RFC 4330 §5, check 3).
-    WrongOrigin,
-}
-
-/// What a server was good for when it was asked last.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Use {
-    /// Nobody knows yet.
-    #[default]
-    Untried,
-    /// Its time was proven.
-    Proven,
-    /// The keys of the root say that it cannot be as late as it said, or nobody could say.
-    Unproven,
-    /// It did not answer.
-    Silent,
-    /// It answered, and has no time to give.
-    Useless(Useless),
-}
-
-impl Use {
-    /// In words.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Untried => "not asked yet",
-            Self::Proven => "its time was proven",
-            Self::Unproven => "its time could not be proven",
-            Self::Silent => "does not answer",
-            Self::Useless(Useless::NotSynchronized) => "has no time itself",
-            Self::Useless(Useless::KissOfDeath) => "asks not to be asked",
-        }
-    }
-}
-
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 struct Server {
     address: SocketAddr,
@@ -108,10 +55,10 @@ struct Server {
 enum State {
     /// Nobody is asked.
     Resting { until: Instant },
-    /// A server is asked; `sent` is its Transmit Timestamp, once the query has left.
-    Asking { server: usize, sent: Option<[u8; 8]>, until: Instant },
-    /// It said a time, which is looked into.
-    Told { server: usize, time: Option<UnixTime>, until: Instant },
+    /// A server is asked, since then; `sent` is its Transmit Timestamp, once the query has left.
+    Asking { server: usize, sent: Option<[u8; 8]>, since: Instant },
+    /// A time is agreed on, which is looked into.
+    Told { time: Option<UnixTime>, until: Instant },
 }
 
 /// A client of configured servers.
@@ -119,23 +66,35 @@ enum State {
 pub struct Sntp<R> {
     servers: heapless::Vec<Server, MAX_SERVERS>,
     state: State,
-    /// Whom a round begins with, and how many were asked in it.
-    first: usize,
+    /// How many had their turn in this round, and what was said in it.
     asked: usize,
+    samples: heapless::Vec<Sample, MAX_SERVERS>,
+    /// When the device started, as the clock had it that ran when the last answer came.
+    clock: Option<i64>,
+    /// They disagree, which nobody has been told yet.
+    news: bool,
     rest: Duration,
     random: Random<R>,
 }
 
 impl<R: TryCryptoRng> Sntp<R> {
     /// A client that asks the first of `servers` after `delay`: devices that start at the same moment should
-    /// not ask at the same moment. Servers beyond [`MAX_SERVERS`] are left out; without any nothing happens.
+    /// not ask at the same moment. One that is there twice has one voice. Servers beyond [`MAX_SERVERS`] are left
+    /// out; without any nothing happens.
     pub fn new(now: Instant, servers: &[SocketAddr], delay: Duration, rng: R) -> Self {
-        let servers = servers.iter().map(|address| Server { address: *address, was: Use::Untried });
+        let mut known = heapless::Vec::<Server, MAX_SERVERS>::new();
+        for address in servers {
+            if known.iter().all(|server| server.address.ip() != address.ip()) {
+                let _ = known.push(Server { address: *address, was: Use::Untried });
+            }
+        }
         Self {
-            servers: servers.take(MAX_SERVERS).collect(),
+            servers: known,
             state: State::Resting { until: now + delay },
-            first: 0,
             asked: 0,
+            samples: heapless::Vec::new(),
+            clock: None,
+            news: false,
             rest: SHORT_REST,
             random: Random::new(rng),
         }
@@ -147,18 +106,18 @@ impl<R: TryCryptoRng> Sntp<R> {
     }
 
     /// A datagram came on the socket of the last query. Of the two moments that are 2^32 s apart and could be
-    /// meant (RFC 4330 §3), the one nearer to `bound` is: a time that it certainly is not earlier than.
+    /// meant (RFC 4330 §3), the one nearer to the lower bound is.
     ///
     /// # Errors
     /// [`Discarded`].
     pub fn handle_datagram(
         &mut self,
         now: Instant,
-        bound: UnixTime,
+        known: Known,
         from: SocketAddr,
         octets: &[u8],
     ) -> Result<(), Discarded> {
-        let State::Asking { server, sent: Some(sent), .. } = self.state else {
+        let State::Asking { server, sent: Some(sent), since } = self.state else {
             return Err(Discarded::Unsolicited);
         };
         if self.servers.get(server).is_none_or(|server| server.address != from) {
@@ -166,25 +125,22 @@ impl<R: TryCryptoRng> Sntp<R> {
         }
         match packet::read(octets, sent)? {
             Ok(seconds) => {
-                let time = Some(packet::unix(seconds, bound));
-                self.state = State::Told { server, time, until: now + PROOF };
+                let says = packet::unix(seconds, known.not_before);
+                let sample = Sample::new(server, says, (since, now), known.not_before);
+                // Each server has one turn.
+                let _ = self.samples.push(sample);
+                self.clock = known.clock.map(|clock| compare::start(clock, now));
             }
-            Err(useless) => self.over(now, server, Use::Useless(useless)),
+            Err(useless) => self.mark(server, Use::Useless(useless)),
         }
+        self.ask(now);
         Ok(())
     }
 
     /// Whether the last [`Output::Time`] was proven. Without one that is open nothing happens.
     pub fn judge(&mut self, now: Instant, is_proven: bool) {
-        match self.state {
-            State::Told { server, time: None, .. } if is_proven => {
-                self.mark(server, Use::Proven);
-                self.first = server;
-                (self.asked, self.rest) = (0, SHORT_REST);
-                self.state = State::Resting { until: now + LONG_REST };
-            }
-            State::Told { server, time: None, .. } => self.over(now, server, Use::Unproven),
-            _ => {}
+        if matches!(self.state, State::Told { time: None, .. }) {
+            self.judged(now, is_proven);
         }
     }
 
@@ -192,14 +148,20 @@ impl<R: TryCryptoRng> Sntp<R> {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::Resting { until } if until <= now => self.ask(now),
-            State::Asking { server, until, .. } if until <= now => self.over(now, server, Use::Silent),
-            State::Told { server, until, .. } if until <= now => self.over(now, server, Use::Unproven),
+            State::Asking { server, since, .. } if since + PATIENCE <= now => {
+                self.mark(server, Use::Silent);
+                self.ask(now);
+            }
+            State::Told { until, .. } if until <= now => self.judged(now, false),
             _ => {}
         }
     }
 
     /// The next thing to be done; [`Output::Timeout`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output {
+        if core::mem::take(&mut self.news) {
+            return Output::Disagreement(self.opinions());
+        }
         match &mut self.state {
             State::Asking { server, sent: sent @ None, .. } => {
                 let drawn = self.random.array::<12>();
@@ -217,8 +179,19 @@ impl<R: TryCryptoRng> Sntp<R> {
             }
             State::Asking { .. } | State::Resting { .. } => {}
         }
-        let (State::Resting { until } | State::Asking { until, .. } | State::Told { until, .. }) = self.state;
+        let until = match self.state {
+            State::Resting { until } | State::Told { until, .. } => until,
+            State::Asking { since, .. } => since + PATIENCE,
+        };
         Output::Timeout((!self.servers.is_empty()).then_some(until))
+    }
+
+    fn opinions(&self) -> Opinions {
+        let opinion = |sample: &Sample| {
+            let Server { address, .. } = self.servers.get(sample.server)?;
+            Some(Opinion { server: *address, says: sample.says, is_taken: sample.is_taken })
+        };
+        self.samples.iter().filter_map(opinion).collect()
     }
 
     fn mark(&mut self, server: usize, was: Use) {
@@ -227,25 +200,60 @@ impl<R: TryCryptoRng> Sntp<R> {
         }
     }
 
-    /// This server did not help.
-    fn over(&mut self, now: Instant, server: usize, was: Use) {
-        self.mark(server, was);
-        self.ask(now);
-    }
-
-    /// Asks the next server of the round, if there is one; the rest behind each round is longer than the last.
+    /// Asks the next server of the round; when all had their turn, what they said is compared.
     fn ask(&mut self, now: Instant) {
-        let count = self.servers.len();
-        while self.asked < count {
-            let server = (self.first + self.asked).checked_rem(count).unwrap_or(0);
+        if matches!(self.state, State::Resting { .. }) {
+            self.asked = 0;
+            self.samples.clear();
+        }
+        while self.asked < self.servers.len() {
+            let server = self.asked;
             self.asked += 1;
             if self.may_ask(server) {
-                self.state = State::Asking { server, sent: None, until: now + PATIENCE };
+                self.state = State::Asking { server, sent: None, since: now };
                 return;
             }
         }
+        self.compare(now);
+    }
+
+    fn compare(&mut self, now: Instant) {
+        let agreed = compare::agree(&mut self.samples, self.clock);
+        self.news = self.samples.iter().any(|sample| !sample.is_taken);
+        let was = if agreed.is_some() { Use::Outvoted } else { Use::Contested };
+        self.mark_all(false, was);
+        match agreed {
+            Some(start) => {
+                let time = Some(compare::time(start, now));
+                self.state = State::Told { time, until: now + PROOF };
+            }
+            None => self.rest(now),
+        }
+    }
+
+    /// What the keys of the root say of the time that was agreed on.
+    fn judged(&mut self, now: Instant, is_proven: bool) {
+        self.mark_all(true, if is_proven { Use::Proven } else { Use::Unproven });
+        if is_proven {
+            self.rest = SHORT_REST;
+            self.state = State::Resting { until: now + LONG_REST };
+        } else {
+            self.rest(now);
+        }
+    }
+
+    /// Marks those whose word counts, or those whose word does not.
+    fn mark_all(&mut self, taken: bool, was: Use) {
+        for sample in self.samples.iter().filter(|sample| sample.is_taken == taken) {
+            if let Some(server) = self.servers.get_mut(sample.server) {
+                server.was = was;
+            }
+        }
+    }
+
+    /// The rest behind each round in which nobody helped is longer than the last.
+    fn rest(&mut self, now: Instant) {
         self.state = State::Resting { until: now + self.rest };
-        self.asked = 0;
         self.rest = (self.rest * 2).min(LONG_REST);
     }
 

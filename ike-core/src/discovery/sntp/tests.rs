@@ -1,5 +1,8 @@
 extern crate std;
 
+use std::vec;
+use std::vec::Vec;
+
 use core::convert::Infallible;
 
 use rand_core::{TryCryptoRng, TryRng};
@@ -7,6 +10,9 @@ use rand_core::{TryCryptoRng, TryRng};
 use super::*;
 
 const NOW: UnixTime = UnixTime(1_795_000_000);
+/// It is not earlier, and no clock runs.
+const KNOWN: Known = Known { not_before: UnixTime(NOW.0 - DAY), clock: None };
+const DAY: u64 = 86_400;
 /// From 1900 to 1970, s.
 const EPOCH: u64 = 2_208_988_800;
 
@@ -82,7 +88,7 @@ fn a_query_says_nothing_of_us() {
 #[test]
 fn who_did_not_see_the_question_cannot_answer_it() {
     let (mut sntp, now) = (client(1), Instant::ZERO);
-    assert_eq!(sntp.handle_datagram(now, NOW, address(1), &[0; LENGTH]), Err(Discarded::Unsolicited));
+    assert_eq!(sntp.handle_datagram(now, KNOWN, address(1), &[0; LENGTH]), Err(Discarded::Unsolicited));
     let (server, origin) = asked(&mut sntp, now);
     let good = reply(origin, NOW);
     let mut question = good;
@@ -96,12 +102,12 @@ fn who_did_not_see_the_question_cannot_answer_it() {
         (server, &older, Discarded::NotReply),
         (server, &reply([0; 8], NOW), Discarded::WrongOrigin),
     ] {
-        assert_eq!(sntp.handle_datagram(now, NOW, from, octets), Err(reason));
+        assert_eq!(sntp.handle_datagram(now, KNOWN, from, octets), Err(reason));
         assert_eq!(alarm(&mut sntp), now + PATIENCE);
     }
-    assert_eq!(sntp.handle_datagram(now, NOW, server, &good), Ok(()));
+    assert_eq!(sntp.handle_datagram(now, KNOWN, server, &good), Ok(()));
     assert_eq!(sntp.poll_output(), Output::Time(NOW));
-    assert_eq!(sntp.handle_datagram(now, NOW, server, &good), Err(Discarded::Unsolicited));
+    assert_eq!(sntp.handle_datagram(now, KNOWN, server, &good), Err(Discarded::Unsolicited));
 }
 
 /// RFC 4330 §4, §5, checks 4 and 5: LI 3, a stratum above 15, no Transmit Timestamp, or a source that is a
@@ -121,7 +127,7 @@ fn a_server_without_time_has_none_to_give() {
         let (server, origin) = asked(&mut sntp, now);
         let mut octets = reply(origin, NOW);
         spoil(&mut octets);
-        assert_eq!(sntp.handle_datagram(now, NOW, server, &octets), Ok(()));
+        assert_eq!(sntp.handle_datagram(now, KNOWN, server, &octets), Ok(()));
         assert_eq!(sntp.servers().next(), Some((server, Use::Useless(Useless::NotSynchronized))));
         assert_eq!(asked(&mut sntp, now).0, address(2));
     }
@@ -139,7 +145,7 @@ fn a_kiss_of_death_is_obeyed() {
         octets
     };
     let (server, origin) = asked(&mut sntp, now);
-    sntp.handle_datagram(now, NOW, server, &kiss(origin)).unwrap();
+    sntp.handle_datagram(now, KNOWN, server, &kiss(origin)).unwrap();
     let mut at = now;
     for _ in 0..5 {
         assert_eq!(asked(&mut sntp, at).0, address(2));
@@ -147,7 +153,7 @@ fn a_kiss_of_death_is_obeyed() {
         at = alarm(&mut sntp);
     }
     let (server, origin) = asked(&mut sntp, at);
-    sntp.handle_datagram(at, NOW, server, &kiss(origin)).unwrap();
+    sntp.handle_datagram(at, KNOWN, server, &kiss(origin)).unwrap();
     let next = alarm(&mut sntp);
     assert!(next.since(at) >= SHORT_REST);
     assert_eq!(asked(&mut sntp, next).0, address(1));
@@ -158,7 +164,7 @@ fn a_kiss_of_death_is_obeyed() {
 fn silence_makes_the_rests_longer() {
     let mut sntp = client(2);
     let mut now = Instant::ZERO;
-    let mut rests = std::vec::Vec::new();
+    let mut rests = Vec::new();
     for _ in 0..14 {
         assert_eq!(asked(&mut sntp, now).0, address(1));
         now = now + PATIENCE;
@@ -174,27 +180,146 @@ fn silence_makes_the_rests_longer() {
     assert!(sntp.servers().all(|(_, was)| was == Use::Silent));
 }
 
-/// What is refuted is asked of the next server; what is proven is asked again a day later, of the same one.
+/// A round in which each server says so much later than [`NOW`], or nothing: what came of it.
+fn round(sntp: &mut Sntp<Counting>, now: Instant, known: Known, says: &[Option<i64>]) -> Vec<Output> {
+    let mut at = now;
+    for says in says {
+        let (server, origin) = asked(sntp, at);
+        match says {
+            Some(later) => {
+                let time = UnixTime(NOW.0.saturating_add_signed(*later) + at.since(now).as_secs());
+                sntp.handle_datagram(at, known, server, &reply(origin, time)).unwrap();
+            }
+            None => at = at + PATIENCE,
+        }
+    }
+    sntp.handle_timeout(at);
+    core::iter::from_fn(|| Some(sntp.poll_output()).filter(|it| !matches!(it, Output::Timeout(_)))).collect()
+}
+
+fn uses(sntp: &Sntp<Counting>) -> Vec<Use> {
+    sntp.servers().map(|(_, was)| was).collect()
+}
+
+/// Who was heard and whose word counted.
+fn taken(outputs: &[Output]) -> Option<Vec<bool>> {
+    match outputs.first()? {
+        Output::Disagreement(opinions) => Some(opinions.iter().map(|it| it.is_taken).collect()),
+        _ => None,
+    }
+}
+
+/// A time is told once, when all had their turn; what is proven is asked again a day later, and what is refuted
+/// after a rest.
 #[test]
 fn a_time_is_told_once_and_judged_by_another() {
     let (mut sntp, now) = (client(2), Instant::ZERO);
     sntp.judge(now, true);
-    let (server, origin) = asked(&mut sntp, now);
-    sntp.handle_datagram(now, NOW, server, &reply(origin, UnixTime(NOW.0 + 31_536_000))).unwrap();
-    assert_eq!(sntp.poll_output(), Output::Time(UnixTime(NOW.0 + 31_536_000)));
+    assert_eq!(round(&mut sntp, now, KNOWN, &[Some(0), Some(0)]), [Output::Time(NOW)]);
     assert_eq!(alarm(&mut sntp), now + PROOF);
     sntp.judge(now, false);
-    let (server, origin) = asked(&mut sntp, now);
-    assert_eq!(server, address(2));
-    sntp.handle_datagram(now, NOW, server, &reply(origin, NOW)).unwrap();
-    assert_eq!(sntp.poll_output(), Output::Time(NOW));
+    assert_eq!((alarm(&mut sntp), uses(&sntp)), (now + SHORT_REST, vec![Use::Unproven; 2]));
+    let now = now + SHORT_REST;
+    assert_eq!(round(&mut sntp, now, KNOWN, &[Some(0), Some(0)]), [Output::Time(NOW)]);
     sntp.judge(now, true);
-    assert_eq!(alarm(&mut sntp), now + LONG_REST);
-    assert_eq!(asked(&mut sntp, now + LONG_REST).0, address(2));
-    assert_eq!(
-        sntp.servers().map(|(_, was)| was).collect::<std::vec::Vec<_>>(),
-        [Use::Unproven, Use::Proven]
+    assert_eq!((alarm(&mut sntp), uses(&sntp)), (now + LONG_REST, vec![Use::Proven; 2]));
+}
+
+/// RFC 5905 §11.2.1: a time counts that more than half of those hold who have one; the others are named.
+#[test]
+fn most_of_them_are_heeded() {
+    const YEAR: i64 = 31_536_000;
+    for (says, heeded) in [
+        (&[Some(0), Some(YEAR), Some(1)][..], Some(vec![true, false, true])),
+        (&[Some(-YEAR), Some(0), Some(0)], Some(vec![false, true, true])),
+        (&[None, Some(0), Some(0)], None),
+        (&[Some(0), None, Some(5), Some(YEAR)], Some(vec![true, true, false])),
+        (&[Some(0), Some(1), Some(2), Some(YEAR)], Some(vec![true, true, true, false])),
+    ] {
+        let mut sntp = client(says.len() as u8);
+        let silent = says.iter().filter(|it| it.is_none()).count() as u64;
+        let outputs = round(&mut sntp, Instant::ZERO, KNOWN, says);
+        assert_eq!(taken(&outputs), heeded, "{says:?}");
+        let Some(Output::Time(time)) = outputs.last() else { panic!("no time of {says:?}: {outputs:?}") };
+        assert!(time.0.abs_diff(NOW.0 + silent * PATIENCE.as_secs()) <= 3, "{time:?} of {says:?}");
+        sntp.judge(Instant::ZERO + PROOF, true);
+        for (says, was) in says.iter().zip(uses(&sntp)) {
+            let expected = match says {
+                None => Use::Silent,
+                Some(later) if later.abs() == YEAR => Use::Outvoted,
+                Some(_) => Use::Proven,
+            };
+            assert_eq!(was, expected);
+        }
+    }
+}
+
+/// Where no time has more than half, none counts, whatever could be proven of it, and the rests grow.
+#[test]
+fn without_a_majority_nobody_is_heeded() {
+    for says in [
+        &[Some(0), Some(3_600)][..],
+        &[Some(0), Some(0), Some(90), Some(90)],
+        &[Some(0), Some(90), Some(180)],
+    ] {
+        let mut sntp = client(says.len() as u8);
+        let outputs = round(&mut sntp, Instant::ZERO, KNOWN, says);
+        assert_eq!((outputs.len(), taken(&outputs)), (1, Some(vec![false; says.len()])));
+        assert_eq!(uses(&sntp), vec![Use::Contested; says.len()]);
+        assert_eq!(alarm(&mut sntp), Instant::ZERO + SHORT_REST);
+    }
+}
+
+/// Of two that disagree the one counts that goes with the clock, and none if neither does; against a majority the
+/// clock has no voice.
+#[test]
+fn the_clock_that_runs_decides_between_two() {
+    let clock = |behind: u64| Known { clock: Some(UnixTime(NOW.0 - behind)), ..KNOWN };
+    let heeded = |known, says: &[Option<i64>]| {
+        taken(&round(&mut client(says.len() as u8), Instant::ZERO, known, says)).unwrap()
+    };
+    assert_eq!(heeded(clock(17), &[Some(3_600), Some(0)]), [false, true]);
+    assert_eq!(heeded(clock(300), &[Some(3_600), Some(0)]), [false, false]);
+    assert_eq!(heeded(clock(0), &[Some(3_600), Some(0), Some(3_600)]), [true, false, true]);
+}
+
+/// What lies before what it certainly is is outvoted by whatever does not; alone it is for the proof to refuse.
+#[test]
+fn what_cannot_be_has_no_voice() {
+    let early = -2 * DAY.cast_signed();
+    let mut sntp = client(3);
+    let outputs = round(&mut sntp, Instant::ZERO, KNOWN, &[Some(early), Some(0), Some(early)]);
+    assert_eq!((taken(&outputs), outputs.last()), (Some(vec![false, true, false]), Some(&Output::Time(NOW))));
+    let alone = round(&mut client(1), Instant::ZERO, KNOWN, &[Some(early)]);
+    assert_eq!(alone, [Output::Time(UnixTime(NOW.0 - 2 * DAY))]);
+}
+
+/// The true time lies somewhere in the round trip: so much more servers may differ, and the middle is taken.
+#[test]
+fn a_long_way_leaves_more_room() {
+    let ask = |round_trip: Duration| {
+        let mut sntp = client(2);
+        let (server, origin) = asked(&mut sntp, Instant::ZERO);
+        let at = Instant::ZERO + round_trip;
+        sntp.handle_datagram(at, KNOWN, server, &reply(origin, NOW)).unwrap();
+        let (server, origin) = asked(&mut sntp, at);
+        sntp.handle_datagram(at, KNOWN, server, &reply(origin, UnixTime(NOW.0 + 63))).unwrap();
+        sntp.poll_output()
+    };
+    assert!(matches!(ask(Duration::ZERO), Output::Disagreement(_)));
+    assert!(
+        matches!(ask(Duration::from_secs(4)), Output::Time(time) if (33..35).contains(&(time.0 - NOW.0)))
     );
+}
+
+/// One that is there twice has one voice, whatever the port.
+#[test]
+fn nobody_agrees_with_himself() {
+    let mut other_port = address(1);
+    other_port.set_port(1123);
+    let servers = [address(1), other_port, address(2), address(1)];
+    let sntp = Sntp::new(Instant::ZERO, &servers, Duration::ZERO, Counting(0));
+    assert_eq!(sntp.servers().map(|(at, _)| at).collect::<Vec<_>>(), [address(1), address(2)]);
 }
 
 /// Who asked for the proof and heard nothing is no worse off than with a refutation.
@@ -202,7 +327,7 @@ fn a_time_is_told_once_and_judged_by_another() {
 fn a_proof_that_does_not_come_is_none() {
     let (mut sntp, now) = (client(1), Instant::ZERO);
     let (server, origin) = asked(&mut sntp, now);
-    sntp.handle_datagram(now, NOW, server, &reply(origin, NOW)).unwrap();
+    sntp.handle_datagram(now, KNOWN, server, &reply(origin, NOW)).unwrap();
     assert_eq!(sntp.poll_output(), Output::Time(NOW));
     sntp.handle_timeout(now + PROOF);
     assert_eq!(alarm(&mut sntp), now + PROOF + SHORT_REST);
