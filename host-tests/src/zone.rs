@@ -23,7 +23,7 @@ pub struct Zone {
     pub cut: bool,
     /// How long answers are good.
     pub ttl: Duration,
-    /// When their signatures end.
+    /// When their signatures end, of records that do not say it themselves.
     pub signed_until: Option<Instant>,
     /// Who asked for what, in order.
     pub asked: Vec<(Direction, String)>,
@@ -72,7 +72,8 @@ impl Zone {
         }
         let record = self.records.get(&of).cloned().unwrap_or_else(absent);
         let at = now + self.latency;
-        let record = PeerRecord { expires: at + self.ttl, signed_until: self.signed_until, ..record };
+        let signed_until = record.signed_until.or(self.signed_until);
+        let record = PeerRecord { expires: at + self.ttl, signed_until, ..record };
         self.serial += 1;
         self.under_way.insert((at, self.serial), Answer { to: from, ticket, record });
     }

@@ -1,63 +1,25 @@
 //! What DNS says about a peer changes while SAs with it stand: another key, another address, none at all
 //! (RFC 7435 §3).
 
+mod names_support;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
-use esp_engine::sa::Mode;
-use esp_engine::selector::{AddressRange, TrafficSelector};
-use esp_engine::spd::{Action, Level};
 use esp_engine::time::Instant;
 use host_tests::pair::Pair;
-use host_tests::parties::{self, A, A_KEY, B, B_KEY, PEER, leak_all, published};
-use host_tests::stage::LONG;
+use host_tests::parties::{B, B_KEY, PEER};
 use host_tests::zone::{absent, only, signed};
-use ike_core::config::{Config, IkePolicy, Local, Peer, Timing};
 use ike_core::crypto::PrivateKey;
 use ike_core::error::{AcquireError, CloseReason, FailReason, NameFault};
 use ike_core::output::Event;
-use ike_core::pad::{Identity, Matcher, Security};
+use ike_core::pad::Security;
+use names_support::*;
 
 const OTHER: PrivateKey = PrivateKey::Ed25519([0xC3; 32]);
-/// B's other address.
-const B2: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 22));
 
-/// Knows the other by name, and protects everything to wherever it is.
-fn party(mut config: Config<'static>, own: &[IpAddr], name: &'static str) -> Config<'static> {
-    let all = |ranges: Vec<AddressRange>| leak_all(ranges.into_iter().map(TrafficSelector::all).collect());
-    let action = Action::Protect { mode: Mode::Transport, minimum: Level::Validated };
-    config.pad = leak_all(vec![published(Matcher::Exact(Identity::Fqdn(name)))]);
-    config.policies = leak_all(vec![IkePolicy {
-        local: all(own.iter().map(|own| AddressRange::single(*own)).collect()),
-        remote: all(vec![AddressRange::prefix(A, 0).expect("a prefix")]),
-        action,
-        peer: Peer::Entry(PEER),
-        pfs: false,
-    }]);
-    config.local = leak_all(own.iter().map(|own| Local { interface: 0, address: *own }).collect());
-    config.timing.ike_lifetime = Duration::from_secs(600);
-    config
-}
-
-/// Both stand, and DNS is asked again after 80 s.
 fn standing() -> Pair {
     standing_with(None, |_| {})
-}
-
-fn standing_with(signed_until: Option<Instant>, change: impl Fn(&mut Timing)) -> Pair {
-    let mut a = party(parties::a(), &[A], "b.example");
-    let mut b = party(parties::b(), &[B, B2], "a.example");
-    change(&mut a.timing);
-    change(&mut b.timing);
-    let mut pair = Pair::new(a, b, 1);
-    pair.zone.ttl = Duration::from_secs(120);
-    pair.zone.signed_until = signed_until;
-    pair.zone.publish("a.example", signed(&[&A_KEY], &[A]));
-    pair.zone.publish("b.example", signed(&[&B_KEY], &[B]));
-    pair.initiate();
-    pair.settle(LONG);
-    assert!(pair.agree() && pair.a.installed.len() == 1, "{}", pair.trace);
-    pair
 }
 
 fn addresses(pair: &Pair) -> Vec<Vec<IpAddr>> {
@@ -135,8 +97,8 @@ const SIGNED_UNTIL: Instant = Instant::from_millis(6 * 3_600_000);
 
 /// Both stand, ask DNS every 80 s, and prove every 1,000 s anew who they are.
 fn standing_with_signatures() -> Pair {
-    standing_with(Some(SIGNED_UNTIL), |timing| {
-        (timing.reauthentication, timing.ike_lifetime) =
+    standing_with(Some(SIGNED_UNTIL), |config| {
+        (config.timing.reauthentication, config.timing.ike_lifetime) =
             (Duration::from_secs(1_000), Duration::from_secs(2_000));
     })
 }

@@ -124,6 +124,8 @@ pub(crate) struct Established {
     pub(crate) gives_way: bool,
     /// The peer makes no more Child SAs on this IKE SA (NO_ADDITIONAL_SAS).
     pub(crate) is_full: bool,
+    /// Nothing proves the peer's key any more: it lives to its end and has no successor.
+    pub(crate) is_ending: bool,
 }
 
 /// Where an IKE SA stands in the line of those that succeed each other (RFC 7296 §2.8.2).
@@ -195,6 +197,11 @@ impl IkeSa {
             }
             _ => None,
         }
+    }
+
+    /// Whether nothing proves the peer's key any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.established().is_some_and(|established| established.is_ending)
     }
 
     /// How the peer is reached.

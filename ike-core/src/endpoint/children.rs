@@ -43,6 +43,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                     && established.behind == behind
                     && established.standing == Standing::Current
                     && !established.is_full
+                    && !established.is_ending
                     && sa.path.local.ip() == path.local.ip()
             }
             _ => false,
@@ -70,7 +71,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Asks for a successor of an IKE SA, as soon as no other request waits for its answer.
     pub(super) fn renew_ike_sa(&mut self, now: Instant, slot: u16, sa: &mut IkeSa) {
-        if let State::Established(established) = &mut sa.state {
+        if let State::Established(established) = &mut sa.state
+            && !established.is_ending
+        {
             established.renewal_owed = true;
             self.resume(now, slot, sa);
         }

@@ -1,6 +1,15 @@
 //! What DNS says about a peer has changed while SAs with it stand. A new key or another address: a new IKE SA is
-//! made before the old one goes, so that no packet is lost. No key any more: what stands lives to its end and has no
-//! successor, because that would never again have to prove anything.
+//! made before the old one goes, so that no packet is lost. No key any more, or signatures that ended: what stands
+//! lives to its end and has no successor, because that would never again have to prove anything. On such an IKE SA
+//!
+//! | wanted | by us | by the peer |
+//! |---|---|---|
+//! | a successor of a Child SA, for the same traffic or less | as ever: it ends with the IKE SA | as ever |
+//! | another Child SA | on a new IKE SA, whose peer DNS has to prove | NO_ADDITIONAL_SAS (RFC 7296 §1.3) |
+//! | a successor of the IKE SA | never | NO_ADDITIONAL_SAS |
+//! | both ends to prove anew who they are | never | on a new IKE SA, as any other |
+//!
+//! What was under way when it came to this is brought to its end, and ends no later.
 
 use esp_engine::sa::Spi;
 use esp_engine::selector::TrafficSelectors;
@@ -15,7 +24,7 @@ use crate::config::Config;
 use crate::crypto::Crypto;
 use crate::error::CloseReason;
 use crate::ike_sa::timer::Timer;
-use crate::ike_sa::{IkeSa, Standing};
+use crate::ike_sa::{IkeSa, Standing, State};
 use crate::narrow::overlap;
 use crate::pad::record::Way;
 use crate::pad::{Identity, OwnedIdentity, PeerId, PublishedKey};
@@ -62,7 +71,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// What stands with a peer lives to its end and has no successor: the signatures ended that prove its key.
     pub(super) fn let_all_end(&mut self, peer: PeerId, of: &OwnedIdentity) {
         let config = self.config;
-        let rests = |sa: &IkeSa| rests_on(config, sa, &of.view()) && sa.timers.is_set(Timer::Renew);
+        let rests = |sa: &IkeSa| rested_on(config, sa, &of.view()) && !sa.is_ending();
         loop {
             let next = self.sas.of_entry(peer).find(|(_, sa)| rests(sa)).map(|(slot, _)| slot);
             let Some(slot) = next else { return };
@@ -71,9 +80,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     }
 
     fn let_end(&mut self, slot: u16) {
+        self.desk.wants.forget(slot);
         self.sas.change(slot, |sa| {
             sa.timers.stop(Timer::Renew);
             sa.timers.stop(Timer::Reauthenticate);
+            if let State::Established(established) | State::Closing(established, _) = &mut sa.state {
+                (established.is_ending, established.renewal_owed) = (true, false);
+            }
         });
     }
 
@@ -126,7 +139,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let owner = self.children.find(replaced).map(|child| child.owner);
         if let Some(owner) = owner {
             self.sas.change(owner, |sa| {
-                if let crate::ike_sa::State::Established(established) = &mut sa.state {
+                if let State::Established(established) = &mut sa.state {
                     established.standing = Standing::Replaced;
                     sa.timers.stop(Timer::Renew);
                     sa.timers.stop(Timer::Reauthenticate);
@@ -157,8 +170,13 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
 /// Whether the key that this IKE SA rests on is one that DNS has for this name or address.
 pub(super) fn rests_on(config: &Config<'_>, sa: &IkeSa, of: &Identity<'_>) -> bool {
-    let current = sa.current().filter(|current| current.level == Level::Validated);
-    let asked = current.and_then(|current| asked_about(config, current.peer, &current.identity, &sa.way()));
+    sa.current().is_some() && rested_on(config, sa, of)
+}
+
+/// The same, also of one that another takes the place of.
+fn rested_on(config: &Config<'_>, sa: &IkeSa, of: &Identity<'_>) -> bool {
+    let validated = sa.established().filter(|established| established.level == Level::Validated);
+    let asked = validated.and_then(|it| asked_about(config, it.peer, &it.identity, &sa.way()));
     asked.is_some_and(|asked| asked.view().is_same(of))
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
     if sa.followup.is_some() {
         return;
     }
-    if established.renewal_owed || sa.window.is_nearly_used_up() {
+    if !established.is_ending && (established.renewal_owed || sa.window.is_nearly_used_up()) {
         let tried = Tried::from_iter([established.suite.group]);
         return ike_sa::initiator::begin(endpoint, sa, tried, now);
     }

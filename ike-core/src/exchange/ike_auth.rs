@@ -175,6 +175,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         ppk: agreed.ppk == PpkUse::Mixed,
         gives_way: false,
         is_full: false,
+        is_ending: false,
     });
     endpoint.desk.counters.established = endpoint.desk.counters.established.saturating_add(1);
     if let State::Established(established) = &sa.state {

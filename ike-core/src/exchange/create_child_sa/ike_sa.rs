@@ -75,11 +75,17 @@ fn successor<C: Crypto, R: TryCryptoRng>(
         refused_since: None,
         gives_way: false,
         is_full: false,
+        is_ending: old.is_ending,
     });
     endpoint.start_timers(&mut sa, old.nat, now);
     // Fresh keys prove nothing anew (RFC 4478 §2).
     if let Some(at) = old_sa.timers.at(Timer::Reauthenticate) {
         sa.timers.set(Timer::Reauthenticate, at);
+    }
+    if old.is_ending {
+        // It was under way when the old one lost what proves the peer's key, and ends with that.
+        sa.timers.stop(Timer::Renew);
+        sa.timers.set(Timer::Expire, old_sa.timers.at(Timer::Expire).unwrap_or(now));
     }
     sa
 }

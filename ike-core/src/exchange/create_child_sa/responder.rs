@@ -94,6 +94,9 @@ fn answer<C: Crypto, R: TryCryptoRng>(
         return Err(Refusal::Broken);
     }
     let theirs = asked(endpoint, slot, payloads, offer)?;
+    if sa.is_ending() && !matches!(theirs, Theirs::RekeyChild(_)) {
+        return Err(Refusal::Notify(NotifyType::NO_ADDITIONAL_SAS));
+    }
     let verdict = decide(ours(endpoint, sa), theirs);
     match verdict {
         Verdict::Normal | Verdict::Rival => {}

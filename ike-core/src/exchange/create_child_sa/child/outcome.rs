@@ -149,9 +149,11 @@ pub(super) fn give_up<C: Crypto, R: TryCryptoRng>(
         }
         Aim::Successor { of, policy, .. } if kind == NotifyType::CHILD_SA_NOT_FOUND => {
             endpoint.children.advance(slot, &[of.get()], Stage::Removed);
-            let wanted = Wanted { policy: *policy, packet: None, like: None };
-            // When there is no room, the next packet asks for it.
-            let _ = endpoint.desk.wants.note(slot, wanted);
+            if !sa.is_ending() {
+                let wanted = Wanted { policy: *policy, packet: None, like: None };
+                // When there is no room, the next packet asks for it.
+                let _ = endpoint.desk.wants.note(slot, wanted);
+            }
         }
         Aim::Successor { of, .. } => {
             endpoint.fail(sa, None, reason);

@@ -18,6 +18,7 @@ use crate::exchange::ike_followup_ke;
 use crate::handshake::{FirstExchange, Followup, Handshake, NONCE, Promised, Rival, child_link};
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::keys::{Nonces, Role, Secrets};
+use crate::narrow::is_subset;
 use crate::proposal::{self, Pfs};
 use crate::resources::BufferId;
 use crate::wire::code_point::{ExchangeType, PayloadType};
@@ -41,7 +42,7 @@ pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
     old: Option<Spi>,
 ) -> Result<(), Refusal> {
     let received = request.received;
-    let (agreement, fresh) = agree(endpoint, slot, sa, request)?;
+    let (agreement, fresh) = agree(endpoint, slot, sa, request, old)?;
     let own_nonce: Result<[u8; NONCE], _> = endpoint.random.array();
     let response = own_nonce.ok().and_then(|own_nonce| {
         let id = received.header.message_id;
@@ -113,6 +114,7 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     slot: u16,
     sa: &IkeSa,
     request: &Request<'_, '_>,
+    old: Option<Spi>,
 ) -> Result<(Agreement, Option<Fresh>), Refusal> {
     let payloads = request.payloads;
     let established = sa.established().ok_or(Refusal::Broken)?;
@@ -134,6 +136,10 @@ fn agree<C: Crypto, R: TryCryptoRng>(
     let (proven, nat) = (proven(established), established.nat);
     let agreement =
         child::answer::answer(endpoint, slot, sa, &proven, nat, choice, payloads).map_err(Refusal::Failed)?;
+    if established.is_ending && !old.is_some_and(|old| is_for_the_same(endpoint, old, &agreement)) {
+        endpoint.children.withdraw(agreement.inbound);
+        return Err(Refusal::Notify(NotifyType::NO_ADDITIONAL_SAS));
+    }
     let fresh = match (choice.group, &payloads.ke) {
         (Some(group), Some(ke)) => match exchange_keys(endpoint, group, ke) {
             Ok(fresh) => Some(fresh),
@@ -145,6 +151,13 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         _ => None,
     };
     Ok((agreement, fresh))
+}
+
+/// Whether a successor covers nothing that the old pair does not.
+fn is_for_the_same<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, old: Spi, agreement: &Agreement) -> bool {
+    endpoint.children.look(old).is_some_and(|old| {
+        is_subset(&agreement.local_ts, &old.local_ts) && is_subset(&agreement.remote_ts, &old.remote_ts)
+    })
 }
 
 fn write_response<C: Crypto, R>(
