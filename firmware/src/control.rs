@@ -173,6 +173,7 @@ pub async fn run<
         open: Vec::new(),
         status_wanted: false,
         is_unkept: false,
+        unplaced: None,
     };
     control.recall_all().await;
     control.locate_all();
@@ -265,6 +266,8 @@ struct Control<'a, C: Crypto, R, S, M> {
     status_wanted: bool,
     /// What the next pair of SAs rests on could not be kept.
     is_unkept: bool,
+    /// The last peer that there was no place to remember, until somebody is forgotten.
+    unplaced: Option<OwnedIdentity>,
 }
 
 /// A Child SA that stands.

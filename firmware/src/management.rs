@@ -99,6 +99,8 @@ pub struct Status {
     pub uptime_ms: u64,
     /// Whether what is learnt will be there after a restart.
     pub remembers: bool,
+    /// The last peer that there was no place to remember, until somebody is forgotten.
+    pub unplaced: Option<Words>,
     /// Where the device is on its outer port.
     pub outside: Vec<Site, 2>,
     /// How late it is, and who says so.
@@ -266,6 +268,8 @@ pub struct Datagrams {
     pub established: u32,
     /// Negotiations failed.
     pub failed: u32,
+    /// Of these, with strangers whose network has its share.
+    pub network_full: u32,
 }
 
 /// The way from a board's transport to Control: one question at a time.

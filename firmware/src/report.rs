@@ -108,6 +108,8 @@ pub enum Event {
     Established(Established),
     /// This is remembered of a peer from now on.
     Remembered(Remembered),
+    /// There is no place to remember how well this peer was authenticated.
+    NoPlace(OwnedIdentity),
     /// What is to be remembered of this peer could not be stored; a stranger is given up for that.
     NotKept(OwnedIdentity, StorageError),
     /// What was remembered of somebody cannot be read: no strangers are taken but those that are known.

@@ -317,6 +317,7 @@ fn message(port: u16, datagram: &[u8]) -> String {
 pub fn describe(event: &Event) -> String {
     match event {
         Event::Remember(_) => "remembers the peer".into(),
+        Event::NoPlace(of) => format!("has no place to remember {of}"),
         Event::Install(_) => "installs".into(),
         Event::Retire(_) => "retires".into(),
         Event::Remove(_) => "removes".into(),

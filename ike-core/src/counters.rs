@@ -21,6 +21,9 @@ pub struct Counters {
     pub failed: u32,
     /// Peers whose authentication failed.
     pub authentication_failed: u32,
+    /// Strangers that were refused because their network has its share
+    /// ([`FailReason::NetworkFull`](crate::error::FailReason::NetworkFull)).
+    pub network_full: u32,
     /// Shared secrets computed: what a flood makes us pay for.
     pub key_exchanges: u32,
 }
@@ -42,6 +45,7 @@ impl Counters {
             established: 0,
             failed: 0,
             authentication_failed: 0,
+            network_full: 0,
             key_exchanges: 0,
         }
     }

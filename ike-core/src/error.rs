@@ -257,6 +257,9 @@ pub enum FailReason {
     Lowered(Level),
     /// A stranger that is not known, and no room to remember it.
     NoRoomForStranger,
+    /// A stranger, and others of its network (/24, /56) have the network's share: half of the places to remember
+    /// strangers in, or half of the IKE SAs.
+    NetworkFull,
     /// The peer is not authenticated well enough for any policy over these addresses.
     LevelTooLow,
     /// No policy and no claim of the peer allows these traffic selectors.
@@ -296,6 +299,7 @@ impl FailReason {
             Self::KeyChanged { .. } => "authentication failed: not the key that is remembered",
             Self::Lowered(_) => "authentication failed: the peer was authenticated better before",
             Self::NoRoomForStranger => "no room to remember another stranger",
+            Self::NetworkFull => "the strangers of its network have their share of places already",
             Self::NoPpk => "authentication failed: no post-quantum preshared key in common",
             Self::LevelTooLow => "not authenticated well enough for the policy",
             Self::SelectorsUnacceptable => "traffic selectors not acceptable",
@@ -325,6 +329,7 @@ impl FailReason {
                 | Self::KeyChanged { .. }
                 | Self::Lowered(_)
                 | Self::NoRoomForStranger
+                | Self::NetworkFull
         )
     }
 }

@@ -51,6 +51,9 @@ pub enum Event {
     /// What is in this place of [`Endpoint::remembered`](crate::endpoint::Endpoint::remembered) is new, and has to be
     /// kept before anything else is done: an `Install` that comes next is of no use without it.
     Remember(u8),
+    /// This peer is authenticated, and there is no place to remember that: whoever comes under its name later may
+    /// get by with less.
+    NoPlace(OwnedIdentity),
     /// Install this pair of SAs, both or neither.
     Install(ChildSa),
     /// Send nothing more on this pair of SAs, named by the SPI that we chose: it has a successor, and is removed

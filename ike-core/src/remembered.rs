@@ -7,7 +7,8 @@
 //! ```
 //! A level never falls, a stranger's key never changes and no place is given to another, unless the operator says so
 //! ([`forget_peer`], [`accept`]) or lets dead strangers be replaced. What is new leaves as [`Event::Remember`], before
-//! the SA that it is about carries anything. A full table takes no more strangers.
+//! the SA that it is about carries anything. A full table takes no more strangers, and of one network no more than half
+//! of them; whom the configuration names has a place of his own, or else that of a stranger that may be replaced anyway.
 //!
 //! [`forget_peer`]: crate::endpoint::Endpoint::forget_peer
 //! [`accept`]: crate::endpoint::Endpoint::accept

@@ -74,11 +74,12 @@ impl<K: PartialEq> Setbacks<K> {
     }
 }
 
-/// The network that an address probably lies in: whoever guesses has more than one address of it.
+/// The network that an address probably lies in, /24 or /56 (RFC 6177): whoever guesses, or comes as many strangers,
+/// has more than one address of it.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & !0xFF).into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 72 << 72).into(),
     }
 }
 
@@ -108,6 +109,18 @@ mod tests {
         assert!(!setbacks.is_waiting(POLICY, REMOTE, at(0)));
         setbacks.failed(POLICY, REMOTE, at(0));
         assert!(!setbacks.is_waiting(POLICY, REMOTE, at(1_000)));
+    }
+
+    /// RFC 6177: an end site has many networks of 64 bits.
+    #[test]
+    fn networks_are_those_of_sites() {
+        let same = |a: &str, b: &str| {
+            let network = |text: &str| network(text.parse().expect("an address"));
+            network(a) == network(b)
+        };
+        assert!(same("192.0.2.1", "192.0.2.255") && !same("192.0.2.1", "192.0.3.1"));
+        assert!(same("2001:db8:0:1::1", "2001:db8:0:ff:2::"));
+        assert!(!same("2001:db8:0:ff::1", "2001:db8:0:100::1"));
     }
 
     /// Others do not wait, and the table makes room for the newest.

@@ -162,6 +162,9 @@ pub fn show(status: &Status) -> String {
     if !status.remembers {
         text.push_str("no storage: what is learnt is forgotten at the next start\n");
     }
+    if let Some(of) = &status.unplaced {
+        let _ = writeln!(text, "no place to remember {of}: see `buttons pins`, and forget somebody");
+    }
     show_names(&mut text, status);
     for peer in &status.peers {
         let _ = match (peer.established, &peer.last_reason) {
@@ -196,6 +199,9 @@ pub fn show(status: &Status) -> String {
         "IKE: {} datagrams taken, {} discarded, {} negotiations failed",
         d.accepted, d.discarded, d.failed
     );
+    if d.network_full > 0 {
+        let _ = writeln!(text, "     {} of these strangers whose network has its share", d.network_full);
+    }
     text
 }
 
@@ -256,6 +262,18 @@ mod tests {
         let text = show(&status);
         assert!(text.contains("clock: 2026-11-18 11:06:40 UTC (sntp)\n"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    }
+
+    /// What is missing is told with what to do; what never happened takes no line.
+    #[test]
+    fn places_that_lack_are_shown() {
+        let mut status = Status { remembers: true, ..Status::default() };
+        status.unplaced = Some("b.example".try_into().unwrap());
+        (status.datagrams.failed, status.datagrams.network_full) = (9, 7);
+        let text = show(&status);
+        assert!(text.contains("no place to remember b.example: see `buttons pins`"), "{text}");
+        assert!(text.ends_with("     7 of these strangers whose network has its share\n"), "{text}");
+        assert!(!show(&Status::default()).contains("share"));
     }
 
     #[test]

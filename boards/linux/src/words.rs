@@ -69,6 +69,9 @@ pub fn of(event: &Event) -> Vec<String> {
             Some(sum) => vec![format!("remembers {} by its key {}…", known.of, hex(&sum[..4]))],
             None => vec![format!("{} is not taken for less any more", known.of)],
         },
+        Event::NoPlace(of) => {
+            vec![format!("no place to remember {of}: who comes under its name may be less; forget somebody")]
+        }
         Event::NotKept(of, reason) => vec![format!("{of} cannot be remembered: {}", reason.words())],
         Event::NotRecalled(reason) => {
             vec![format!("forgot somebody, so that no new stranger is taken: {}", reason.words())]

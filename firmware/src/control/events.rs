@@ -90,6 +90,10 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 return None;
             }
             output::Event::Unrenewed { peer, until } => Event::Unrenewed { peer, until },
+            output::Event::NoPlace(of) => {
+                self.unplaced = Some(of.clone());
+                Event::NoPlace(of)
+            }
             #[cfg(feature = "keylog")]
             output::Event::Keys(keys) => Event::IkeKeys(keys),
             // Which events there are depends on features; what is not named here is for others.

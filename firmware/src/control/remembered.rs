@@ -135,6 +135,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             return Response::Refused(Words::try_from(reason.words()).unwrap_or_default());
         }
         self.endpoint.forget_peer(now, &known.of.view());
+        self.unplaced = None;
         Response::Done
     }
 
@@ -160,7 +161,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     }
 }
 
-fn words(of: &OwnedIdentity) -> Words {
+pub(super) fn words(of: &OwnedIdentity) -> Words {
     let mut words = Words::new();
     // What does not fit is cut off, as it is shown.
     let _ = write!(words, "{of}");

@@ -13,6 +13,7 @@ use rand_core::TryCryptoRng;
 
 use super::Control;
 use super::directory::Directory;
+use super::remembered::words;
 use crate::config::Name;
 use crate::management::{
     AnchorStatus, ChildSaStatus, ClockStatus, Datagrams, DnsServerStatus, IkeSaStatus, MAX_LACKS, PeerStatus,
@@ -28,6 +29,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         Status {
             uptime_ms: now.as_millis(),
             remembers: self.storage.remembers(),
+            unplaced: self.unplaced.as_ref().map(words),
             outside: self.outside.sites().take(2).collect(),
             clock: self.clock_status(now),
             dns: self.directory.iter().flat_map(Directory::servers).map(dns_server).collect(),
@@ -55,6 +57,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 discarded: ike.discarded_in_all(),
                 established: ike.established,
                 failed: ike.failed,
+                network_full: ike.network_full,
             },
         }
     }

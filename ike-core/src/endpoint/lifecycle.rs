@@ -248,6 +248,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             self.desk.counters.authentication_failed =
                 self.desk.counters.authentication_failed.saturating_add(1);
         }
+        if reason == FailReason::NetworkFull {
+            self.desk.counters.network_full = self.desk.counters.network_full.saturating_add(1);
+        }
         let peer = match (sa.established(), self.handshake_of(sa).and_then(Handshake::want)) {
             (Some(established), _) => Some(established.peer),
             (None, Some(want)) => Some(want.entry),

@@ -15,8 +15,9 @@ use crate::exchange::ike_auth::is_somebody;
 use crate::exchange::ike_auth::peer::Proven;
 use crate::ike_sa::IkeSa;
 use crate::output::Event;
-use crate::pad::{Identity, Matcher};
+use crate::pad::{Authentication, Identity, Matcher};
 use crate::remembered::{Place, Remembered, subject};
+use crate::setback::network;
 
 /// How long a stranger's new address is not worth a word, so that one who moves all the time wears out no flash.
 const STEADY: Duration = Duration::from_secs(3_600);
@@ -46,11 +47,25 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         }
         if self.memory.find(&subject(identity, source)).is_some() {
             Ok(Level::Known)
-        } else if self.desk.admits_strangers && self.room_for(identity).is_some() {
-            Ok(Level::First)
-        } else {
+        } else if !self.desk.admits_strangers || self.room_for(identity).is_none() {
             Err(FailReason::NoRoomForStranger)
+        } else if self.is_crowded(source) {
+            Err(FailReason::NetworkFull)
+        } else {
+            Ok(Level::First)
         }
+    }
+
+    /// Whether strangers of this network have half of the places for those whom the configuration does not name.
+    fn is_crowded(&self, source: IpAddr) -> bool {
+        let near = network(source);
+        let is_of_it = |known: &Remembered| known.is_stranger() && network(known.address) == near;
+        let share = (self.places_for_others() / 2).max(1);
+        self.memory.iter().filter(|(_, known)| is_of_it(known)).count() >= share
+    }
+
+    fn places_for_others(&self) -> usize {
+        self.memory.places.len().saturating_sub(names(self.config).count())
     }
 
     /// Whether the stranger of this name has been dead for so long, and no other was replaced for a day.
@@ -97,9 +112,19 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         let is_named = is_configured(self.config, identity);
         let known = self.memory.iter();
         let others = known.filter(|(_, known)| !is_configured(self.config, &known.of.view())).count();
-        let for_others = self.memory.places.len().saturating_sub(names(self.config).count());
         let free = self.memory.places.iter().position(Option::is_none)?;
-        u8::try_from(free).ok().filter(|_| is_named || others < for_others)
+        u8::try_from(free).ok().filter(|_| is_named || others < self.places_for_others())
+    }
+
+    /// Where nothing is free, the place that somebody gets whom the configuration names: that of a stranger whose name
+    /// anybody could take by now. No other stranger's, whose key would be forgotten, and nobody's who was better.
+    fn place_of_the_dead(&self, identity: &Identity<'_>, now: Instant) -> Option<u8> {
+        let (_, entry) = self.config.strangers().filter(|_| is_configured(self.config, identity))?;
+        let Authentication::FirstUse { replace_after } = entry.authentication else { return None };
+        let may_go = |known: &Remembered| {
+            known.is_stranger() && self.may_replace(&known.of.view(), replace_after, now)
+        };
+        self.memory.iter().find(|(_, known)| may_go(known)).map(|(number, _)| number)
     }
 
     /// What is remembered, each with its place.
@@ -140,8 +165,15 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let (number, before) = match (found, self.room_for(&identity)) {
             (Some((number, before)), _) => (number, Some(before)),
             (None, Some(number)) => (number, None),
-            // Who is authenticated anyway needs no place.
-            (None, None) => return,
+            (None, None) => match self.place_of_the_dead(&identity, now) {
+                Some(number) => {
+                    self.desk.replaced = Some(now);
+                    self.memory.put(number, None);
+                    (number, None)
+                }
+                // Who is authenticated anyway is not refused for it.
+                None => return self.outbox.event(Event::NoPlace(of)),
+            },
         };
         let level = before.as_ref().map_or(level, |before| before.level.max(level));
         let is_other = |before: &Remembered| before.is_stranger() && before.fingerprint != fingerprint;

@@ -7,10 +7,12 @@ use rand_core::TryCryptoRng;
 use super::Endpoint;
 use crate::crypto::{Crypto, RngFailure};
 use crate::error::CloseReason;
+use crate::exchange::ike_auth::is_somebody;
 use crate::ike_sa::keys::Role;
 use crate::ike_sa::table::Who;
-use crate::ike_sa::{IkeSa, State};
+use crate::ike_sa::{Established, IkeSa, State};
 use crate::pad::Identity;
+use crate::setback::network;
 
 impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// An IKE SPI with this slot hidden in it.
@@ -26,6 +28,21 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let is_call = |sa: &IkeSa| matches!((&sa.state, sa.role), (State::Handshake(_), Role::Initiator));
         let is_last = self.sas.vacant() <= 1 && self.sas.capacity() > 1;
         if is_last && !self.sas.at(remote).any(|(_, sa)| is_call(sa)) { None } else { self.sas.vacancy() }
+    }
+
+    /// Whether other strangers of this network have their share of the IKE SAs, which is half of them. The IKE SA
+    /// of `who` is out of its slot.
+    pub(crate) fn is_network_full(&self, who: Who<'_>, source: IpAddr) -> bool {
+        let capacity = usize::from(self.sas.capacity());
+        let share = (capacity / 2).max(1);
+        let near = network(source);
+        let is_there = |sa: &IkeSa| {
+            let of_others = |e: &Established| !is_somebody(e.level) && !e.who().is_same(&who);
+            network(sa.path.remote.ip()) == near && sa.established().is_some_and(of_others)
+        };
+        // A walk, which only a table that is half full is worth.
+        capacity.saturating_sub(self.sas.vacant()) > share
+            && self.sas.iter().filter(|(_, sa)| is_there(sa)).take(share).count() == share
     }
 
     /// Whether another IKE SA with the peer at this address stands, or is on its way because both ends began

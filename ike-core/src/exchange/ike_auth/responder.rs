@@ -156,6 +156,9 @@ fn judge<C: Crypto, R: TryCryptoRng>(
         Err(FailReason::WrongMethod)
     } else {
         match peer::judge(endpoint, agreed, payloads, None, &Way::direct(source), now) {
+            Ok(proven) if !is_somebody(proven.level) && endpoint.is_network_full(proven.who(), source) => {
+                Err(FailReason::NetworkFull)
+            }
             Ok(proven) => Ok(proven),
             Err(Unproven::Refused(reason)) => Err(reason),
             Err(Unproven::Asks(peer, _)) => return Ok(Judged::Asks(peer)),
