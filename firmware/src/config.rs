@@ -26,7 +26,7 @@ pub use publication::Publication;
 pub use suite::Suite;
 pub use timing::Timing;
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use esp_engine::sa::Mode;
 use esp_engine::selector::{ANY_PROTOCOL, AddressRange, PortRange};
@@ -158,8 +158,16 @@ pub enum Identity {
 /// A port. Its MAC address is the driver's.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Interface {
-    /// Own addresses with the length of the attached network: at most one a family.
+    /// Own addresses with the length of the attached network: at most one a family. On the outer port the IPv4 address
+    /// may be [`Prefix::DHCP`]; policies for it then name the unspecified address.
     pub addresses: Vec<Prefix, 2>,
+}
+
+impl Interface {
+    /// The addresses that are known from the beginning.
+    pub fn known(&self) -> Vec<Prefix, 2> {
+        self.addresses.iter().filter(|own| !own.is_from_dhcp()).copied().collect()
+    }
 }
 
 /// An address with a prefix length.
@@ -172,6 +180,14 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// In place of an address: a DHCP server gives one (RFC 2131).
+    pub const DHCP: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 0 };
+
+    /// Whether a DHCP server gives the address.
+    pub fn is_from_dhcp(&self) -> bool {
+        *self == Self::DHCP
+    }
+
     /// All its addresses; `None` when the length exceeds the family's.
     pub fn range(&self) -> Option<AddressRange> {
         AddressRange::prefix(self.address, self.length)

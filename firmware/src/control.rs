@@ -10,6 +10,7 @@ mod capture;
 mod clients;
 mod directory;
 mod events;
+mod lease;
 mod publish;
 pub mod reason;
 pub mod remembered;
@@ -49,7 +50,8 @@ use crate::config::capture::Lists;
 use crate::config::clock::Source;
 use crate::config::pad::Tables;
 use crate::config::policies::MAX_FOUND;
-use crate::config::{Config, MAX_PEERS, Outside};
+use crate::config::{Config, MAX_PEERS, Outside, Prefix};
+use crate::dhcp::Client;
 use crate::management::{MAX_LISTED, Reason, Words};
 use crate::queue::{Command, Datagram, Queues};
 use crate::report::{Event, Message, Sink};
@@ -155,13 +157,19 @@ pub async fn run<
         .zip(config.found_policies().next())
         .map(|(settings, first)| Captor::new(settings, first, &mut memory.proxy, Shared(&rng)));
     let publishing = Publishing::new(config, clock::now(), time, crypto, Shared(&rng));
+    let mut endpoint = Endpoint::new(&for_endpoint, &mut memory.ike, crypto, Shared(&rng))?;
+    if config.has_dhcp() {
+        endpoint.lost(Prefix::DHCP.address);
+    }
     let mut control = Control {
         config,
+        rng: Shared(&rng),
+        lease: None,
         outside: config.outside(),
         captor,
         lookups: Vec::new(),
         queues,
-        endpoint: Endpoint::new(&for_endpoint, &mut memory.ike, crypto, Shared(&rng))?,
+        endpoint,
         directory,
         sntp: time::client(config, clock::now(), Shared(&rng)),
         publishing,
@@ -203,6 +211,9 @@ pub async fn run<
                 if let Some(publishing) = &mut control.publishing {
                     publishing.handle_timeout(now);
                 }
+                if let Some(lease) = &mut control.lease {
+                    lease.handle_timeout(now);
+                }
                 control.call_due(now);
             }
             Either3::Third(request) => {
@@ -215,8 +226,13 @@ pub async fn run<
 }
 
 /// One source of randomness for two.
-#[derive(Copy, Clone)]
 struct Shared<'a, R>(&'a RefCell<R>);
+
+impl<R> Clone for Shared<'_, R> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
 
 impl<R: TryCryptoRng> TryRng for Shared<'_, R> {
     type Error = R::Error;
@@ -238,8 +254,11 @@ impl<R: TryCryptoRng> TryCryptoRng for Shared<'_, R> {}
 
 struct Control<'a, C: Crypto, R, S, M> {
     config: &'a Config,
+    rng: R,
     /// Where the device is.
     outside: Outside,
+    /// Who gives it its address, where a server does.
+    lease: Option<Client<R>>,
     queues: &'a Queues<C::Cipher>,
     endpoint: Endpoint<'a, C, R>,
     /// Where peers by name are looked up.
@@ -295,6 +314,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     /// called.
     async fn drain(&mut self) -> Option<Instant> {
         loop {
+            let lease = self.drain_lease().await;
             let ike = self.drain_endpoint().await;
             let clients = match self.captor.as_mut().map(|captor| captor.step(clock::now())) {
                 Some(capture::Step::Wait(moment)) => moment,
@@ -322,7 +342,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 Step::Probed(server) => self.sink.report(clock::now(), &Event::Probed(server)),
                 Step::Wait(dns) => {
                     let own = self.drain_publishing().await;
-                    return [ike, clients, time, dns, own].into_iter().flatten().min();
+                    return [lease, ike, clients, time, dns, own].into_iter().flatten().min();
                 }
             }
         }

@@ -45,6 +45,7 @@ extern crate std;
 pub mod clock;
 pub mod config;
 pub mod control;
+mod dhcp;
 pub mod management;
 pub mod network;
 pub mod queue;

@@ -103,6 +103,8 @@ pub struct Status {
     pub unplaced: Option<Words>,
     /// Where the device is on its outer port.
     pub outside: Vec<Site, 2>,
+    /// Offers of DHCP servers that could not be taken.
+    pub refused_leases: u32,
     /// How late it is, and who says so.
     pub clock: ClockStatus,
     /// The servers of DNS.

@@ -27,6 +27,7 @@ use embassy_net::{
     ConfigV4, ConfigV6, IpAddress, IpEndpoint, Ipv4Cidr, Ipv6Cidr, Stack, StackResources, StaticConfigV4,
     StaticConfigV6,
 };
+use embassy_net_driver::HardwareAddress;
 use esp_engine::adapter;
 use esp_engine::crypto::Cipher;
 use esp_engine::encapsulation::KEEPALIVE;
@@ -111,7 +112,15 @@ pub(crate) fn engine<'r, C: Cipher, const SAS: usize, const WORDS: usize>(
         let added = engine.add_policy(policy);
         debug_assert!(added.is_ok());
     }
+    follow(config, &config.outside(), &mut engine);
     engine
+}
+
+/// Lets our sides of the policies follow where the device is.
+fn follow<C: Cipher>(config: &Config, outside: &Outside, engine: &mut Engine<'_, C>) {
+    for (policy, local) in (0..).map(PolicyId).zip(config.local_sides(outside)) {
+        engine.set_local(policy, local);
+    }
 }
 
 /// A stack with these addresses and the default routes from there.
@@ -169,6 +178,8 @@ impl DataPath for adapter::Port {
 /// The part of Network that both roles share.
 pub(crate) struct Half<'a, 'r, C: Cipher, P, const QUESTIONS: usize> {
     config: &'a Config,
+    /// The Ethernet address of the outer port.
+    link: HardwareAddress,
     engine: &'a RefCell<Engine<'r, C>>,
     path: &'a P,
     queues: &'a Queues<C>,
@@ -182,6 +193,7 @@ pub(crate) struct Half<'a, 'r, C: Cipher, P, const QUESTIONS: usize> {
 impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, QUESTIONS> {
     pub(crate) const fn new(
         config: &'a Config,
+        link: HardwareAddress,
         engine: &'a RefCell<Engine<'r, C>>,
         path: &'a P,
         queues: &'a Queues<C>,
@@ -189,6 +201,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
     ) -> Self {
         Self {
             config,
+            link,
             engine,
             replies,
             path,
@@ -223,6 +236,11 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
 
     /// Carries out commands and passes on what the engine has to say.
     async fn attend(&self, stack: Stack<'_>, ike: &UdpSocket<'_>, nat: &UdpSocket<'_>) -> Infallible {
+        if let HardwareAddress::Ethernet(link) = self.link
+            && self.config.has_dhcp()
+        {
+            self.queues.report(Report::Link(link)).await;
+        }
         loop {
             let wake = self.pass_on();
             let moved = poll_fn(|cx| self.path.poll_moved(cx));
@@ -279,11 +297,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
 
     /// Puts the device elsewhere, all at once: no packet meets one part of it without the others.
     fn readdress(&self, stack: Stack<'_>, outside: &Outside) {
-        let mut engine = self.engine.borrow_mut();
-        for (policy, local) in (0..).map(PolicyId).zip(self.config.local_sides(outside)) {
-            engine.set_local(policy, local);
-        }
-        drop(engine);
+        follow(self.config, outside, &mut self.engine.borrow_mut());
         let embassy_net::Config { ipv4, ipv6, .. } = stack_config(outside.sites());
         stack.set_config_v4(ipv4);
         stack.set_config_v6(ipv6);

@@ -114,6 +114,8 @@ pub enum DnsReport {
 
 /// What Network tells Control.
 pub enum Report {
+    /// The Ethernet address of the outer port, where a DHCP server is to be asked by it.
+    Link([u8; 6]),
     /// An IKE datagram; on port 4500 the non-ESP marker is still in front.
     Datagram {
         /// The way it came.

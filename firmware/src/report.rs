@@ -17,6 +17,7 @@ use ike_core::pad::{Addresses, OwnedIdentity, PeerId, Presence, Security};
 use ike_core::remembered::Remembered;
 
 use crate::config::Site;
+use crate::config::check::Fault;
 use crate::network::Counters;
 use crate::storage::StorageError;
 
@@ -92,6 +93,15 @@ pub enum Event {
         old: IpAddr,
         /// Where it is now.
         site: Site,
+    },
+    /// The lease of this address of the device is over: it has none for now.
+    Lost(IpAddr),
+    /// A DHCP server offered an address that the device cannot have.
+    LeaseRefused {
+        /// The address.
+        address: IpAddr,
+        /// Why.
+        reason: Fault,
     },
     /// Whoever is at this address was shown to protect nothing: policies that would rather protect let packets pass.
     Open(IpAddr),

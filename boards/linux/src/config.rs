@@ -219,7 +219,11 @@ fn build(written: &Written, folder: &Path) -> Result<Config, Fault> {
     for table in &written.interface {
         let mut addresses = heapless::Vec::new();
         for address in table.get_ref().addresses.get_ref() {
-            push(&mut addresses, value::parse(address)?, address.span())?;
+            let parsed = match address.get_ref().as_str() {
+                "dhcp" => config::Prefix::DHCP,
+                _ => value::parse(address)?,
+            };
+            push(&mut addresses, parsed, address.span())?;
         }
         push(&mut config.interfaces, config::Interface { addresses }, table.span())?;
     }

@@ -159,6 +159,9 @@ pub fn show(status: &Status) -> String {
             None => writeln!(text),
         };
     }
+    if status.refused_leases > 0 {
+        let _ = writeln!(text, "offers of DHCP servers not taken: {}", status.refused_leases);
+    }
     if !status.remembers {
         text.push_str("no storage: what is learnt is forgotten at the next start\n");
     }

@@ -1,6 +1,7 @@
 //! What a router reports and what it was told to do, in sentences for a person; the demo and `buttons run` speak with one voice.
 
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 
 use esp_engine::crypto::Algorithm;
 use esp_engine::sa::SaReport;
@@ -50,8 +51,15 @@ pub fn of(event: &Event) -> Vec<String> {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             vec![format!("its policies cover {}", addresses.join(" and "))]
         }
+        Event::Moved { old, site } if old.is_unspecified() => {
+            vec![format!("it is at {} now", site.address.address)]
+        }
         Event::Moved { old, site } => {
             vec![format!("it is at {} now, no longer at {old}", site.address.address)]
+        }
+        Event::Lost(old) => vec![format!("the lease of {old} is over: it has no address for now")],
+        Event::LeaseRefused { address, reason } => {
+            vec![format!("a DHCP server offers {address}, which is not taken: {}", reason.advice())]
         }
         Event::Open(address) => vec![format!("{address} was shown to protect nothing: it may send in clear")],
         Event::Unrenewed { until: Some(_), .. } => {
@@ -243,6 +251,7 @@ const fn of_bypass(bypass: FixedBypass) -> &'static str {
         FixedBypass::Ike => "IKE, UDP port 500",
         FixedBypass::IkeNat => "IKE and ESP in UDP, port 4500",
         FixedBypass::NeighbourDiscovery => "IPv6 neighbour discovery",
+        FixedBypass::Dhcp => "DHCP, UDP port 68 to port 67",
         FixedBypass::Dns => "DNS",
         FixedBypass::Time => "the time",
     }
@@ -259,13 +268,22 @@ pub fn of_fingerprints(config: &Config) -> &'static str {
     }
 }
 
+/// Everybody is nobody to be named.
+fn of_host(address: IpAddr, word: &str) -> String {
+    match address {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => format!(" {word} what DHCP gives"),
+        IpAddr::V4(Ipv4Addr::BROADCAST) => String::new(),
+        address => format!(" {word} {address}"),
+    }
+}
+
 /// Every policy of a device in order, the fixed ones first, one a line.
 pub fn of_policies(config: &Config) -> String {
     let mut lines = String::new();
     for (what, policy) in config.fixed_bypasses() {
         let hosts = |side: &[TrafficSelector], word: &str| -> String {
             let hosts = side.iter().map(|ts| ts.addresses).filter(|addresses| addresses.is_single());
-            hosts.map(|addresses| format!(" {word} {}", addresses.first())).collect()
+            hosts.map(|addresses| of_host(addresses.first(), word)).collect()
         };
         let transport = match what {
             FixedBypass::Dns if policy.remote.iter().all(|ts| ts.protocol == TCP) => " over TCP",
@@ -289,7 +307,7 @@ pub fn of_policies(config: &Config) -> String {
                 format!("wherever its peer is, ports {}-{}", remote_ports.first, remote_ports.last)
             }
         };
-        let local = side(local, local_ports);
+        let local = side(local, local_ports).replace("0.0.0.0/32", "what DHCP gives");
         let protocol = match protocol {
             0 => String::new(),
             number => format!(", protocol {number}"),

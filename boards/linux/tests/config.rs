@@ -45,7 +45,7 @@ peer = "b"
 "#;
 
 /// Each: what a hurried operator wrote, instead of what.
-const MISTAKES: [(&str, &str); 31] = [
+const MISTAKES: [(&str, &str); 35] = [
     (r#"role = "gateway""#, r#"role = "router""#),
     (r#"role = "gateway""#, r#"role = "host""#),
     (r#"role = "gateway""#, r#"rolle = "gateway""#),
@@ -63,6 +63,26 @@ suites = ["hardware-aes", "aes128gcm16-x25519"]"#,
     (r#""192.0.2.1/24""#, r#""192.0.2.1""#),
     (r#""192.0.2.1/24""#, r#""192.0.2.1/33""#),
     (r#""192.0.2.1/24""#, r#""192.0.2.256/24""#),
+    (r#""10.1.0.1/16""#, r#""dhcp""#),
+    (r#""192.0.2.1/24", "2001:db8::1/64""#, r#""dhcp", "192.0.2.1/24""#),
+    (
+        r#"addresses = ["192.0.2.1/24", "2001:db8::1/64"]"#,
+        r#"addresses = ["dhcp"]
+[[policy]]
+name = "bgp"
+local = "192.0.2.1/32"
+remote = "192.0.2.2/32"
+action = "bypass""#,
+    ),
+    (
+        r#"addresses = ["192.0.2.1/24", "2001:db8::1/64"]"#,
+        r#"addresses = ["dhcp"]
+[[policy]]
+name = "bgp"
+local = "outer"
+remote = "2001:db8::2/128"
+action = "bypass""#,
+    ),
     (r#"address = "192.0.2.2""#, r#"address = "b.example""#),
     (r#"key = "PUBLIC""#, r#"key = "no such key""#),
     (r#"key = "PUBLIC""#, r#"fingerprint = "12:34""#),
@@ -164,6 +184,28 @@ fn a_device_publishes_its_identity() {
     assert!(told(&outside).contains("a name in its zone"));
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(told(&format!("{GOOD}{table}")).contains("chmod 600"));
+}
+
+/// The outer address from DHCP, and policies for it wherever it will be.
+#[test]
+fn the_outer_address_from_dhcp() {
+    let folder = Folder::new("dhcp");
+    let policy =
+        "[[policy]]\nname = \"bgp\"\nlocal = \"outer\"\nremote = \"192.0.2.2/32\"\naction = \"bypass\"\n";
+    let local = |text: &str| {
+        let config = folder.read(&format!("{text}{policy}")).unwrap_or_else(|bad| panic!("{bad}")).config;
+        let local = config.policies[1].local;
+        (format!("{}/{}", local.address, local.length), config)
+    };
+    assert_eq!(local(GOOD).0, "192.0.2.1/32");
+    let (own, config) = local(&GOOD.replace("192.0.2.1/24", "dhcp"));
+    assert!(own == "0.0.0.0/32" && config.has_dhcp());
+    assert!(config.outside().sites().map(|site| site.address.to_owned()).all(|own| own.address.is_ipv6()));
+    let told = buttons::words::of_policies(&config);
+    assert!(told.contains("always in clear: DHCP, UDP port 68 to port 67\n"), "{told}");
+    assert!(told.contains("UDP port 500 of what DHCP gives of 2001:db8::1\n"), "{told}");
+    assert!(told.contains("bgp: what DHCP gives and 192.0.2.2/32: in clear\n"), "{told}");
+    assert!(!buttons::words::of_policies(&local(GOOD).1).contains("DHCP"));
 }
 
 /// A policy for a name, and peers whose names end alike; both need a server.

@@ -41,7 +41,7 @@ impl Config {
             same_family(route.to.address, route.via)?;
             self.check_remote(route.via)?;
             require(self.role == Role::Gateway || route.to.length == 0, Fault::HostRoute)?;
-            let attached = self.addresses().any(|own| own.contains(route.via));
+            let attached = self.addresses().any(|own| !own.is_from_dhcp() && own.contains(route.via));
             require(attached, Fault::Unreachable)
         })?;
         identity(&self.identity).map_err(|fault| Refused { entry: Entry::Identity, fault })?;
@@ -81,7 +81,11 @@ impl Config {
         each(&self.interfaces, Entry::Interface, |n, interface| {
             require(!interface.addresses.is_empty(), Fault::NoAddress)?;
             for (k, own) in interface.addresses.iter().enumerate() {
-                unicast(own.address)?;
+                if own.is_from_dhcp() {
+                    require(n == 0, Fault::DhcpInside)?;
+                } else {
+                    unicast(own.address)?;
+                }
                 let range = own.range().ok_or(Fault::PrefixLength)?;
                 let mut earlier = interface.addresses.iter().take(k);
                 require(
@@ -89,7 +93,9 @@ impl Config {
                     Fault::SecondOfFamily,
                 )?;
                 let mut others = self.interfaces.iter().take(n).flat_map(|other| &other.addresses);
-                let clash = others.any(|other| other.range().is_some_and(|r| r.intersect(&range).is_some()));
+                let clash = others.any(|other| {
+                    !other.is_from_dhcp() && other.range().is_some_and(|r| r.intersect(&range).is_some())
+                });
                 require(!clash, Fault::SameNetwork)?;
             }
             Ok(())
@@ -213,6 +219,7 @@ impl Config {
     fn check_policy(&self, n: usize, policy: &Policy) -> Result<(), Fault> {
         require(!policy.name.is_empty(), Fault::NoName)?;
         network(policy.local)?;
+        require(!self.has_dhcp() || self.may_be_local(policy.local), Fault::FixedLocal)?;
         if let Remote::Network(remote) = policy.remote {
             network(remote)?;
             same_family(policy.local.address, remote.address)?;
@@ -241,6 +248,16 @@ impl Config {
                 }
             }
         }
+    }
+
+    /// Whether packets may come from there, where the outer IPv4 address is not known.
+    fn may_be_local(&self, local: Prefix) -> bool {
+        let Some(range) = local.range() else { return true };
+        let behind = self.inside().chain(self.routes.iter().map(|route| &route.to)).filter_map(Prefix::range);
+        local.address.is_ipv6()
+            || range.contains(Prefix::DHCP.address)
+            || self.role == Role::Gateway
+                && (!range.is_single() || behind.into_iter().any(|net| net.covers(&range)))
     }
 
     fn check_mode(&self, mode: Mode, policy: &Policy) -> Result<(), Fault> {

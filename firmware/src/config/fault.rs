@@ -67,6 +67,14 @@ pub enum Fault {
     Unreachable,
     /// A route or a peer leads to ourselves.
     Ourselves,
+    /// DHCP on the inner port.
+    DhcpInside,
+    /// A policy for an address of ours that DHCP may never give.
+    FixedLocal,
+    /// An address by order, where DHCP gives it.
+    FromDhcp,
+    /// A lease that ends at once.
+    ShortLease,
     /// An address that belongs to somebody else.
     Others,
     /// The device has no address of this family that another could take the place of.
@@ -202,6 +210,12 @@ impl Fault {
                 "no interface is attached to this neighbour's network: name a neighbour that is"
             }
             Self::Ourselves => "this is the device's own address: name the other end",
+            Self::DhcpInside => "only the outer address may come from DHCP: write one, such as 10.1.0.1/16",
+            Self::FixedLocal => "the outer address comes from DHCP and may be any: write local = \"outer\"",
+            Self::FromDhcp => {
+                "a DHCP server gives this address: write one in the configuration instead of dhcp"
+            }
+            Self::ShortLease => "the lease would end within a minute",
             Self::Others => {
                 "this address is a peer's or a server's, or behind a peer: the device cannot have it"
             }

@@ -66,6 +66,12 @@ impl Outside {
         Ok(core::mem::replace(&mut place.last, address))
     }
 
+    /// Takes the address of this family away: that which was there last.
+    pub fn lose(&mut self, like: IpAddr) -> Option<IpAddr> {
+        let place = self.places.iter_mut().find(|place| place.configured.is_ipv4() == like.is_ipv4())?;
+        place.current.take().map(|_| place.last)
+    }
+
     /// One side of a policy, as configured, for where the device is now.
     fn follow(&self, side: PolicySelectors) -> PolicySelectors {
         self.places.iter().fold(side, |side, place| {
@@ -82,9 +88,15 @@ impl Config {
         let place = |address: &Prefix| Place {
             configured: address.address,
             last: address.address,
-            current: Some(Site { address: *address, gateway: self.default_route(*address) }),
+            current: (!address.is_from_dhcp())
+                .then(|| Site { address: *address, gateway: self.default_route(*address) }),
         };
         Outside { places: port.iter().map(place).collect() }
+    }
+
+    /// Whether a DHCP server gives the outer IPv4 address.
+    pub fn has_dhcp(&self) -> bool {
+        self.interfaces.first().is_some_and(|port| port.addresses.iter().any(Prefix::is_from_dhcp))
     }
 
     /// The addresses of the protected side, each with the way out if it is there.

@@ -14,12 +14,13 @@ use ike_core::pad::PeerId;
 
 use super::clock::MAX_TIME_SERVERS;
 use super::{Action, Config, MAX_INTERFACES, MAX_POLICIES, MAX_SERVERS, Policy, Prefix, Remote, Role, Start};
+use crate::dhcp::{CLIENT_PORT, SERVER_PORT};
 
 /// Entries of the SPD: the fixed ones, then the operator's, and among them those for found addresses.
 pub const MAX_SPD: usize = MAX_FIXED + MAX_POLICIES + MAX_FOUND;
 /// Addresses that names of clients led to and that are protected at once.
 pub const MAX_FOUND: usize = 8;
-const MAX_FIXED: usize = 2 * MAX_INTERFACES + 1 + 2 * (MAX_SERVERS + 1) + MAX_TIME_SERVERS;
+const MAX_FIXED: usize = 2 * MAX_INTERFACES + 2 + 2 * (MAX_SERVERS + 1) + MAX_TIME_SERVERS;
 
 /// Protocol number of TCP.
 pub const TCP: u8 = 6;
@@ -35,6 +36,8 @@ pub enum FixedBypass {
     IkeNat,
     /// ICMPv6 types 133 to 137. A gateway answers these itself and never forwards them.
     NeighbourDiscovery,
+    /// DHCP from our UDP port 68 to servers' port 67, where the outer address comes from there.
+    Dhcp,
     /// Questions to the configured DNS servers, but to those whose word is believed, and updates of our own name,
     /// from our own addresses.
     Dns,
@@ -63,6 +66,9 @@ impl Config {
             let both =
                 everywhere(ICMPV6, PortRange::new(133 << 8, (137 << 8) | 0xFF).unwrap_or(PortRange::ANY));
             let _ = fixed.push((FixedBypass::NeighbourDiscovery, bypass(both.clone(), both)));
+        }
+        if self.has_dhcp() {
+            let _ = fixed.push((FixedBypass::Dhcp, leases()));
         }
         let primary = self.publication.iter().map(|publication| &publication.server);
         // What is believed goes the protected way, or not at all.
@@ -233,6 +239,16 @@ impl Policy {
         let selectors = addresses.into_iter().map(|addresses| TrafficSelector { protocol, ports, addresses });
         selectors.take(spd::MAX_POLICY_SELECTORS).collect()
     }
+}
+
+/// From this host on this network (RFC 6890 §2.2.2), and from its address when it has one; to everybody or from there.
+fn leases() -> spd::Policy {
+    let port =
+        |addresses| TrafficSelector { protocol: UDP, ports: PortRange::single(CLIENT_PORT), addresses };
+    let this_host = AddressRange::prefix(Prefix::DHCP.address, 8).map(port);
+    let everybody = port(AddressRange::single(Ipv4Addr::BROADCAST.into()));
+    let servers = everywhere(UDP, PortRange::single(SERVER_PORT));
+    bypass(this_host.into_iter().chain([everybody]).collect(), servers)
 }
 
 fn bypass(local: PolicySelectors, remote: PolicySelectors) -> spd::Policy {

@@ -47,7 +47,11 @@ impl Publication {
     pub(crate) fn wanted<C: Crypto>(&self, config: &Config, crypto: &C) -> Option<Wanted> {
         let key = crypto.signer(&config.key.translate()?).ok()?.public_key();
         let outside = config.interfaces.first();
-        let addresses = outside.iter().flat_map(|port| &port.addresses).map(|prefix| prefix.address);
+        let addresses = outside
+            .iter()
+            .flat_map(|port| &port.addresses)
+            .map(|prefix| prefix.address)
+            .filter(|address| !address.is_unspecified());
         Some(Wanted {
             addresses: self.addresses.then(|| addresses.take(update::MAX_ADDRESSES).collect()),
             keys: [key].into_iter().collect(),

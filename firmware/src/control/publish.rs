@@ -20,6 +20,9 @@ use crate::queue::{Command, DnsReport};
 /// Devices that start at the same moment ask within so many ms of each other.
 const FIRST_DELAY: u64 = 4_000;
 
+/// Without an address nothing can be sent.
+const WITHOUT_ADDRESS: Duration = Duration::from_secs(3_600);
+
 /// The publisher, where it asks, and what it knows of the time of day.
 pub(super) struct Publishing<C, R> {
     publisher: Publisher<C, R>,
@@ -56,6 +59,8 @@ impl<C: Crypto, R: TryCryptoRng> Publishing<C, R> {
         rng.try_fill_bytes(&mut octets).ok()?;
         let delay = Duration::from_millis(u64::from(u16::from_be_bytes(octets)) % FIRST_DELAY);
         let wanted = publication.wanted(config, &crypto)?;
+        // The first address brings it forward.
+        let delay = if config.has_dhcp() && publication.addresses { WITHOUT_ADDRESS } else { delay };
         let mut publisher = Publisher::new(publication.authority()?, crypto, rng);
         publisher.publish(now, wanted, delay);
         let Publication { server, addresses: has_addresses, .. } = *publication;

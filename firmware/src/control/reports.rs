@@ -7,13 +7,14 @@ use rand_core::TryCryptoRng;
 
 use super::Control;
 use crate::clock;
+use crate::dhcp::SERVER_PORT;
 use crate::management::Response;
 use crate::network::dns::{OWN_SOCKETS, PUBLISHING, TIME};
-use crate::queue::{Notice, Report};
+use crate::queue::{DnsReport, Notice, Report};
 use crate::report::{Event, Message, Sink};
 use crate::storage::Storage;
 
-impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
+impl<C: Crypto, R: TryCryptoRng + Clone, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     /// A report of Network; the answer to an operator who waited for the counters.
     pub(super) fn take(&mut self, report: Report) -> Option<Response> {
         let now = clock::now();
@@ -41,6 +42,12 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
                 self.endpoint.handle_sa_report(now, SaReport::HardExpired(spi));
             }
             Report::Dns { socket: TIME, news } => self.take_time(now, news),
+            Report::Link(link) => self.begin_lease(now, link),
+            Report::Dns { socket: PUBLISHING, news: DnsReport::Datagram { server, octets } }
+                if server.port() == SERVER_PORT =>
+            {
+                self.take_lease(now, &octets);
+            }
             Report::Dns { socket: PUBLISHING, news } => {
                 if let Some(publishing) = &mut self.publishing {
                     publishing.take(now, news);

@@ -10,6 +10,7 @@ use rand_core::TryCryptoRng;
 use super::{Control, reason};
 use crate::clock;
 use crate::config::Site;
+use crate::config::check::Fault;
 use crate::management::{Request, Response, Words};
 use crate::queue::Command;
 use crate::report::Sink;
@@ -80,7 +81,9 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
     /// Where the operator says no way out, the configured one stays if it leads out of the new network.
     async fn put_by_operator(&mut self, now: Instant, site: Site) -> Response {
         let gateway = site.gateway.or_else(|| self.config.default_route(site.address));
-        match self.put(now, Site { gateway, ..site }).await {
+        let is_given = self.config.has_dhcp() && site.address.address.is_ipv4();
+        let put = if is_given { Err(Fault::FromDhcp) } else { self.put(now, Site { gateway, ..site }).await };
+        match put {
             Ok(()) => Response::Done,
             Err(fault) => Response::Refused(Words::try_from(fault.advice()).unwrap_or_default()),
         }

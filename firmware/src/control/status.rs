@@ -15,6 +15,7 @@ use super::Control;
 use super::directory::Directory;
 use super::remembered::words;
 use crate::config::Name;
+use crate::dhcp::Client;
 use crate::management::{
     AnchorStatus, ChildSaStatus, ClockStatus, Datagrams, DnsServerStatus, IkeSaStatus, MAX_LACKS, PeerStatus,
     Phrase, Shown, Status, Words,
@@ -31,6 +32,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
             remembers: self.storage.remembers(),
             unplaced: self.unplaced.as_ref().map(words),
             outside: self.outside.sites().take(2).collect(),
+            refused_leases: self.lease.as_ref().map_or(0, Client::refused),
             clock: self.clock_status(now),
             dns: self.directory.iter().flat_map(Directory::servers).map(dns_server).collect(),
             anchors: self

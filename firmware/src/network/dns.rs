@@ -11,13 +11,13 @@
 
 use core::cell::RefCell;
 use core::convert::Infallible;
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::task::{Context, Poll, Waker};
 
 use embassy_futures::select::{Either, select};
-use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
-use embassy_net::udp::{PacketMetadata, UdpSocket};
+use embassy_net::udp::{PacketMetadata, UdpMetadata, UdpSocket};
+use embassy_net::{IpAddress, Stack};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use ike_core::discovery::output::{Socket, Transport};
@@ -32,7 +32,8 @@ pub(crate) const OWN_SOCKETS: u8 = 3 * crate::control::LOOKUPS as u8 + 2;
 pub(crate) const TIME: Socket = Socket(OWN_SOCKETS - 1);
 /// Sockets for questions of our own and, behind them, of clients.
 pub(crate) const ALL_SOCKETS: usize = OWN_SOCKETS as usize + crate::control::CLIENT_SOCKETS;
-/// The socket for updates of our own name; every device has it beside those for questions.
+/// The socket for updates of our own name, and to ask for an address; every device has it beside those for questions.
+/// Both ask again when the other takes it from them.
 pub(crate) const PUBLISHING: Socket = Socket(u8::MAX);
 
 /// Octets of the longest question, our own or a client's: beside a name of 255 octets there are 70 for options
@@ -207,7 +208,11 @@ impl<C> Asking<'_, '_, C> {
         let is_bound = udp.bind(port).is_ok();
         let sent = self.desk.take(|question| {
             let mut context = Context::from_waker(Waker::noop());
-            udp.poll_send_to(&question.octets, endpoint(question.server), &mut context)
+            let mut to = UdpMetadata::from(endpoint(question.server));
+            // Who asks for an address has none (RFC 2131 §4.1).
+            let is_nobody = question.server.is_ipv4() && self.stack.config_v4().is_none();
+            to.local_address = is_nobody.then_some(IpAddress::Ipv4(Ipv4Addr::UNSPECIFIED));
+            udp.poll_send_to(&question.octets, to, &mut context)
         });
         if !is_bound || !matches!(sent, Some(Poll::Ready(Ok(())))) {
             return;

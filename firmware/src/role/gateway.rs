@@ -38,7 +38,7 @@ use self::forward::{Forwarding, INSIDE, OUTSIDE, Port, Tables, Wire};
 use self::local::{Local, LocalDriver, MAX_PACKET};
 use self::shared::Shared;
 use super::Board;
-use crate::config::Config;
+use crate::config::{Config, Interface};
 use crate::network::clients::{self, Replies};
 use crate::network::{self, Half, dns};
 use crate::queue::Queues;
@@ -111,6 +111,7 @@ where
     let network::Memory { engine, stack, buffers } = shared;
     let (desk, local, to_clients) = (&*desk, &*local, &*to_clients);
     let [outside, inside] = &drivers;
+    let link = outside.hardware_address();
     let ports = [port(outside, config, OUTSIDE), port(inside, config, INSIDE)];
     let engine = RefCell::new(network::engine(config, engine, ports[0].mtu));
     let captures = config.capture().is_some();
@@ -123,7 +124,7 @@ where
     let (their_stack, mut their_runner) =
         embassy_net::new(below, network::stack_config(config.inner_sites()), &mut clients.stack, seed);
     let replies = Replies::new();
-    let half = Half::new(config, &engine, desk, queues, &replies);
+    let half = Half::new(config, link, &engine, desk, queues, &replies);
     let path = pin!(pass(drivers, forwarding, desk, [local, to_clients], reassembly));
     let ike = pin!(half.run(stack, buffers));
     let runner = pin!(async { runner.run().await });
@@ -180,7 +181,7 @@ fn port<D: Driver>(driver: &D, config: &Config, place: u8) -> Port {
     Port {
         link,
         mtu: driver.capabilities().max_transmission_unit.saturating_sub(link::HEADER),
-        addresses: interface.map(|own| own.addresses.clone()).unwrap_or_default(),
+        addresses: interface.map(Interface::known).unwrap_or_default(),
     }
 }
 

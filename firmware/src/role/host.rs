@@ -72,13 +72,14 @@ where
 {
     let network::Memory { engine, stack, buffers } = &mut memory.shared;
     let mtu = driver.capabilities().max_transmission_unit.saturating_sub(LINK_HEADER);
+    let link = driver.hardware_address();
     let engine = RefCell::new(network::engine(config, engine, mtu));
     let port = Port::new();
     let driver = SecureDriver::new(driver, &engine, &port, &mut memory.buffers, clock::now);
     let (stack, mut runner) =
         embassy_net::new(driver, network::stack_config(config.outside().sites()), stack, seed);
     let replies = Replies::new();
-    let half = Half::new(config, &engine, &port, queues, &replies);
+    let half = Half::new(config, link, &engine, &port, queues, &replies);
     let ike = pin!(half.run(stack, buffers));
     let runner = pin!(async { runner.run().await });
     let app = pin!(super::stay(app(stack)));

@@ -117,7 +117,19 @@ pub const ORDINARY: Case = Case {
     datagrams: (1_280, 1_280),
     mobike: false,
     ppks: (None, None),
+    own: Own::Fixed,
 };
+
+/// Where the device is.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Own {
+    /// Where it is configured.
+    Fixed,
+    /// And later at 192.0.2.7.
+    Moving,
+    /// Where a DHCP server puts it, at 192.0.2.50 or 192.0.2.60.
+    Leased,
+}
 
 /// Which end begins; the other end's Delete is tried at the end.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -145,6 +157,7 @@ pub struct Case {
     /// Whether strongSwan may move.
     pub mobike: bool,
     pub ppks: Ppks,
+    pub own: Own,
 }
 
 /// Post-quantum preshared keys: ours, strongSwan's.
@@ -229,7 +242,13 @@ impl Case {
         Connection {
             identity: PEER.into(),
             peer_identity: DEVICE.into(),
-            peer_address: if self.six { "2001:db8::1" } else { "192.0.2.1" }.into(),
+            peer_address: match self.own {
+                Own::Fixed if self.six => "2001:db8::1",
+                Own::Fixed => "192.0.2.1",
+                Own::Moving => "192.0.2.1, 192.0.2.7",
+                Own::Leased => "192.0.2.50, 192.0.2.60",
+            }
+            .into(),
             authentication,
             ike,
             esp,
@@ -284,6 +303,10 @@ ranges = ["10.2.0.0/16", "fd00:b::/64"]
             Some(Behind::Device) => ("198.51.100.2/24", vec![("0.0.0.0/0", "198.51.100.1")]),
             _ => ("192.0.2.1/24", vec![("10.2.0.0/16", "192.0.2.2"), ("fd00:b::/64", "2001:db8::2")]),
         };
+        // What DHCP gives is no network that a route could be in before.
+        let is_known = |via: &str| self.own != Own::Leased || via.contains(':');
+        let routes: Vec<_> = routes.into_iter().filter(|(_, via)| is_known(via)).collect();
+        let own = if self.own == Own::Leased { "dhcp" } else { own };
         let routes: String =
             routes.iter().map(|(to, via)| format!("[[route]]\nto = \"{to}\"\nvia = \"{via}\"\n\n")).collect();
         let near = if self.six { "fd00:a::/64" } else { "10.1.0.0/16" };

@@ -10,6 +10,7 @@ use buttons::peer::{Namespace, wait_until};
 use buttons::{config, manage, words};
 use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
+use firmware::config::Site;
 use firmware::management::{Request, Response, Status, Subject};
 use firmware::report::Event;
 
@@ -101,6 +102,11 @@ impl Device {
             Response::Status(status) => Ok(status),
             other => Err(format!("no status: {other:?}").into()),
         }
+    }
+
+    /// Puts it elsewhere on its outer port.
+    pub fn put(&self, address: &str) -> Result<(), Fault> {
+        self.order(&Request::Put(Site { address: config::prefix(address)?, gateway: None }))
     }
 
     /// Has it begin an IKE SA with `peer`; where one stands, a successor of the Child SA.

@@ -13,6 +13,7 @@
 //! | `fragments`, `ppk`, `mobike` | IKE messages in fragments, post-quantum preshared keys, strongSwan moves |
 //! | `post_quantum` | ML-KEM with a newer strongSwan (`.ci/newer-strongswan`), and without it at the other end |
 //! | `nat` | a NAT in front of either end, which forgets its mappings under pings |
+//! | `moved` | we move, by order and by a DHCP server (dnsmasq) |
 //! | `bgp` | BIRD's session with BIRD through our gateway and strongSwan stays up |
 //! | `verdicts` | unbound and our resolver judge some 240 signed and damaged zones alike; needs no root |
 //! | `dns` | our resolver through Unbound and BIND: every class of outcome, and bad networks |
@@ -31,6 +32,7 @@ mod extensions;
 mod gateway;
 mod ground;
 mod guest;
+mod moved;
 mod names;
 mod nat;
 mod negotiation;
@@ -69,6 +71,7 @@ fn trials() -> Vec<Trial> {
         gateway::trials(),
         negotiation::trials(),
         nat::trials(),
+        moved::trials(),
         extensions::trials(),
         post_quantum::trials(),
         bgp::trials(),

@@ -59,6 +59,27 @@ fn build_remote(
     }
 }
 
+/// Our side: a network, or the outer interface's own address of the far side's family, which may come from DHCP.
+fn build_local(
+    table: &PolicyTable,
+    config: &Config,
+    remote: config::Remote,
+) -> Result<config::Prefix, Fault> {
+    if table.local.get_ref() != "outer" {
+        return value::parse(&table.local);
+    }
+    let is_meant = |own: &&config::Prefix| match remote {
+        config::Remote::Network(network) => network.address.is_ipv4() == own.address.is_ipv4(),
+        config::Remote::Peer => true,
+    };
+    let mut own = config.interfaces.first().into_iter().flat_map(|port| &port.addresses);
+    let own = own.find(is_meant).ok_or_else(|| {
+        (Some(table.local.span()), "the outer interface has no address of this family: add one".to_owned())
+    })?;
+    let length = if own.address.is_ipv4() { 32 } else { 128 };
+    Ok(config::Prefix { address: own.address, length })
+}
+
 /// A peer of whom nothing is known but its name.
 fn by_name(called: config::Name, identity: config::Identity) -> config::Peer {
     let dns = config::Dns { whose: config::Whose::Name, from_anywhere: false, wildcards: false };
@@ -109,7 +130,7 @@ pub fn build(table: &PolicyTable, config: &mut Config) -> Result<config::Policy,
     };
     Ok(config::Policy {
         name: value::parse(&table.name)?,
-        local: value::parse(&table.local)?,
+        local: build_local(table, config, remote)?,
         remote,
         protocol: table.protocol.as_ref().map_or(Ok(config::EVERY_PROTOCOL), value::protocol)?,
         local_ports: ports(&table.local_ports)?,

@@ -13,6 +13,9 @@ use crate::publish;
 /// Seconds for which others may remember our records, unless the file says otherwise.
 const TTL: u32 = 3600;
 
+/// The same where the address may change at any time: for so long nobody may find us.
+const SHORT_TTL: u32 = 60;
+
 /// What a device keeps up to date. Its name is its identity, unless the file says otherwise.
 pub fn build(
     table: &toml::Spanned<PublishTable>,
@@ -40,8 +43,13 @@ pub fn build(
         secret: SharedKey::new(&octets).ok_or((Some(secret.span()), "this secret is too long".to_owned()))?,
         addresses: addresses.unwrap_or(true),
         as_fingerprint: form.is_some_and(|word| word.0 == Form::Fingerprint),
-        ttl: ttl.unwrap_or(TTL),
+        ttl: ttl.unwrap_or(if has_dhcp(written) { SHORT_TTL } else { TTL }),
     })
+}
+
+fn has_dhcp(written: &Written) -> bool {
+    let mut ports = written.interface.iter().flat_map(|table| table.get_ref().addresses.get_ref());
+    ports.any(|address| address.get_ref() == "dhcp")
 }
 
 fn host_name(text: &Text) -> Result<ike_core::discovery::Name, Fault> {

@@ -20,10 +20,10 @@ use crate::gateways::{inner, run_inner};
 use crate::stage::*;
 
 /// When the last answer came, in ms.
-type Heard = Rc<Cell<u64>>;
+pub type Heard = Rc<Cell<u64>>;
 
 /// Sends the marker ten times a second and notes when it came back last.
-async fn ping(stack: Stack<'_>, to: IpAddr, heard: Heard) {
+pub async fn ping(stack: Stack<'_>, to: IpAddr, heard: Heard) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 4], [PacketMetadata::EMPTY; 4]);
     let (mut rx, mut tx) = (vec![0; 4096], vec![0; 4096]);
     let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
@@ -38,7 +38,7 @@ async fn ping(stack: Stack<'_>, to: IpAddr, heard: Heard) {
     }
 }
 
-async fn pong(stack: Stack<'_>) {
+pub async fn pong(stack: Stack<'_>) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 4], [PacketMetadata::EMPTY; 4]);
     let (mut rx, mut tx) = (vec![0; 4096], vec![0; 4096]);
     let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
@@ -54,12 +54,12 @@ fn site(address: &str, gateway: Option<&str>) -> Site {
     Site { address: prefix(address), gateway: gateway.map(|via| via.parse().unwrap()) }
 }
 
-async fn put(device: &Surroundings, address: &str) -> Response {
+pub async fn put(device: &Surroundings, address: &str) -> Response {
     device.management.ask(Request::Put(site(address, None))).await
 }
 
 /// Everything that no earlier policy is for passes in clear.
-fn open(local: &str, remote: &str) -> Policy {
+pub fn open(local: &str, remote: &str) -> Policy {
     let mut policy = protect(local, remote, Mode::Transport, Level::Pinned, "nobody");
     policy.name = "rest".try_into().unwrap();
     policy.action = Action::Bypass;
@@ -79,7 +79,7 @@ fn wandering_hosts(v4: bool) -> [Config; 2] {
 }
 
 /// The sources of what is neither IKE nor neighbour discovery, in the frames behind the first `from`.
-fn sources(cable: &Cable, from: usize) -> Vec<IpAddr> {
+pub fn sources(cable: &Cable, from: usize) -> Vec<IpAddr> {
     let seen = cable.seen();
     let packets = seen[from..]
         .iter()

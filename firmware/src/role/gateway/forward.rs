@@ -152,7 +152,8 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
     /// address.
     pub(super) fn send_own(&mut self, now: Instant, packet: &mut [u8], wire: &mut impl Wire) {
         let source = ip::Packet::parse(packet).map(|parsed| parsed.selectors.source);
-        if source.is_some_and(|source| !self.is_own(source)) {
+        // The unspecified address asks for one.
+        if source.is_some_and(|source| !self.is_own(source) && !source.is_unspecified()) {
             return self.shared.count(Refusal::Martian);
         }
         self.forward(now, Origin::Here, packet, wire);
@@ -271,6 +272,9 @@ impl<'a, 'r, C: Cipher> Forwarding<'a, 'r, C> {
         check_header(packet)?;
         if self.is_own(destination) {
             return self.keep(now, origin, packet, destination, wire);
+        }
+        if origin == Origin::Outside && inspect::is_lease(packet) {
+            return if self.local.deliver(packet) { Ok(()) } else { Err(Refusal::StackFull) };
         }
         self.check_destination(destination)?;
         spend_hop(packet)?;

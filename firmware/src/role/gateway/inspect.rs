@@ -1,6 +1,6 @@
 //! What a router looks at before it passes a packet on (RFC 1812 §5.2, §5.3), and why it does not.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use esp_engine::crypto::Cipher;
 use esp_engine::selector::{Ports, Selectors};
@@ -9,6 +9,7 @@ use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 
 use super::forward::{Forwarding, INSIDE, OUTSIDE, Origin};
 use super::icmp::Problem;
+use crate::dhcp::{CLIENT_PORT, SERVER_PORT};
 
 /// Why a packet goes no further.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -87,6 +88,16 @@ pub(super) fn is_dns(packet: &[u8]) -> bool {
     ip::Packet::parse(packet).is_some_and(|parsed| {
         matches!(parsed.selectors.protocol, 6 | 17)
             && matches!(parsed.selectors.ports, Ports::Known { destination: 53, .. })
+    })
+}
+
+/// Whether it is what a DHCP server says to everybody, and to us among them.
+pub(super) fn is_lease(packet: &[u8]) -> bool {
+    ip::Packet::parse(packet).is_some_and(|parsed| {
+        let Selectors { destination, protocol, ports, .. } = parsed.selectors;
+        destination == IpAddr::V4(Ipv4Addr::BROADCAST)
+            && protocol == 17
+            && ports == Ports::Known { source: SERVER_PORT, destination: CLIENT_PORT }
     })
 }
 

@@ -9,6 +9,7 @@ use smoltcp::wire::{
     IpProtocol, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
 };
 
+use super::inspect;
 use super::neighbour::LinkAddress;
 
 /// Octets of an Ethernet header.
@@ -54,7 +55,9 @@ pub fn read(own: LinkAddress, frame: &[u8]) -> Frame {
             None if destination.0 == own => Frame::Packet,
             None => Frame::Other,
         },
-        EthernetProtocol::Ipv4 if destination.0 == own => Frame::Packet,
+        EthernetProtocol::Ipv4 if destination.0 == own || inspect::is_lease(ethernet.payload()) => {
+            Frame::Packet
+        }
         _ => Frame::Other,
     }
 }

@@ -1,6 +1,6 @@
 //! The last part of a packet's way: policy, route, neighbour, frame.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use esp_engine::counters::DropReason;
 use esp_engine::crypto::Cipher;
@@ -22,7 +22,10 @@ impl<C: Cipher> Forwarding<'_, '_, C> {
         packet: &[u8],
         wire: &mut impl Wire,
     ) -> Result<(), Refusal> {
-        match self.routes.lookup(destination) {
+        // Only our own packets get here with this destination: questions for an address.
+        let is_for_all = destination == IpAddr::V4(Ipv4Addr::BROADCAST);
+        let everybody = Hop { interface: OUTSIDE, neighbour: destination };
+        match if is_for_all { Some(everybody) } else { self.routes.lookup(destination) } {
             Some(hop) if hop.interface != OUTSIDE => self.send(now, hop, packet, wire),
             way => self.leave_outside(now, way, packet, wire),
         }
@@ -80,6 +83,9 @@ impl<C: Cipher> Forwarding<'_, '_, C> {
         let mtu = self.port(hop.interface).ok_or(Refusal::NoRoute)?.mtu.min(MAX_PACKET);
         if packet.len() > mtu {
             return Err(Refusal::TooBig(u16::try_from(mtu).unwrap_or(u16::MAX)));
+        }
+        if hop.neighbour == IpAddr::V4(Ipv4Addr::BROADCAST) {
+            return self.transmit(hop, [0xFF; 6], packet, wire);
         }
         match self.tables.neighbours.resolve(now, hop) {
             Resolution::Known(to) => self.transmit(hop, to, packet, wire),
