@@ -12,7 +12,7 @@ use host_tests::parties::{
     self, A, A_KEY, B, B_KEY, BTNS, FIRST_USE, between, fingerprint, leak_all, pinned, public, published,
 };
 use host_tests::stage::*;
-use host_tests::zone::{absent, only, signed};
+use host_tests::zone::{absent, fingerprints, only, signed};
 use ike_core::config::{Config, Peer};
 use ike_core::crypto::PrivateKey;
 use ike_core::error::{CloseReason, FailReason, NameFault};
@@ -394,22 +394,25 @@ fn signed_key_takes_the_flow() {
     assert_eq!((pair.b.installed.len(), pair.b.installed[0].level), (1, Level::Validated), "{}", pair.trace);
 }
 
-/// A key that DNS has, signed, takes the place of a stranger's; the stranger's does not come back.
+/// A key that DNS has, signed, takes the place of a stranger's; the stranger's does not come back. So does a key
+/// whose fingerprint DNS has.
 #[test]
 fn signed_key_replaces_a_strangers() {
-    let config = || host(vec![everybody(), FIRST_USE], Level::First);
-    let mut pair = Pair::new(caller("a.example", OTHER, A), config(), 1);
-    pair.zone.publish("a.example", absent());
-    assert_eq!(attempt(&mut pair), Ok(Level::First), "{}", pair.trace);
-    restart_b(&mut pair, config());
-    pair.zone.publish("a.example", signed(&[&A_KEY], &[A]));
-    assert_eq!(attempt_by(&mut pair, parties::a()), Ok(Level::Validated), "{}", pair.trace);
-    let (_, known) = pair.b.endpoint.remembered().next().unwrap();
-    assert_eq!((known.level, known.fingerprint), (Level::Validated, None));
-    restart_b(&mut pair, config());
-    pair.zone.publish("a.example", absent());
-    let refused = attempt_by(&mut pair, caller("a.example", OTHER, A));
-    assert_eq!(refused, Err(FailReason::Lowered(Level::Validated)), "{}", pair.trace);
+    for record in [signed(&[&A_KEY], &[A]), fingerprints(&[&A_KEY], &[A])] {
+        let config = || host(vec![everybody(), FIRST_USE], Level::First);
+        let mut pair = Pair::new(caller("a.example", OTHER, A), config(), 1);
+        pair.zone.publish("a.example", absent());
+        assert_eq!(attempt(&mut pair), Ok(Level::First), "{}", pair.trace);
+        restart_b(&mut pair, config());
+        pair.zone.publish("a.example", record);
+        assert_eq!(attempt_by(&mut pair, parties::a()), Ok(Level::Validated), "{}", pair.trace);
+        let (_, known) = pair.b.endpoint.remembered().next().unwrap();
+        assert_eq!((known.level, known.fingerprint), (Level::Validated, None));
+        restart_b(&mut pair, config());
+        pair.zone.publish("a.example", absent());
+        let refused = attempt_by(&mut pair, caller("a.example", OTHER, A));
+        assert_eq!(refused, Err(FailReason::Lowered(Level::Validated)), "{}", pair.trace);
+    }
 }
 
 /// RFC 7619 §3: nobody gets what a stranger had; nor does any key, where one was remembered.

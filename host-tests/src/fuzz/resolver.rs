@@ -76,9 +76,9 @@ pub fn secures(octets: &[u8]) -> usize {
         let question = match script.below(3) {
             0 => Question::Peer(name),
             1 => Question::Reverse([192, 0, 2, 1].into()),
-            _ => Question::Records { name, rtype: Rtype::SOA },
+            _ => Question::Records { name, rtype: if ticket == 1 { Rtype::TLSA } else { Rtype::SOA } },
         };
-        resolver.lookup(now, Ticket(ticket), question).expect("there is room");
+        resolver.lookup(now, Ticket(ticket), question.clone()).expect("there is room");
         let outcome = wait(&mut resolver, &mut script, &mut now, Ticket(ticket));
         assert!(now.since(begun) <= Duration::from_secs(5), "{outcome:?}");
         assert!(outcome.expires.since(now) <= Duration::from_secs(86_400));
@@ -86,6 +86,11 @@ pub fn secures(octets: &[u8]) -> usize {
             assert!(outcome.signed_until.is_some_and(|until| until > NOW), "{outcome:?}");
             secure += 1;
         }
+        if outcome.fingerprints_at(&question).is_some() {
+            assert!(outcome.security == Security::Secure && outcome.keys().next().is_none(), "{outcome:?}");
+        }
+        let by_fingerprints = outcome.peer_record_by(&outcome);
+        assert!(by_fingerprints.keys.is_empty() || outcome.security == Security::Secure, "{outcome:?}");
         // Whatever is known of it is forgotten in between, or is not.
         now = now + Duration::from_secs(if script.flag() { 100_000 } else { 1 });
     }
