@@ -162,6 +162,11 @@ impl AddressRange {
         self.first == self.last
     }
 
+    /// Whether this is every address of its family.
+    pub fn is_whole_family(&self) -> bool {
+        Self::prefix(self.first, 0) == Some(*self)
+    }
+
     /// Whether `address` lies inside.
     #[inline]
     pub fn contains(&self, address: IpAddr) -> bool {

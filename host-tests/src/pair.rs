@@ -172,6 +172,11 @@ impl Pair {
         self.a = Side::new(config, 99);
     }
 
+    /// The same for B.
+    pub fn restart_b(&mut self, config: Config<'static>) {
+        self.b = Side::new(config, 98);
+    }
+
     /// A sets up an SA with B.
     pub fn initiate(&mut self) {
         self.a.endpoint.initiate(self.now, PEER).expect("begins");

@@ -160,7 +160,9 @@ pub struct Established {
     pub role: Role,
     /// The peer's entry.
     pub peer: PeerId,
-    /// What the peer called itself. For BTNS peers nobody vouches for it.
+    /// The address whose gateway the peer is, and that it speaks for (RFC 4025 §2.5); `None` where it is nobody's.
+    pub behind: Option<IpAddr>,
+    /// What the peer called itself. Nobody vouches for what a BTNS peer or a gateway calls itself.
     pub identity: OwnedIdentity,
     /// What it is bound to.
     pub key: PeerKey,
@@ -182,6 +184,7 @@ impl Established {
             spis: sa.spis,
             role: sa.role,
             peer: state.peer,
+            behind: state.behind,
             identity: state.identity.clone(),
             key: state.key,
             level: state.level,
@@ -252,6 +255,8 @@ pub struct SaStatus {
     pub path: Path,
     /// The peer's entry, once it is known.
     pub peer: Option<PeerId>,
+    /// The address whose gateway the peer is (RFC 4025 §2.5); `None` where it is nobody's, or not known yet.
+    pub behind: Option<IpAddr>,
     /// How well the peer is authenticated, once it is.
     pub level: Option<Level>,
     /// How the peer proved itself.

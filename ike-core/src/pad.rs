@@ -6,11 +6,13 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use esp_engine::sa::Mode;
 use esp_engine::selector::{AddressRange, TrafficSelector};
 use esp_engine::spd::Level;
 
 use crate::config::Config;
 use crate::crypto::PublicKey;
+use crate::exchange::ike_auth::child::mode_of;
 use crate::own::Own;
 
 use record::Way;
@@ -167,6 +169,14 @@ impl<'c> Config<'c> {
     /// Whether another entry, or we ourselves, own this address.
     pub(crate) fn is_taken(&self, own: Own<'_>, id: PeerId, address: IpAddr) -> bool {
         own.has(address) || self.entries().any(|(other, entry)| other != id && entry.owns(address))
+    }
+
+    /// Whether an address lies in a network that policies take to be on our side: nobody far away speaks for it. A
+    /// policy for whole families says nothing about where anybody is.
+    pub(crate) fn is_near(&self, address: IpAddr) -> bool {
+        let ours = self.policies.iter().filter(|policy| mode_of(policy) == Mode::Tunnel);
+        ours.flat_map(|policy| policy.local)
+            .any(|ts| ts.addresses.contains(address) && !ts.addresses.is_whole_family())
     }
 }
 

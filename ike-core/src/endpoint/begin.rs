@@ -12,9 +12,11 @@ use rand_core::TryCryptoRng;
 use super::Endpoint;
 use super::names::{Direction, Question};
 use super::path::{IKE, own_port};
+use crate::child_sa::Child;
 use crate::config::Peer;
 use crate::crypto::Crypto;
 use crate::error::{AcquireError, CloseReason, NameFault};
+use crate::exchange::ike_auth::child::mode_of;
 use crate::exchange::ike_sa_init;
 use crate::handshake::{Handshake, Want};
 use crate::ike_sa::{IkeSa, State};
@@ -130,6 +132,34 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             replaces,
         };
         self.start(now, want)
+    }
+
+    /// Begins another IKE SA for this packet of somebody behind us, whom nothing on this one is for, because the peer
+    /// refuses a Child SA here: it may take us for the gateway of another address, and each asks for a proof of its own
+    /// (RFC 4025 §2.5). `false` where that cannot be.
+    pub(crate) fn begin_apart(&mut self, slot: u16, sa: &IkeSa, wanted: &Wanted, now: Instant) -> bool {
+        let (Some(packet), Some(established)) = (wanted.packet, sa.current()) else { return false };
+        let (peer, policy) = (established.peer, wanted.policy);
+        let is_tunnel = self.config.policy(policy).map(mode_of) == Some(Mode::Tunnel);
+        let is_its = |child: &Child| child.local_ts.iter().any(|ts| ts.addresses.contains(packet.source));
+        let is_for_another = packet.source != sa.path.local.ip() && !self.children.of(slot).any(is_its);
+        let is_free =
+            self.desk.again.is_none() && !self.desk.setbacks.is_waiting(policy, sa.path.remote.ip(), now);
+        if !is_tunnel || !is_for_another || !is_free || established.behind.is_some() {
+            return false;
+        }
+        self.desk.again = Some(Want {
+            policy,
+            peer: Some(peer),
+            entry: peer,
+            packet: Some(packet),
+            path: self.beginning(peer, sa.path),
+            behind: None,
+            restarts: 0,
+            single_pair: false,
+            replaces: None,
+        });
+        true
     }
 
     /// The way that IKE_SA_INIT takes to this peer, where an IKE SA is on this one.

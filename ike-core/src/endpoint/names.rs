@@ -352,12 +352,14 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
         asked_about(self.config, peer, identity, way)
     }
 
-    /// Whether a negotiation for this policy may go this way: to a gateway only in tunnel mode, and not where we or
-    /// somebody else are.
-    pub(super) fn is_way(&self, peer: PeerId, policy: PolicyId, way: &Way) -> bool {
+    /// Whether a negotiation for this policy may go this way: to a gateway only in tunnel mode, not where we or
+    /// somebody else are, and not for what is near us.
+    pub(crate) fn is_way(&self, peer: PeerId, policy: PolicyId, way: &Way) -> bool {
         let is_tunnel = self.config.policy(policy).map(mode_of) == Some(Mode::Tunnel);
-        self.own().like(way.at).is_some()
-            && (way.behind.is_none() || is_tunnel && !self.config.is_taken(self.own(), peer, way.at))
+        let may_be_gateway = |owner| {
+            is_tunnel && !self.config.is_taken(self.own(), peer, way.at) && !self.config.is_near(owner)
+        };
+        self.own().like(way.at).is_some() && way.behind.is_none_or(may_be_gateway)
     }
 }
 

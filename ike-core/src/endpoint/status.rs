@@ -31,6 +31,7 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
             phase,
             path: sa.path,
             peer,
+            behind: sa.way().behind,
             level: sa.established().map(|established| established.level),
             method: sa.established().map(|established| established.method),
             identity: sa.established().map(|established| established.identity.clone()),

@@ -34,6 +34,7 @@ use crate::wire::{rsa_public_key, spki};
 use crate::{config::Suite, ike_sa::keys::IkeKeys};
 
 pub(crate) mod child;
+mod gateway;
 pub(crate) mod initiator;
 pub(crate) mod peer;
 mod ppk;

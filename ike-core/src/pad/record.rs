@@ -16,6 +16,7 @@ use core::net::IpAddr;
 
 use esp_engine::time::Instant;
 
+use super::Identity;
 use crate::crypto::PublicKey;
 use crate::error::NameFault;
 
@@ -273,30 +274,32 @@ impl Gateway {
     }
 }
 
-/// Holds a key, which the peer that is reached like this proved to have, against what DNS says about the peer.
-/// `was_validated`: a key was validated for this peer before, and it does not become a stranger because
-/// somebody keeps DNS from us.
+/// Holds a key, which the peer that is reached like this proved to have, against what DNS says about it, under the
+/// name or the address `of`. `was_validated`: a key was validated for this peer before, and it does not become a
+/// stranger because somebody keeps DNS from us.
 pub(crate) fn weigh(
     record: &PeerRecord,
+    of: &Identity<'_>,
     key: &ProvenKey,
     way: &Way,
     allowed: Published,
     was_validated: bool,
 ) -> Verdict {
+    let is_there = match of {
+        Identity::Address(address) => *address == way.owner(),
+        _ => record.addresses.contains(&way.owner()),
+    };
+    let may_be_anywhere = allowed.from_anywhere && way.behind.is_none();
     let fault = match record.fault(allowed) {
         None if !record.has(key, way) => NameFault::OtherKey,
-        None if !(allowed.from_anywhere && way.behind.is_none()
-            || record.addresses.is_empty()
-            || record.addresses.contains(&way.owner())) =>
-        {
-            NameFault::OtherAddress
-        }
+        None if !is_there && !may_be_anywhere => NameFault::OtherAddress,
         None if record.security == Security::Secure => return Verdict::Validated,
         None => return Verdict::Unproven,
         Some(fault) => fault,
     };
     let was_lowered = fault == NameFault::Indeterminate && was_validated;
-    if fault.is_no_statement() && !was_lowered && allowed.or_stranger {
+    // A stranger is nobody's gateway.
+    if fault.is_no_statement() && !was_lowered && allowed.or_stranger && way.behind.is_none() {
         Verdict::Stranger
     } else {
         Verdict::Refused(fault)
@@ -312,6 +315,7 @@ mod tests {
     const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
     const KEY: ProvenKey = key(1);
+    const NAME: Identity<'static> = Identity::Fqdn("a.example");
     const WRONG: ProvenKey = key(2);
     const DEMANDED: Published =
         Published { from_anywhere: false, wildcards: false, or_stranger: false, unproven: false };
@@ -358,7 +362,7 @@ mod tests {
         ];
         for (security, presence, key, demanded, discovered) in rows {
             let record = record(security, presence);
-            let at = |allowed| weigh(&record, &key, &Way::direct(FROM), allowed, false);
+            let at = |allowed| weigh(&record, &NAME, &key, &Way::direct(FROM), allowed, false);
             assert_eq!((at(DEMANDED), at(DISCOVERY)), (demanded, discovered), "{security:?} {presence:?}");
         }
     }
@@ -367,9 +371,9 @@ mod tests {
     #[test]
     fn silence_does_not_lower_what_was_validated() {
         let silent = PeerRecord::silence(Instant::ZERO);
-        assert_eq!(weigh(&silent, &KEY, &Way::direct(FROM), DISCOVERY, false), Verdict::Stranger);
+        assert_eq!(weigh(&silent, &NAME, &KEY, &Way::direct(FROM), DISCOVERY, false), Verdict::Stranger);
         let refused = Verdict::Refused(NameFault::Indeterminate);
-        assert_eq!(weigh(&silent, &KEY, &Way::direct(FROM), DISCOVERY, true), refused);
+        assert_eq!(weigh(&silent, &NAME, &KEY, &Way::direct(FROM), DISCOVERY, true), refused);
     }
 
     /// RFC 4301 §4.4.3.3: a name's key is no use at an address that the name does not have, unless the
@@ -378,9 +382,36 @@ mod tests {
     fn key_at_another_address() {
         let record = record(Security::Secure, Presence::Present);
         let refused = Verdict::Refused(NameFault::OtherAddress);
-        assert_eq!(weigh(&record, &KEY, &Way::direct(OTHER), DEMANDED, false), refused);
+        assert_eq!(weigh(&record, &NAME, &KEY, &Way::direct(OTHER), DEMANDED, false), refused);
         let waived = Published { from_anywhere: true, ..DEMANDED };
-        assert_eq!(weigh(&record, &KEY, &Way::direct(OTHER), waived, false), Verdict::Validated);
+        assert_eq!(weigh(&record, &NAME, &KEY, &Way::direct(OTHER), waived, false), Verdict::Validated);
+    }
+
+    /// A name without addresses is nowhere; the record of an address is that address's alone.
+    #[test]
+    fn record_without_addresses() {
+        let mut record = record(Security::Secure, Presence::Present);
+        record.addresses.clear();
+        let refused = Verdict::Refused(NameFault::OtherAddress);
+        let at = |of, from| weigh(&record, of, &KEY, &Way::direct(from), DEMANDED, false);
+        assert_eq!(at(&NAME, FROM), refused);
+        assert_eq!(at(&Identity::Address(FROM), FROM), Verdict::Validated);
+        assert_eq!(at(&Identity::Address(FROM), OTHER), refused);
+    }
+
+    /// Whoever has no key in DNS may be a stranger, but not the gateway of the one whose record was asked for.
+    #[test]
+    fn stranger_is_no_gateway() {
+        let through = Way { at: OTHER, behind: Some(FROM) };
+        for fault in [NameFault::Absent, NameFault::Insecure, NameFault::Indeterminate] {
+            let record = match fault {
+                NameFault::Absent => record(Security::Secure, Presence::Absent),
+                NameFault::Insecure => record(Security::Insecure, Presence::Present),
+                _ => PeerRecord::silence(Instant::ZERO),
+            };
+            assert_eq!(weigh(&record, &NAME, &KEY, &Way::direct(FROM), DISCOVERY, false), Verdict::Stranger);
+            assert_eq!(weigh(&record, &NAME, &KEY, &through, DISCOVERY, false), Verdict::Refused(fault));
+        }
     }
 
     /// RFC 4025 §2.5: a key of a gateway is good for who is at the gateway's address.
@@ -395,7 +426,11 @@ mod tests {
             (Gateway::Elsewhere, refused),
         ] {
             record.keys = [whole(KEY, gateway)].into_iter().collect();
-            assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), DEMANDED, false), verdict, "{gateway:?}");
+            assert_eq!(
+                weigh(&record, &NAME, &KEY, &Way::direct(FROM), DEMANDED, false),
+                verdict,
+                "{gateway:?}"
+            );
         }
     }
 
@@ -409,13 +444,13 @@ mod tests {
         record.keys = keys.into_iter().collect();
         let through = Way { at: OTHER, behind: Some(FROM) };
         assert_eq!(record.ways(None).as_slice(), [through, Way::direct(FROM)]);
-        assert_eq!(weigh(&record, &KEY, &through, DEMANDED, false), Verdict::Validated);
+        assert_eq!(weigh(&record, &NAME, &KEY, &through, DEMANDED, false), Verdict::Validated);
         let for_another = Way { at: OTHER, behind: Some(OTHER) };
         let refused = Verdict::Refused(NameFault::OtherAddress);
-        assert_eq!(weigh(&record, &KEY, &for_another, DEMANDED, false), refused);
+        assert_eq!(weigh(&record, &NAME, &KEY, &for_another, DEMANDED, false), refused);
         let waived = Published { from_anywhere: true, ..DEMANDED };
         assert_eq!(
-            weigh(&record, &KEY, &for_another, waived, false),
+            weigh(&record, &NAME, &KEY, &for_another, waived, false),
             refused,
             "it is no gateway of that one"
         );
@@ -429,9 +464,9 @@ mod tests {
         let record = PeerRecord { is_wildcard: true, ..record(Security::Secure, Presence::Present) };
         for allowed in [DEMANDED, DISCOVERY] {
             let refused = Verdict::Refused(NameFault::Wildcard);
-            assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), allowed, false), refused);
+            assert_eq!(weigh(&record, &NAME, &KEY, &Way::direct(FROM), allowed, false), refused);
             let waived = Published { wildcards: true, ..allowed };
-            assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), waived, false), Verdict::Validated);
+            assert_eq!(weigh(&record, &NAME, &KEY, &Way::direct(FROM), waived, false), Verdict::Validated);
         }
     }
 
@@ -441,7 +476,7 @@ mod tests {
         let mut record = record(Security::Secure, Presence::Present);
         let keys = [WRONG, key(3), KEY];
         record.keys = keys.map(|key| whole(key, Gateway::Owner)).into_iter().collect();
-        assert_eq!(weigh(&record, &KEY, &Way::direct(FROM), DEMANDED, false), Verdict::Validated);
+        assert_eq!(weigh(&record, &NAME, &KEY, &Way::direct(FROM), DEMANDED, false), Verdict::Validated);
     }
 
     /// A fingerprint is as good as the key, for the owner of the record and for no other key.
@@ -450,7 +485,7 @@ mod tests {
         let mut record = record(Security::Secure, Presence::Present);
         let prints = [key(3), KEY].map(|key| PublishedKey::Fingerprint(key.fingerprint));
         record.keys = prints.into_iter().collect();
-        let at = |key, way| weigh(&record, &key, &way, DEMANDED, false);
+        let at = |key, way| weigh(&record, &NAME, &key, &way, DEMANDED, false);
         assert_eq!(at(KEY, Way::direct(FROM)), Verdict::Validated);
         assert_eq!(at(WRONG, Way::direct(FROM)), Verdict::Refused(NameFault::OtherKey));
         let through = Way { at: OTHER, behind: Some(FROM) };

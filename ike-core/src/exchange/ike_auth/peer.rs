@@ -78,7 +78,7 @@ pub(super) fn with_secret<C: Crypto, R>(
 pub(super) enum Unproven {
     /// It is refused.
     Refused(FailReason),
-    /// First DNS has to be asked under this entry, for its [`question`]; why what is known does not do.
+    /// First DNS has to be asked under this entry, as [`Endpoint::asked_about`] says; why what is known does not do.
     Asks(PeerId, NameFault),
 }
 
@@ -112,11 +112,6 @@ pub(super) fn note_validated<C: Crypto, R: TryCryptoRng>(
     {
         endpoint.name_validated(now, proven.peer, &of.view(), way.at, proven.fingerprint);
     }
-}
-
-/// The [`question`] about the peer that sent these payloads.
-pub(super) fn asked(agreed: &Agreed, payloads: &Payloads<'_>, source: IpAddr) -> Option<OwnedIdentity> {
-    question(&asserted(agreed, payloads)?.view(), source)?.to_owned()
 }
 
 /// Judges the peer's identity and proof. `wanted`: the only entry that will do; `since`: when what DNS said has to
@@ -349,7 +344,7 @@ fn published_key<C: Crypto, R>(
     };
     let key = measured(endpoint, key);
     let was_validated = name.is_some_and(|name| name.was_validated) || endpoint.was_validated(of);
-    let verdict = weigh(record, &key, way, published, was_validated);
+    let verdict = weigh(record, of, &key, way, published, was_validated);
     match verdict {
         Verdict::Refused(fault @ (NameFault::OtherKey | NameFault::OtherAddress | NameFault::Absent))
             if name.is_some_and(|name| name.may_be_outdated(since)) =>

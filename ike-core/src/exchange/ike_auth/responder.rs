@@ -1,12 +1,14 @@
 //! IKE_AUTH as responder.
 
+use core::net::IpAddr;
+
 use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::child::{Agreement, Making};
 use super::initiator::write_mode;
 use super::peer::{self, Proven, Unproven, asserted};
-use super::{OwnProof, child, establish, is_somebody, ppk, put_back, take_handshake};
+use super::{OwnProof, child, establish, gateway, is_somebody, ppk, put_back, take_handshake};
 use crate::crypto::Crypto;
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
@@ -58,7 +60,7 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     sa.path = before;
     (agreed.keys, agreed.ppk) = without_ppk;
     let (handshake, result) = match result {
-        Ok(Judged::Asks(peer)) => hold(endpoint, slot, now, agreed, &received, peer),
+        Ok(Judged::Asks(peer, way)) => hold(endpoint, slot, now, agreed, &received, (peer, way)),
         Ok(Judged::Answered) => (Handshake::InitAnswered(agreed), Ok(())),
         Err(reason) => (Handshake::InitAnswered(agreed), Err(reason)),
     };
@@ -70,8 +72,8 @@ pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
 enum Judged {
     /// It is answered, whatever the answer is.
     Answered,
-    /// First DNS has to be asked about its sender, under this entry.
-    Asks(PeerId),
+    /// First DNS has to be asked under this entry: about its sender, or about whose gateway it is.
+    Asks(PeerId, Way),
 }
 
 /// Has DNS asked and keeps the request until it answers. Where there is no room to keep it, its retransmission
@@ -82,11 +84,12 @@ fn hold<C: Crypto, R: TryCryptoRng>(
     now: Instant,
     agreed: Agreed,
     received: &Received<'_>,
-    entry: PeerId,
+    (entry, way): (PeerId, Way),
 ) -> (Handshake<C>, Result<(), Discarded>) {
     let text = endpoint.buffers.spare(1).then(|| endpoint.buffers.store(received.clear.text)).flatten();
     let source = received.path.remote.ip();
-    let of = received.payloads.as_ref().ok().and_then(|payloads| peer::asked(&agreed, payloads, source));
+    let asserted = received.payloads.as_ref().ok().and_then(|payloads| asserted(&agreed, payloads));
+    let of = asserted.and_then(|asserted| endpoint.asked_about(entry, &asserted, &way));
     let held = of.ok_or(Discarded::WrongState).and_then(|of| endpoint.hold(now, slot, source, (entry, &of)));
     match (held, text) {
         (Ok(()), Some(text)) => {
@@ -155,13 +158,13 @@ fn judge<C: Crypto, R: TryCryptoRng>(
     let judged = if payloads.eap.is_some() {
         Err(FailReason::WrongMethod)
     } else {
-        match peer::judge(endpoint, agreed, payloads, None, &Way::direct(source), now) {
+        match prove(endpoint, agreed, payloads, source, now) {
             Ok(proven) if !is_somebody(proven.level) && endpoint.is_network_full(proven.who(), source) => {
                 Err(FailReason::NetworkFull)
             }
             Ok(proven) => Ok(proven),
-            Err(Unproven::Refused(reason)) => Err(reason),
-            Err(Unproven::Asks(peer, _)) => return Ok(Judged::Asks(peer)),
+            Err((_, Unproven::Refused(reason))) => Err(reason),
+            Err((way, Unproven::Asks(peer, _))) => return Ok(Judged::Asks(peer, way)),
         }
     };
     match (secret, &judged) {
@@ -193,6 +196,32 @@ fn judge<C: Crypto, R: TryCryptoRng>(
     accept(endpoint, slot, sa, agreed, now, received, &proven, payloads).map(|()| Judged::Answered)
 }
 
+/// The peer proves itself as somebody's gateway, if it can be that, or else for itself.
+fn prove<C: Crypto, R>(
+    endpoint: &Endpoint<'_, C, R>,
+    agreed: &Agreed,
+    payloads: &Payloads<'_>,
+    source: IpAddr,
+    now: Instant,
+) -> Result<Proven, (Way, Unproven)> {
+    let itself = || {
+        let way = Way::direct(source);
+        peer::judge(endpoint, agreed, payloads, None, &way, now).map_err(|unproven| (way, unproven))
+    };
+    let Some((entry, way)) = gateway::of_somebody(endpoint, payloads, source) else {
+        return itself();
+    };
+    match peer::judge(endpoint, agreed, payloads, Some(entry), &way, now) {
+        Ok(proven) => Ok(proven),
+        Err(asks @ Unproven::Asks(..)) => Err((way, asks)),
+        // Nothing comes of that, but it may be somebody all the same.
+        Err(refused) => match itself() {
+            Err((_, Unproven::Refused(FailReason::UnknownPeer))) => Err((way, refused)),
+            other => other,
+        },
+    }
+}
+
 /// The peer is who it says; the answer carries our proof and what became of the Child SA.
 #[expect(clippy::too_many_arguments, reason = "all of them go into the answer")]
 fn accept<C: Crypto, R: TryCryptoRng>(
@@ -219,7 +248,9 @@ fn accept<C: Crypto, R: TryCryptoRng>(
         let choice = choice.map_err(FailReason::NoProposal)?;
         child::answer::answer(endpoint, slot, sa, proven, agreed.nat, choice, payloads)
     });
+    // A gateway is where the record says, and nowhere else.
     let is_mobile = payloads.notify(NotifyType::MOBIKE_SUPPORTED).is_some()
+        && proven.behind.is_none()
         && matches!(&agreement, Some(Ok(agreement)) if mobike::is_wanted(endpoint, agreement.policy));
     let Some(response) = write_response(endpoint, sa, agreed, &proof, agreement.as_ref(), is_mobile) else {
         if let Some(Ok(agreement)) = agreement {

@@ -160,6 +160,8 @@ pub(super) fn give_up<C: Crypto, R: TryCryptoRng>(
             // What this IKE SA cannot bring, another one may (RFC 7296 §2.8.3).
             endpoint.desk.due = Some(*of);
         }
+        Aim::New(wanted)
+            if kind == NotifyType::TS_UNACCEPTABLE && endpoint.begin_apart(slot, sa, wanted, now) => {}
         Aim::New(wanted) => {
             let level = sa.established().map(|established| established.level);
             if let Some(packet) = wanted.packet

@@ -38,6 +38,9 @@ pub(crate) fn answer<C: Crypto, R: TryCryptoRng>(
     let (Some(tsi), Some(tsr)) = (&payloads.tsi, &payloads.tsr) else {
         return Err(FailReason::BadMessage);
     };
+    if proven.behind.is_some_and(|owner| is_for_another(tsi, owner)) {
+        return Err(FailReason::SelectorsUnacceptable);
+    }
     let is_transport = payloads.notify(NotifyType::USE_TRANSPORT_MODE).is_some();
     let as_named =
         |is_transport| choose_policy(endpoint, sa, proven, (tsi, tsr), is_transport, Substitution::default());
@@ -58,6 +61,13 @@ pub(crate) fn answer<C: Crypto, R: TryCryptoRng>(
     let inbound = reserve(endpoint, owner, fit.policy)?;
     let Fit { policy, mode, local_ts, remote_ts, more } = fit;
     Ok(Agreement { policy, mode, choice, inbound, local_ts, remote_ts, more })
+}
+
+/// Whether an offer is for another address in the first place, that of its packet: whoever is the gateway of this one has
+/// to prove that of the other first (RFC 4025 §2.5), and a pair for this one would not help.
+fn is_for_another(tsi: &TsView<'_>, owner: IpAddr) -> bool {
+    let first = tsi.selectors().next().map(|selector| selector.addresses);
+    first.is_some_and(|first| first.is_single() && !first.contains(owner))
 }
 
 struct Fit {

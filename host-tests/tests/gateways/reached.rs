@@ -1,104 +1,19 @@
-//! Peers behind a gateway that DNS names (RFC 4025 §2.5): IKE goes to the gateway, in tunnel mode, and it speaks for
-//! the address of the record's owner and for nothing else. Only what is signed says so.
+//! We begin: IKE goes to the gateway.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use esp_engine::sa::Mode;
-use esp_engine::selector::{AddressRange, Ports, Selectors, TrafficSelector};
-use esp_engine::spd::{Action, Level, PolicyId};
+use esp_engine::selector::AddressRange;
+use esp_engine::spd::Level;
 use host_tests::pair::Pair;
-use host_tests::parties::{self, A, A_KEY, B, B_KEY, between, leak_all, pinned, public, published};
-use host_tests::stage::LONG;
-use host_tests::zone::{only, signed};
-use ike_core::config::{Config, IkePolicy, Peer};
-use ike_core::crypto::PrivateKey;
+use host_tests::parties::{A, B, B_KEY, between, leak_all, pinned};
+use host_tests::zone::only;
+use ike_core::config::Peer;
 use ike_core::error::{AcquireError, FailReason, NameFault};
 use ike_core::output::Event;
-use ike_core::pad::{
-    Claim, Gateway, Identity, Matcher, PadEntry, PeerId, PeerRecord, PublishedKey, Security,
-};
+use ike_core::pad::{Gateway, PeerId, Security};
 
-const OTHER: PrivateKey = PrivateKey::Ed25519([0xC3; 32]);
-/// A host behind B, which is its gateway.
-const OWNER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
-/// Another one.
-const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 8));
-/// A host behind A.
-const INNER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 0, 5));
-/// Where nobody is.
-const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
-
-fn net(address: [u8; 4], length: u8) -> AddressRange {
-    AddressRange::prefix(IpAddr::from(address), length).expect("a prefix")
-}
-
-fn tunnel(local: AddressRange, remote: AddressRange, peer: Peer) -> IkePolicy<'static> {
-    let all = |range| leak_all(vec![TrafficSelector::all(range)]);
-    let action = Action::Protect { mode: Mode::Tunnel, minimum: Level::Validated };
-    IkePolicy { local: all(local), remote: all(remote), action, peer, pfs: false }
-}
-
-/// A, with this entry for whoever is far away, and a network behind it.
-fn near(entry: PadEntry<'static>, peer: Peer) -> Config<'static> {
-    let mut a = parties::a();
-    a.pad = leak_all(vec![entry]);
-    a.policies = leak_all(vec![tunnel(net([10, 1, 0, 0], 16), net([0; 4], 0), peer)]);
-    a
-}
-
-/// By its name.
-fn by_name() -> Config<'static> {
-    near(published(Matcher::Exact(Identity::Fqdn("far.example"))), Peer::Entry(PeerId(0)))
-}
-
-/// By its address, in the reverse tree.
-fn by_address() -> Config<'static> {
-    near(published(Matcher::Addresses(net([198, 51, 100, 0], 24))), Peer::Any)
-}
-
-/// B, the gateway of a whole network, which takes A by its name.
-fn gateway() -> Config<'static> {
-    let mut b = parties::b();
-    let claim = Claim::Ranges(leak_all(vec![net([10, 1, 0, 0], 16)]));
-    b.pad = leak_all(vec![PadEntry { claim, ..published(Matcher::Suffix(".example")) }]);
-    b.policies = leak_all(vec![tunnel(net([198, 51, 100, 0], 24), net([10, 1, 0, 0], 16), Peer::Any)]);
-    b
-}
-
-/// The keys of an owner, each at a gateway.
-fn at(gateways: &[(Gateway, &PrivateKey)], addresses: &[IpAddr]) -> PeerRecord {
-    let published =
-        |(gateway, key): &(Gateway, &PrivateKey)| PublishedKey::Whole { key: public(key), gateway: *gateway };
-    PeerRecord { keys: gateways.iter().map(published).collect(), ..signed(&[], addresses) }
-}
-
-/// B is the gateway of `far.example` and of its address.
-fn pair(a: Config<'static>) -> Pair {
-    let mut pair = Pair::new(a, gateway(), 1);
-    pair.zone.publish("a.example", signed(&[&A_KEY], &[A]));
-    pair.zone.publish("far.example", at(&[(Gateway::Address(B), &B_KEY)], &[OWNER]));
-    pair.zone.publish("198.51.100.7", at(&[(Gateway::Address(B), &B_KEY)], &[]));
-    pair
-}
-
-/// A packet from behind A to this address, and what follows.
-fn send(pair: &mut Pair, destination: IpAddr) {
-    let ports = Ports::Known { source: 1, destination: 2 };
-    let packet = Selectors { source: INNER, destination, protocol: 17, ports };
-    pair.a.endpoint.acquire(pair.now, PolicyId(0), packet).expect("begins");
-    pair.settle(LONG);
-}
-
-fn single(address: IpAddr) -> [AddressRange; 1] {
-    [AddressRange::single(address)]
-}
-
-/// The far sides of A's Child SAs.
-fn far_sides(pair: &Pair) -> Vec<AddressRange> {
-    let children = pair.a.children().into_iter();
-    children.flat_map(|child| child.remote_ts.iter().map(|ts| ts.addresses).collect::<Vec<_>>()).collect()
-}
+use crate::stage::*;
 
 /// RFC 4025 §2.5, RFC 4301 §4.4.3.3: tunnel mode to the gateway, for the owner's address alone, although the gateway
 /// would speak for more. Policies for the name follow the owner, not its gateway.
