@@ -191,6 +191,8 @@ pub struct IkeSaStatus {
     pub peer: Option<Name>,
     /// What the peer calls itself.
     pub identity: Words,
+    /// The address whose gateway it is, and for which it speaks (RFC 4025 §2.5).
+    pub gateway_for: Option<IpAddr>,
     /// Both SPIs, initiator's first.
     pub spis: (u64, u64),
     /// Whether both ends are authenticated.

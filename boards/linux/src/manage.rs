@@ -181,9 +181,13 @@ pub fn show(status: &Status) -> String {
         let level = sa.level.map_or("not yet authenticated", |level| level.words());
         let _ = writeln!(
             text,
-            "IKE SA {:016x} {:016x}\n  {state}, {} at {}\n  level: {level}",
+            "IKE SA {:016x} {:016x}\n  {state}, {} at {}",
             sa.spis.0, sa.spis.1, sa.identity, sa.remote
         );
+        if let Some(owner) = sa.gateway_for {
+            let _ = writeln!(text, "  gateway for {owner}");
+        }
+        let _ = writeln!(text, "  level: {level}");
     }
     for sa in &status.child_sas {
         // Of the policies only those for found addresses have no name.

@@ -177,8 +177,12 @@ fn of_ike(ike: &IkeLink) -> String {
         IkeStage::Negotiating => "IKE is under way",
         IkeStage::Established => "IKE SA stands",
     };
-    match ike.next {
+    let stage = match ike.gateway {
+        Some(gateway) => format!("{stage} with its gateway {gateway}"),
         None => stage.to_owned(),
+    };
+    match ike.next {
+        None => stage,
         Some(NextTry::WithPacket) => format!("{stage}, tried with the next packet"),
         Some(NextTry::WithPacketIn(ms)) => format!("{stage}, tried with a packet in {} s", ms.div_ceil(1000)),
         Some(NextTry::In(ms)) => format!("{stage}, tried in {} s", ms.div_ceil(1000)),
@@ -246,6 +250,7 @@ mod tests {
             }),
             ike: Some(IkeLink {
                 peer: Some("far.example".try_into().unwrap()),
+                gateway: None,
                 stage: IkeStage::Established,
                 last_reason: None,
                 next: None,
@@ -269,6 +274,16 @@ mod tests {
     old\n"
         );
         assert_eq!(exit_status(&encrypted()), 0);
+    }
+
+    /// RFC 4025 §2.5: whose SA it is that somebody is behind.
+    #[test]
+    fn a_gateway_is_told() {
+        let gateway = "203.0.113.1".parse().ok();
+        let ike = encrypted().ike.map(|ike| IkeLink { gateway, ..ike });
+        let text = show("192.0.2.2", &Explanation { ike, ..encrypted() });
+        assert!(text.contains("IKE SA stands with its gateway"), "{text}");
+        assert!(text.contains("203.0.113.1 > SA"), "{text}");
     }
 
     #[test]
@@ -302,6 +317,7 @@ mod tests {
         let reason = Reason { at_ms: 97_000, words: words("no answer to IKE_SA_INIT") };
         let ike = IkeLink {
             peer: None,
+            gateway: None,
             stage: IkeStage::None,
             last_reason: Some(reason),
             next: Some(NextTry::WithPacketIn(1_500)),
@@ -329,6 +345,7 @@ mod tests {
             name: Some(name),
             ike: Some(IkeLink {
                 peer: None,
+                gateway: None,
                 stage: IkeStage::None,
                 last_reason: Some(Reason { at_ms: 97_000, words: words("no answer to IKE_SA_INIT") }),
                 next: None,

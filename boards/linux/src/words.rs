@@ -169,6 +169,9 @@ fn of_established(established: &Established) -> Vec<String> {
         format!("peer says {}, proves it by {method}", established.identity),
         format!("its level: {}", Shown(established.level).words()),
     ];
+    if let Some(owner) = established.behind {
+        words.push(format!("it is the gateway for {owner}"));
+    }
     if established.ppk {
         words.push("a post-quantum preshared key is in the keys".into());
     }

@@ -97,6 +97,7 @@ impl<C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'_, C, R, S, M> {
         IkeSaStatus {
             peer: sa.peer.and_then(|id| self.config.peer(id)).map(|peer| peer.name.clone()),
             identity,
+            gateway_for: sa.behind,
             spis: (sa.spis.initiator, sa.spis.responder),
             established: sa.phase == Phase::Established,
             level: sa.level.map(Shown),

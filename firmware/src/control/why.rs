@@ -109,7 +109,8 @@ impl<'c, C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'c, C, R, S, M
 
     /// Where a peer is, as far as that is known.
     fn whereabouts(&self, peer: PeerId) -> Option<IpAddr> {
-        let standing = self.endpoint.status().find(|sa| sa.peer == Some(peer)).map(|sa| sa.path.remote.ip());
+        let mut standing = self.endpoint.status().filter(|sa| sa.peer == Some(peer));
+        let standing = standing.next().map(|sa| sa.behind.unwrap_or(sa.path.remote.ip()));
         let located = || self.endpoint.whereabouts(peer)?.first().copied();
         standing.or(self.config.peer(peer)?.address).or_else(located)
     }
@@ -191,8 +192,10 @@ impl<'c, C: Crypto, R: TryCryptoRng, S: Sink, M: Storage> Control<'c, C, R, S, M
         let state = peer.and_then(|peer| self.peers.get(usize::from(peer.0)));
         let of_peer = state.and_then(|state| state.reason.clone());
         let is_idle = policy.protects() && !is_protected && stage != IkeStage::Negotiating;
+        let mut gateways = self.endpoint.status().filter(|sa| sa.behind.is_some() && sa.behind == address);
         Some(IkeLink {
             peer: entry.map(|entry| entry.name.clone()),
+            gateway: gateways.next().map(|sa| sa.path.remote.ip()),
             stage,
             last_reason: of_peer.or_else(|| self.setback_at(address?)),
             next: is_idle.then(|| self.next_try(now, policy.id, peer, address)),

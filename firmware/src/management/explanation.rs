@@ -150,6 +150,8 @@ enum PresenceWords {
 pub struct IkeLink {
     /// The peer's name in the configuration.
     pub peer: Option<Name>,
+    /// Where its gateway is, if the IKE SA is with that (RFC 4025 §2.5).
+    pub gateway: Option<IpAddr>,
     /// How far it is.
     pub stage: IkeStage,
     /// The last thing that went wrong, long ago perhaps.

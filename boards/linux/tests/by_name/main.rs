@@ -3,6 +3,8 @@
 //! are read as operators write them.
 
 mod fingerprints;
+mod gateways;
+mod inside;
 mod names;
 mod stage;
 mod why;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use buttons::cable::Cable;
+use buttons::key::{Spelling, spell};
 use buttons::memory::room;
 use buttons::{config, executor, key, manage, time};
 use embassy_net::udp::{PacketMetadata, UdpSocket};
@@ -20,7 +21,7 @@ use firmware::config::{Config, PrivateKey, Site};
 use firmware::control;
 use firmware::management::{Explanation, Management, Request, Response, Status};
 use firmware::report::Event;
-use firmware::role::{Board, host};
+use firmware::role::{Board, gateway, host};
 use firmware::side_by_side::Wakers;
 use firmware::storage::NoStorage;
 use ike_core::crypto::software::Software;
@@ -29,9 +30,11 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 const MARKER: &[u8] = b"text that only the clear side carries";
-const PORT: u16 = 7000;
+pub const PORT: u16 = 7000;
 /// RFC 6698 §7.1.
 const TLSA: u16 = 52;
+/// RFC 4025 §2.
+const IPSECKEY: u16 = 45;
 pub const NEAR: PrivateKey = PrivateKey::Ed25519([1; 32]);
 pub const FAR: PrivateKey = PrivateKey::P256([2; 32]);
 
@@ -94,7 +97,7 @@ minimum = "validated"
 servers = ["192.0.2.53"]
 "#;
 
-const OF_SERVER: &str = r#"role = "host"
+pub const OF_SERVER: &str = r#"role = "host"
 identity = "ns.example"
 key = "near.pem"
 
@@ -118,6 +121,10 @@ fn read(name: &str, text: &str) -> config::Device {
     fs::create_dir_all(&folder).unwrap();
     key::write_private(&folder.join("near.pem"), &NEAR).unwrap();
     key::write_private(&folder.join("far.pem"), &FAR).unwrap();
+    for (name, key) in [("near.pub", &NEAR), ("far.pub", &FAR)] {
+        let public = spell(&key::public(key).unwrap(), Spelling::Base64).unwrap();
+        fs::write(folder.join(name), public).unwrap();
+    }
     let file = folder.join("device.toml");
     fs::write(&file, text).unwrap();
     config::read(&file).unwrap_or_else(|bad| panic!("{bad}"))
@@ -138,6 +145,8 @@ pub struct Zone {
     pub asked: Vec<String>,
     /// Seconds.
     pub ttl: u32,
+    /// Names whose keys were asked for, in order.
+    pub asked_for_keys: Vec<String>,
 }
 
 /// How the server answers.
@@ -159,13 +168,9 @@ pub type Shared = Rc<RefCell<Zone>>;
 
 /// Both devices' names.
 pub fn zone() -> Shared {
-    let record = |key: &PrivateKey| {
-        let public = key::parse_spki(&key::public(key).unwrap()).unwrap();
-        ipseckey::encode(10, &ipseckey::Gateway::None, &public).to_vec()
-    };
     let entries = [
-        ("near.example", (Ipv4Addr::new(192, 0, 2, 1), record(&NEAR))),
-        ("far.example", (Ipv4Addr::new(192, 0, 2, 2), record(&FAR))),
+        ("near.example", (Ipv4Addr::new(192, 0, 2, 1), record(&NEAR, &ipseckey::Gateway::None))),
+        ("far.example", (Ipv4Addr::new(192, 0, 2, 2), record(&FAR, &ipseckey::Gateway::None))),
     ];
     Rc::new(RefCell::new(Zone {
         names: entries.into_iter().collect(),
@@ -174,6 +179,7 @@ pub fn zone() -> Shared {
         says: Says::Proven,
         says_of_fingerprints: Says::Proven,
         asked: Vec::new(),
+        asked_for_keys: Vec::new(),
         ttl: 3_600,
     }))
 }
@@ -194,6 +200,12 @@ pub fn fingerprint(key: &PrivateKey) -> Vec<u8> {
     tlsa::encode(&key::fingerprint(&key::public(key).unwrap())).to_vec()
 }
 
+/// An IPSECKEY record with the public half of this key.
+pub fn record(key: &PrivateKey, gateway: &ipseckey::Gateway) -> Vec<u8> {
+    let public = key::parse_spki(&key::public(key).unwrap()).unwrap();
+    ipseckey::encode(10, gateway, &public).to_vec()
+}
+
 /// The answer to a question, marked as validated if it is (RFC 1035 §4, RFC 4035 §3.2.3).
 fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     let (mut name, mut at) = (String::new(), 12);
@@ -212,6 +224,10 @@ fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
             zone.asked.push(name.clone());
             zone.says_of_fingerprints
         }
+        IPSECKEY => {
+            zone.asked_for_keys.push(name.clone());
+            zone.says
+        }
         _ => zone.says,
     };
     let flags = match says {
@@ -223,7 +239,7 @@ fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     let data = match (zone.names.get(name.as_str()), kind) {
         _ if says == Says::Failure => None,
         (Some((address, _)), 1) => Some(address.octets().to_vec()),
-        (Some((_, ipseckey)), 45) => Some(ipseckey.clone()).filter(|rdata| !rdata.is_empty()),
+        (Some((_, ipseckey)), IPSECKEY) => Some(ipseckey.clone()).filter(|rdata| !rdata.is_empty()),
         (None, TLSA) => name.strip_prefix("_500._udp.").and_then(|name| zone.fingerprints.get(name)).cloned(),
         _ => None,
     };
@@ -242,7 +258,7 @@ fn answer(zone: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     Some(message)
 }
 
-async fn serve_dns(stack: Stack<'_>, zone: Shared) {
+pub async fn serve_dns(stack: Stack<'_>, zone: Shared) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY; 8]);
     let (mut rx, mut tx) = (vec![0; 8192], vec![0; 8192]);
     let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
@@ -262,7 +278,7 @@ async fn serve_dns(stack: Stack<'_>, zone: Shared) {
 }
 
 /// Sends the marker until it comes back.
-async fn call(stack: Stack<'_>, to: &Cell<Option<IpAddr>>, came_back: &RefCell<bool>) {
+pub async fn call(stack: Stack<'_>, to: &Cell<Option<IpAddr>>, came_back: &RefCell<bool>) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 4], [PacketMetadata::EMPTY; 4]);
     let (mut rx, mut tx) = (vec![0; 4096], vec![0; 4096]);
     let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
@@ -279,7 +295,7 @@ async fn call(stack: Stack<'_>, to: &Cell<Option<IpAddr>>, came_back: &RefCell<b
     }
 }
 
-async fn echo(stack: Stack<'_>) {
+pub async fn echo(stack: Stack<'_>) {
     let (mut rx_meta, mut tx_meta) = ([PacketMetadata::EMPTY; 4], [PacketMetadata::EMPTY; 4]);
     let (mut rx, mut tx) = (vec![0; 4096], vec![0; 4096]);
     let mut socket = UdpSocket::new(stack, &mut rx_meta, &mut rx, &mut tx_meta, &mut tx);
@@ -302,7 +318,7 @@ pub struct Station {
 }
 
 impl Station {
-    fn new(name: &str, text: &str, heeds_fingerprints: bool) -> Self {
+    pub fn new(name: &str, text: &str, heeds_fingerprints: bool) -> Self {
         let switched = text.replace("[dns]\n", "[dns]\nfingerprints = true\n");
         let text = if heeds_fingerprints { &switched } else { text };
         let config::Device { mut config, policy_lines: lines, .. } = read(name, text);
@@ -314,8 +330,11 @@ impl Station {
         Self { config, lines, management: Management::new(), calls, log: RefCell::default() }
     }
 
-    async fn run(&self, cable: &Cable, number: u8, app: impl AsyncFnOnce(Stack<'_>)) {
-        let board = Board {
+    fn board(
+        &self,
+        number: u8,
+    ) -> Board<'_, Software, ChaCha20Rng, impl FnMut(Instant, &Event) + use<'_>, NoStorage> {
+        Board {
             config: &self.config,
             crypto: Software,
             rng: ChaCha20Rng::seed_from_u64(number.into()),
@@ -327,10 +346,30 @@ impl Station {
             time_of_day: None,
             seed: number.into(),
             wakers: Box::leak(Box::new(Wakers::new())),
-        };
+        }
+    }
+
+    pub async fn run(&self, cable: &Cable, number: u8, app: impl AsyncFnOnce(Stack<'_>)) {
         let mut memory = room(host::Memory::<SoftwareCipher, 8, 2, 26>::new);
         let mut ike = room(control::Memory::<Software, 4, 4, 8, 10>::new);
-        let life = room(|| host::run(board, cable.plug([2, 0, 0, 0, 0, number]), &mut memory, &mut ike, app));
+        let (board, port) = (self.board(number), cable.plug([2, 0, 0, 0, 0, number]));
+        let life = room(|| host::run(board, port, &mut memory, &mut ike, app));
+        let result = Box::into_pin(life).await;
+        panic!("a device ended: {result:?}");
+    }
+
+    /// As a gateway between these two cables.
+    pub async fn run_between(
+        &self,
+        [outside, inside]: [&Cable; 2],
+        number: u8,
+        app: impl AsyncFnOnce(Stack<'_>),
+    ) {
+        let mut memory = room(gateway::Memory::<SoftwareCipher, 16, 2, 26>::new);
+        let mut ike = room(control::Memory::<Software, 4, 4, 16, 24>::new);
+        let ports = [(outside, 0), (inside, 1)].map(|(cable, port)| cable.plug([2, 0, 0, 0, port, number]));
+        let board = self.board(number);
+        let life = room(|| gateway::run(board, ports, &mut memory, &mut ike, app));
         let result = Box::into_pin(life).await;
         panic!("a device ended: {result:?}");
     }
@@ -366,9 +405,18 @@ pub fn with_stations<T>(
     zone: &Shared,
     main: impl AsyncFnOnce(&Cable, [&Station; 2], &RefCell<bool>) -> T,
 ) -> T {
+    with_configured(zone, [OF_NEAR, OF_FAR], main)
+}
+
+/// The same with other configurations of near and far.
+pub fn with_configured<T>(
+    zone: &Shared,
+    [of_near, of_far]: [&str; 2],
+    main: impl AsyncFnOnce(&Cable, [&Station; 2], &RefCell<bool>) -> T,
+) -> T {
     time::make_virtual();
     let cable = Cable::new(1);
-    let [near, far, server] = [("near", OF_NEAR), ("far", OF_FAR), ("server", OF_SERVER)]
+    let [near, far, server] = [("near", of_near), ("far", of_far), ("server", OF_SERVER)]
         .map(|(name, text)| Station::new(name, text, zone.borrow().is_heeded));
     let came_back = RefCell::new(false);
     let tasks: Vec<executor::Task<'_>> = vec![
@@ -382,5 +430,11 @@ pub fn with_stations<T>(
 }
 
 pub fn is_on_the_cable(cable: &Cable) -> bool {
-    cable.seen().iter().any(|seen| seen.octets.windows(MARKER.len()).any(|window| window == MARKER))
+    marked(cable) > 0
+}
+
+/// Frames with text that only the clear side carries.
+pub fn marked(cable: &Cable) -> usize {
+    let is_marked = |octets: &[u8]| octets.windows(MARKER.len()).any(|window| window == MARKER);
+    cable.seen().iter().filter(|seen| is_marked(&seen.octets)).count()
 }
