@@ -2,6 +2,8 @@
 //! policy for a name is all that one end has, and the end of names all that the other has. Their configurations
 //! are read as operators write them.
 
+mod captured;
+mod clear;
 mod fingerprints;
 mod gateways;
 mod inside;
