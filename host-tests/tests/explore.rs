@@ -65,7 +65,8 @@ fn explore_pairs(
             let is = |wanted| begun.iter().any(|(_, what)| *what == wanted);
             let second_stands = is(DeleteChild) && !is(CreateChild);
             let (begun, order) = (begun.clone(), *order);
-            let scenario = Scenario { begun, second_stands, faults, haste, order, exchanges };
+            let scenario =
+                Scenario { begun, second_stands, faults, haste, order, exchanges, strangers: false };
             all.insert(scenario.words(), explore(&scenario));
         }
     }
@@ -139,6 +140,16 @@ fn any_two_procedures_with_hasty_timers() {
     explore_pairs(pairs(), (2, 1), &Order::ALL, Exchanges::Few);
     for order in Order::ALL {
         explore(&Scenario { faults: 1, haste: 1, ..cases::both_initiate(order) });
+    }
+}
+
+/// Two strangers meet (RFC 5386 §4.2), whoever begins, with one fault: each remembers the other's key and no other, and
+/// one IKE SA stands.
+#[test]
+fn strangers_meet() {
+    let both = cases::both_initiate(Order::ALL[0]);
+    for begun in [vec![both.begun[0]], both.begun.clone()] {
+        explore(&Scenario { begun, strangers: true, ..both.clone() });
     }
 }
 

@@ -146,6 +146,9 @@ fn write_seeds() {
             write("endpoint", &format!("seed-{parties}-{name}"), &[&[parties], acts].concat());
         }
     }
+    for (name, acts) in ENDPOINT_SEEDS.iter().chain(&STRANGERS_SEEDS) {
+        write("endpoint", &format!("seed-252-{name}"), &[&[252], *acts].concat());
+    }
     for (name, pieces) in REASSEMBLY_SEEDS {
         write("reassembly", &format!("seed-{name}"), &pieces.concat());
     }
@@ -179,6 +182,15 @@ const ENDPOINT_SEEDS: [(&str, &[u8]); 8] = [
     ("expire", &[13, 0, 0, 0, 0, 0, 0, 14, 0, 0, 1, 0, 0, 12, 5]),
     ("lost", &[13, 0, 0, 3, 15, 0, 3, 15, 0, 0, 3, 15, 0, 0, 8, 0, 0, 8, 1, 2, 3]),
     ("altered", &[13, 0, 0, 7, 1, 2, 4, 1, 0, 0, 3, 1, 2, 3, 0, 7, 1, 0, 5, 0, 3, 4, 1, 2, 3, 4, 0, 0, 9, 1]),
+];
+
+/// Scripts of strangers whose keys are remembered: a packet asks (call 2) for what they have, the operator has one
+/// forgotten (252) or given another key (253), and it comes again.
+const STRANGERS_SEEDS: [(&str, &[u8]); 4] = [
+    ("meet", &[13, 0, 2, 0, 1, 0, 0, 0, 0]),
+    ("meet-both", &[13, 0, 2, 0, 1, 13, 1, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ("forget", &[13, 0, 2, 0, 1, 0, 0, 0, 0, 13, 1, 252, 0, 0, 13, 0, 2, 0, 1, 0, 0, 0, 0]),
+    ("accept", &[13, 0, 2, 0, 1, 0, 0, 0, 0, 13, 1, 253, 7, 0, 0, 13, 0, 2, 0, 1, 0, 0, 0, 0]),
 ];
 
 /// Scripts of endpoints with ML-KEM, whose handshake has up to twelve datagrams: true exchanges, with

@@ -153,13 +153,14 @@ pub fn scenario((_, a, b, _): &Case, order: Order, exchanges: Exchanges) -> Scen
     let begun: Vec<_> =
         [(Who::A, a), (Who::B, b)].into_iter().filter_map(|(who, what)| Some((who, (*what)?))).collect();
     let second_stands = begun.iter().any(|(_, what)| *what == DeleteChild);
-    Scenario { begun, second_stands, faults: 1, haste: 0, order, exchanges }
+    Scenario { begun, second_stands, faults: 1, haste: 0, order, exchanges, strangers: false }
 }
 
 /// Both ends set up SAs.
 pub fn both_initiate(order: Order) -> Scenario {
     let begun = vec![(Who::A, Initiate), (Who::B, Initiate)];
-    Scenario { begun, second_stands: false, faults: 1, haste: 0, order, exchanges: Exchanges::Few }
+    let exchanges = Exchanges::Few;
+    Scenario { begun, second_stands: false, faults: 1, haste: 0, order, exchanges, strangers: false }
 }
 
 /// Goes the way and then to the end.

@@ -4,12 +4,14 @@ use std::net::IpAddr;
 
 use esp_engine::engine::{Inbound, Outbound};
 use esp_engine::spd::PolicyId;
+use ike_core::crypto::toy::Toy;
+use ike_core::crypto::{Crypto, Signer};
 use ike_core::output::Phase;
 
 use super::end::Who;
 use super::scenario::{FIRST, Procedure, Scenario};
 use super::world::{Action, World};
-use crate::parties::{A, B};
+use crate::parties::{A, A_KEY, B, B_KEY};
 
 /// What does not hold.
 pub type Violation = String;
@@ -59,6 +61,9 @@ pub fn end(world: &World, scenario: &Scenario, before: &World) -> Result<(), Vio
     }
     for who in Who::BOTH {
         clear_is_refused(world, who)?;
+        if scenario.strangers {
+            knows(world, who)?;
+        }
     }
     if world.ending {
         return Ok(());
@@ -113,6 +118,20 @@ fn stands(world: &World, who: Who) -> Result<Stands, Violation> {
         ));
     }
     Ok(Stands { ike_sas, pairs })
+}
+
+/// RFC 5386 §4.2: of a stranger whose SA came to stand the key is remembered, and no other.
+fn knows(world: &World, who: Who) -> Result<(), Violation> {
+    let (name, key) = if who == Who::A { ("b.example", &B_KEY) } else { ("a.example", &A_KEY) };
+    let expected = Toy::<false>.signer(key).expect("a key").public_key();
+    let known: Vec<_> = world
+        .end(who)
+        .look(|endpoint| endpoint.remembered().map(|(_, known)| (known.of.to_string(), known.key)).collect());
+    if known == [(name.into(), Some(expected))] {
+        Ok(())
+    } else {
+        Err(format!("{who:?} remembers {known:?}"))
+    }
 }
 
 /// RFC 4301 §5.2: what policy protects is not let in in clear.

@@ -22,7 +22,7 @@ pub type Backend = Toy<false>;
 pub type Cipher = <Backend as Crypto>::Cipher;
 /// Places for Child SAs, the same in key management and data plane.
 const CHILD_SAS: usize = 6;
-type Room = Resources<Backend, 4, 3, CHILD_SAS, 9, 0>;
+type Room = Resources<Backend, 4, 3, CHILD_SAS, 9, 0, 0, 1>;
 type Plane = esp_engine::resources::Resources<Cipher, 2, CHILD_SAS, 1>;
 /// An endpoint put on an end's state.
 pub type Standing<'e> = Endpoint<'e, Backend, &'e mut Lot>;

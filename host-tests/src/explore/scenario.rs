@@ -11,7 +11,7 @@ use ike_core::crypto::Group;
 
 use super::end::Who;
 use super::lot::Order;
-use crate::parties::{self, A, B, PEER, leak, leak_all};
+use crate::parties::{self, A, B, FIRST_USE, PEER, leak, leak_all};
 
 /// A UDP port of the first policy, on both sides.
 pub const FIRST: u16 = 1_000;
@@ -89,6 +89,8 @@ pub struct Scenario {
     pub order: Order,
     /// Which key exchanges there are.
     pub exchanges: Exchanges,
+    /// Neither end knows the other: the first key that comes is taken and remembered.
+    pub strangers: bool,
 }
 
 impl Scenario {
@@ -100,31 +102,39 @@ impl Scenario {
     /// In a line.
     pub fn words(&self) -> String {
         let begun: Vec<String> = self.begun.iter().map(|(who, what)| format!("{who:?} {what:?}")).collect();
-        let Self { faults, haste, order, exchanges, .. } = self;
+        let Self { faults, haste, order, exchanges, strangers, .. } = self;
         let lower = if order.a_is_lower { "A" } else { "B" };
         let rising = if order.rising { "first" } else { "last" };
         let begun = begun.join(" x ");
         let keys = if *exchanges == Exchanges::Few { String::new() } else { format!(", {exchanges:?}") };
+        let keys = if *strangers { keys + ", strangers" } else { keys };
         let faults = if *faults == EACH { "each message".into() } else { faults.to_string() };
         format!("{begun}, faults {faults}, haste {haste}, {lower}'s {rising} nonce is lowest{keys}")
     }
 }
 
 /// What A or B is told, at the beginning or then.
-pub fn config(who: Who, exchanges: Exchanges, at_first: bool) -> &'static Config<'static> {
+pub fn config(who: Who, scenario: &Scenario, at_first: bool) -> &'static Config<'static> {
+    let Scenario { exchanges, strangers, .. } = *scenario;
     let (mut config, own, peer) = match who {
         Who::A => (parties::a(), A, B),
         Who::B => (parties::b(), B, A),
     };
-    parties::share(&mut config, b"a secret");
+    if strangers {
+        config.pad = leak_all(vec![FIRST_USE]);
+    } else {
+        parties::share(&mut config, b"a secret");
+    }
     let policy = |port| {
         let side = |address| {
             let ports = PortRange::single(port);
             leak_all(vec![TrafficSelector { protocol: 17, ports, addresses: AddressRange::single(address) }])
         };
-        let action = Action::Protect { mode: Mode::Transport, minimum: Level::Shared };
+        let (minimum, whose) =
+            if strangers { (Level::First, Peer::Any) } else { (Level::Shared, Peer::Entry(PEER)) };
+        let action = Action::Protect { mode: Mode::Transport, minimum };
         let pfs = exchanges != Exchanges::Few;
-        IkePolicy { local: side(own), remote: side(peer), action, peer: Peer::Entry(PEER), pfs }
+        IkePolicy { local: side(own), remote: side(peer), action, peer: whose, pfs }
     };
     config.suites = exchanges.suites(who, at_first);
     config.policies = leak_all(vec![policy(FIRST), policy(SECOND)]);

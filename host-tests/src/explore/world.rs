@@ -12,7 +12,7 @@ use super::check;
 use super::end::{End, Message, Standing, Who, report};
 use super::hash;
 use super::lot::Lot;
-use super::scenario::{EACH, Procedure, SECOND, Scenario, config};
+use super::scenario::{EACH, FIRST, Procedure, SECOND, Scenario, config};
 use crate::parties::{A, B, PEER};
 
 /// Timers that lie farther ahead belong to SAs at rest.
@@ -69,7 +69,7 @@ pub struct World {
 impl World {
     /// As it is when a scenario begins.
     pub fn new(scenario: &Scenario) -> Self {
-        let told = |who, at_first| config(who, scenario.exchanges, at_first);
+        let told = |who, at_first| config(who, scenario, at_first);
         let end = |who| End::new(who, told(who, true), Lot::new(scenario.order, who == Who::A));
         let mut world = Self {
             now: Instant::from_millis(1_000_000),
@@ -162,11 +162,15 @@ impl World {
                 let now = self.now;
                 let current = self.end(who).sends_on(now, &check::packet(who));
                 self.input(who, told, |endpoint| match procedure {
-                    Procedure::Initiate => endpoint.initiate(now, PEER).expect("begins"),
+                    // Nobody calls a stranger but for a packet.
+                    Procedure::Initiate => endpoint
+                        .initiate(now, PEER)
+                        .or_else(|_| endpoint.acquire(now, PolicyId(0), packet(who, FIRST)))
+                        .expect("begins"),
                     Procedure::RekeyIkeSa => endpoint.rekey_ike_sas(now, PEER),
                     Procedure::DeleteIkeSa => endpoint.close(now, PEER),
                     Procedure::CreateChild => {
-                        let _ = endpoint.acquire(now, PolicyId(1), packet(who));
+                        let _ = endpoint.acquire(now, PolicyId(1), packet(who, SECOND));
                     }
                     Procedure::RekeyChild | Procedure::DeleteChild => {
                         if let Some(spi) = current {
@@ -256,9 +260,9 @@ impl Hash for World {
     }
 }
 
-/// The packet that asks for an SA of the second policy.
-fn packet(from: Who) -> Selectors {
+/// The packet that asks for an SA of the policy for this port.
+fn packet(from: Who, port: u16) -> Selectors {
     let (source, destination) = if from == Who::A { (A, B) } else { (B, A) };
-    let ports = Ports::Known { source: SECOND, destination: SECOND };
+    let ports = Ports::Known { source: port, destination: port };
     Selectors { source, destination, protocol: 17, ports }
 }

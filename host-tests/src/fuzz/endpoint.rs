@@ -2,7 +2,8 @@
 //! looked at. The octets are a script: who the two are, then what happens to them: a datagram arrives, is
 //! lost, doubled, late, altered or made up, time passes, somebody asks for something, the data plane reports.
 //!
-//! What must hold, whatever happens: no panic; only what is installed is removed, moved or reported; one input
+//! What must hold, whatever happens: no panic; only what is installed is removed, moved or reported; what is remembered
+//! of somebody changes by the operator's word or to something better; one input
 //! causes a bounded number of outputs; what is discarded shows in no status; and once both ends shut down
 //! and nothing arrives any more, the timers leave nothing behind.
 
@@ -13,12 +14,13 @@ use std::time::Duration;
 
 use esp_engine::sa::{SaReport, Spi};
 use esp_engine::selector::{Ports, Selectors};
-use esp_engine::spd::PolicyId;
+use esp_engine::spd::{Level, PolicyId};
 use esp_engine::time::Instant;
-use ike_core::config::{Config, IkePolicy, Suite};
+use ike_core::config::{Config, IkePolicy, Peer, Suite};
 use ike_core::crypto::toy::Toy;
 use ike_core::endpoint::Endpoint;
 use ike_core::output::{Event, Output, Path, SaStatus};
+use ike_core::remembered::Remembered;
 use ike_core::resources::Resources;
 use ike_core::wire::code_point::{ExchangeType, PayloadType};
 use ike_core::wire::header::{Flags, Header, IkeSpi};
@@ -39,7 +41,7 @@ const ALARMS: usize = 400;
 /// Datagrams that are remembered, to arrive again.
 const MEMORY: usize = 16;
 
-type Room = Resources<Toy<true>, SAS, 3, 8, 10>;
+type Room = Resources<Toy<true>, SAS, 3, 8, 10, 2, 0, 2>;
 
 /// First octets of scripts, and of calls, from here on mean what came later: those before keep the meaning that
 /// the corpus knows.
@@ -77,6 +79,22 @@ static LATER_PARTIES: LazyLock<Vec<[Config<'static>; 2]>> = LazyLock::new(|| {
     vec![hybrid, narrow]
 });
 
+/// Calls by which the operator has a stranger forgotten, or given another key, where one is remembered.
+const FORGET: u8 = 252;
+const ACCEPT: u8 = 253;
+/// The first octet of scripts with strangers whose keys are remembered.
+const FIRST_USE: u8 = 252;
+
+/// Each takes whoever comes first, and remembers his key.
+static STRANGERS: LazyLock<[Config<'static>; 2]> = LazyLock::new(|| {
+    let (a, b) = parties::strangers();
+    [(a, A, B), (b, B, A)].map(|(mut end, own, peer)| {
+        end.pad = parties::leak_all(vec![parties::FIRST_USE]);
+        end.policies = parties::leak_all(vec![parties::between(own, peer, Level::First, Peer::Any)]);
+        end
+    })
+});
+
 /// How long a step of time is.
 const STEPS: [Duration; 8] = [
     Duration::from_millis(1),
@@ -93,6 +111,7 @@ const STEPS: [Duration; 8] = [
 pub fn run(octets: &[u8]) {
     let mut script = Script::new(octets);
     let ends = match script.octet() {
+        FIRST_USE => &*STRANGERS,
         who @ LATER.. => &LATER_PARTIES[usize::from(who - LATER) % LATER_PARTIES.len()],
         who => &PARTIES[usize::from(who) % PARTIES.len()],
     };
@@ -115,21 +134,38 @@ pub fn run(octets: &[u8]) {
 struct Side<'r> {
     endpoint: Endpoint<'r, Toy<true>, ChaCha8Rng>,
     installed: Vec<Spi>,
+    known: Vec<Remembered>,
     timeout: Option<Instant>,
 }
 
 impl<'r> Side<'r> {
     fn new(config: &'r Config<'static>, room: &'r mut Room, seed: u64) -> Self {
         let endpoint = Endpoint::new(config, room, Toy, ChaCha8Rng::seed_from_u64(seed));
-        Self { endpoint: endpoint.expect("the configuration works"), installed: Vec::new(), timeout: None }
+        let endpoint = endpoint.expect("the configuration works");
+        Self { endpoint, installed: Vec::new(), known: Vec::new(), timeout: None }
     }
 
     /// Takes a datagram; what is discarded shows nowhere.
     fn receive(&mut self, now: Instant, path: Path, datagram: &[u8]) {
-        let before = self.status();
+        let before = (self.status(), self.remembered());
         if self.endpoint.handle_datagram(now, path, &mut datagram.to_vec()).is_err() {
-            assert_eq!(self.status(), before, "a discarded datagram changed something");
+            assert_eq!((self.status(), self.remembered()), before, "a discarded datagram changed something");
         }
+    }
+
+    fn remembered(&self) -> Vec<Remembered> {
+        self.endpoint.remembered().map(|(_, known)| known.clone()).collect()
+    }
+
+    /// Nobody's level falls, and no stranger gets another key.
+    fn check_remembered(&mut self) {
+        let now = self.remembered();
+        for before in &self.known {
+            let after = now.iter().find(|after| after.of == before.of).expect("nobody is forgotten");
+            assert!(after.level >= before.level, "{before:?} is less");
+            assert!(after.level > Level::First || after.fingerprint == before.fingerprint, "another key");
+        }
+        self.known = now;
     }
 
     fn status(&self) -> Vec<SaStatus> {
@@ -285,8 +321,19 @@ impl Scene<'_> {
         let (own, peer) = if at == 0 { (A, B) } else { (B, A) };
         let endpoint = &mut self.sides[at].endpoint;
         let what = script.octet();
-        if what >= LATER {
-            return endpoint.rekey_ike_sas(now, PEER);
+        let stranger = endpoint.remembered().find(|(_, known)| known.level == Level::First);
+        let stranger = stranger.map(|(_, known)| known.of.clone());
+        match (what, stranger) {
+            (FORGET, Some(of)) => {
+                endpoint.forget_peer(now, &of.view());
+                return self.sides[at].known.clear();
+            }
+            (ACCEPT, Some(of)) => {
+                endpoint.accept(now, &of.view(), [script.octet(); 32]);
+                return self.sides[at].known.clear();
+            }
+            (LATER.., _) => return endpoint.rekey_ike_sas(now, PEER),
+            _ => {}
         }
         let _ = match what % 5 {
             0 => endpoint.initiate(now, PEER),
@@ -343,6 +390,7 @@ impl Scene<'_> {
                     }
                 }
             }
+            side.check_remembered();
             assert!(side.endpoint.status().count() <= SAS);
         }
     }
