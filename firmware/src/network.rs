@@ -45,7 +45,7 @@ use crate::config::{Config, Outside, Site};
 use crate::management::MAX_LISTED;
 use crate::queue::{Command, Datagram, MAX_DATAGRAM, Notice, Queues, Report, Upward};
 use clients::Replies;
-use dns::{MAX_UPDATE, Orders, PUBLISHING};
+use dns::{Common, Orders, PUBLISHING, Place, TIME};
 use sockets::{IKE_PORT, NAT_PORT, Sockets};
 
 /// A NAT that saw ESP within so many ms needs no keepalive: the next one comes after 20 s, and no NAT
@@ -56,8 +56,8 @@ const QUIET: u64 = 5_000;
 pub const IKE_SOCKETS: usize = 2;
 
 /// What Network needs in memory, apart from what the role adds: `SAS` pairs of SAs with replay windows
-/// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`], one for updates and `QUESTIONS` of
-/// them its own.
+/// of `WORDS` × 32 packets, and `SOCKETS` sockets, [`IKE_SOCKETS`], one for time servers, one for
+/// updates and `QUESTIONS` of them its own.
 pub(crate) struct Memory<
     C: Cipher,
     const SAS: usize,
@@ -74,20 +74,22 @@ pub(crate) struct Memory<
 pub(crate) struct Buffers<const QUESTIONS: usize> {
     ike: Sockets,
     questions: [dns::Memory; QUESTIONS],
-    update: dns::Memory<{ 2 + MAX_UPDATE }>,
+    time: dns::TimeMemory,
+    update: dns::UpdateMemory,
 }
 
 impl<C: Cipher, const SAS: usize, const WORDS: usize, const SOCKETS: usize, const QUESTIONS: usize>
     Memory<C, SAS, WORDS, SOCKETS, QUESTIONS>
 {
     pub(crate) const fn new() -> Self {
-        const { assert!(SOCKETS > IKE_SOCKETS + QUESTIONS, "the stack has too few sockets for Network") };
+        const { assert!(SOCKETS > IKE_SOCKETS + QUESTIONS + 1, "the stack has too few sockets for Network") };
         Self {
             engine: Resources::new(),
             stack: StackResources::new(),
             buffers: Buffers {
                 ike: Sockets::new(),
                 questions: [const { dns::Memory::new() }; QUESTIONS],
+                time: dns::Memory::new(),
                 update: dns::Memory::new(),
             },
         }
@@ -184,7 +186,7 @@ pub(crate) struct Half<'a, 'r, C: Cipher, P, const QUESTIONS: usize> {
     path: &'a P,
     queues: &'a Queues<C>,
     up: Upward<'a, C>,
-    orders: Orders<QUESTIONS>,
+    orders: Orders<[Place; QUESTIONS]>,
     replies: &'a Replies,
     unsent: Cell<u32>,
     oversize: Cell<u32>,
@@ -215,23 +217,29 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
 
     /// Serves Control for ever.
     pub(crate) async fn run(&self, stack: Stack<'_>, buffers: &mut Buffers<QUESTIONS>) -> Infallible {
-        let Buffers { ike, questions, update } = buffers;
+        let Buffers { ike, questions, time, update } = buffers;
         let [ike, nat] = [ike.ike.open(stack, IKE_PORT), ike.nat.open(stack, NAT_PORT)];
+        let common = Common { orders: &self.orders, stack, queues: self.queues };
         let mut number = 0;
         let questions = questions.each_mut().map(|memory| {
             let socket = Socket(number);
             number += 1;
-            self.orders.asking(socket, stack, memory, self.queues).serve()
+            common.asking(socket, memory).serve()
         });
+        let others = [common.asking(TIME, time).serve(), common.asking(PUBLISHING, update).serve()];
         let (never, _, _, _, _) = join5(
             self.attend(stack, &ike, &nat),
             self.receive(&ike, IKE_PORT),
             self.receive(&nat, NAT_PORT),
             join_array(questions),
-            self.orders.asking(PUBLISHING, stack, update, self.queues).serve(),
+            join_array(others),
         )
         .await;
         never
+    }
+
+    const fn orders(&self) -> &Orders<[Place]> {
+        &self.orders
     }
 
     /// Carries out commands and passes on what the engine has to say.
@@ -256,7 +264,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
                     self.transmit(socket, path, &datagram).await;
                 }
                 Either4::First(Command::Query { socket, question }) => {
-                    self.orders.ask(socket, question).await
+                    self.orders().ask(socket, question).await
                 }
                 Either4::First(Command::Outside(outside)) => self.readdress(stack, &outside),
                 Either4::First(command) => self.obey(clock::now(), command),
@@ -282,7 +290,7 @@ impl<'a, 'r, C: Cipher, P: DataPath, const QUESTIONS: usize> Half<'a, 'r, C, P, 
             Command::Update(update) => drop(self.engine.borrow_mut().update(update)),
             Command::Policy { policy, remote } => drop(self.engine.borrow_mut().set_remote(policy, remote)),
             Command::LetClear { remote, until } => self.engine.borrow_mut().let_clear(remote, until),
-            Command::CloseQuery(socket) => self.orders.close(socket),
+            Command::CloseQuery(socket) => self.orders().close(socket),
             Command::Reply { client, octets, more } => {
                 if !self.replies.give(client, octets, more) {
                     bump(&self.unsent);

@@ -12,6 +12,7 @@
 use core::cell::RefCell;
 use core::convert::Infallible;
 use core::net::{Ipv4Addr, SocketAddr};
+use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use embassy_futures::select::{Either, select};
@@ -25,15 +26,14 @@ use ike_core::discovery::output::{Socket, Transport};
 use super::endpoint;
 use crate::queue::{Datagram, DnsReport, MAX_DATAGRAM, Queues, Report};
 
-/// Sockets for questions of our own: three for each look-up that is under way, one to try out servers, and one for
-/// time servers.
-pub(crate) const OWN_SOCKETS: u8 = 3 * crate::control::LOOKUPS as u8 + 2;
-/// The socket for time servers.
-pub(crate) const TIME: Socket = Socket(OWN_SOCKETS - 1);
+/// Sockets for questions of our own: three for each look-up that is under way, and one to try out servers.
+pub(crate) const OWN_SOCKETS: u8 = 3 * crate::control::LOOKUPS as u8 + 1;
+/// The socket for time servers; every device has it beside those for questions.
+pub(crate) const TIME: Socket = Socket(u8::MAX - 1);
 /// Sockets for questions of our own and, behind them, of clients.
 pub(crate) const ALL_SOCKETS: usize = OWN_SOCKETS as usize + crate::control::CLIENT_SOCKETS;
-/// The socket for updates of our own name, and to ask for an address; every device has it beside those for questions.
-/// Both ask again when the other takes it from them.
+/// The socket for updates of our own name, and to ask for an address; every device has it, too. Both ask again when the
+/// other takes it from them.
 pub(crate) const PUBLISHING: Socket = Socket(u8::MAX);
 
 /// Octets of the longest question, our own or a client's: beside a name of 255 octets there are 70 for options
@@ -43,6 +43,13 @@ pub(crate) const MAX_QUESTION: usize = 352;
 pub const MAX_UPDATE: usize = 1_232;
 /// Octets of the longest answer in a datagram, as every question says (RFC 6891 §6.2.3).
 const MAX_ANSWER: usize = 1_232;
+/// Octets of the longest answer in a datagram to an update, which does not say that it takes more than 512 (RFC 1035
+/// §4.2.1), or to who asks for an address (RFC 2131 §2).
+const MAX_UPDATE_ANSWER: usize = 548;
+/// Octets of a question about the time (RFC 5905 §7.3).
+const TIME_QUESTION: usize = 48;
+/// Octets for answers about the time: each may have a key identifier and a digest that nobody asked for.
+const TIME_ANSWERS: usize = ANSWERS * (TIME_QUESTION + 20);
 /// Octets that wait to leave on a connection; the question goes in such pieces.
 const LEAVING: usize = 256;
 
@@ -62,18 +69,23 @@ pub struct Question {
 
 /// What a socket does next; a newer order takes the place of an older one.
 #[derive(Copy, Clone)]
-enum Order {
+pub(crate) enum Order {
     /// Ask what lies on the desk.
     Ask,
     /// Nothing more is wanted.
     Close,
 }
 
-/// Orders for so many sockets for questions, and for that for updates.
-pub(crate) struct Orders<const SOCKETS: usize> {
-    questions: [Signal<NoopRawMutex, Order>; SOCKETS],
-    update: Signal<NoopRawMutex, Order>,
+/// Where the orders for one socket come.
+pub(crate) type Place = Signal<NoopRawMutex, Order>;
+
+/// Orders for sockets for questions, and for those for time servers and for updates. `S` is an array of [`Place`]s or
+/// a slice.
+pub(crate) struct Orders<S: ?Sized> {
+    time: Place,
+    update: Place,
     desk: Desk,
+    questions: S,
 }
 
 /// Where a question lies until its socket takes it.
@@ -82,15 +94,18 @@ pub(crate) struct Desk {
     taken: Signal<NoopRawMutex, ()>,
 }
 
-impl<const SOCKETS: usize> Orders<SOCKETS> {
+impl<const SOCKETS: usize> Orders<[Place; SOCKETS]> {
     pub(crate) const fn new() -> Self {
         Self {
-            questions: [const { Signal::new() }; SOCKETS],
+            time: Signal::new(),
             update: Signal::new(),
             desk: Desk { question: RefCell::new(None), taken: Signal::new() },
+            questions: [const { Signal::new() }; SOCKETS],
         }
     }
+}
 
+impl Orders<[Place]> {
     /// Has a socket ask; returns when it has taken the question. Without such a socket nobody is asked.
     pub(crate) async fn ask(&self, socket: Socket, question: Question) {
         if let Some(place) = self.place(socket) {
@@ -107,21 +122,12 @@ impl<const SOCKETS: usize> Orders<SOCKETS> {
         }
     }
 
-    /// A socket at work.
-    pub(crate) fn asking<'a, 's, C, const OCTETS: usize>(
-        &'a self,
-        socket: Socket,
-        stack: Stack<'s>,
-        memory: &'a mut Memory<OCTETS>,
-        queues: &'a Queues<C>,
-    ) -> Asking<'a, 's, C> {
-        let Memory { meta, answers, question } = memory;
-        let (place, desk) = (self.place(socket), &self.desk);
-        Asking { socket, place, desk, stack, queues, meta, answers, question }
-    }
-
-    fn place(&self, socket: Socket) -> Option<&Signal<NoopRawMutex, Order>> {
-        if socket == PUBLISHING { Some(&self.update) } else { self.questions.get(usize::from(socket.0)) }
+    fn place(&self, socket: Socket) -> Option<&Place> {
+        match socket {
+            TIME => Some(&self.time),
+            PUBLISHING => Some(&self.update),
+            Socket(number) => self.questions.get(usize::from(number)),
+        }
     }
 }
 
@@ -141,29 +147,55 @@ impl Desk {
 }
 
 /// Buffers of one socket.
-pub(crate) struct Memory<const OCTETS: usize = { 2 + MAX_QUESTION }> {
-    /// Of the question, and of answers.
-    meta: [PacketMetadata; 1 + ANSWERS],
-    answers: [u8; MAX_ANSWER],
+pub(crate) struct Memory<const QUESTION: usize = { 2 + MAX_QUESTION }, const ANSWERING: usize = MAX_ANSWER> {
+    answers: Answers<[u8; ANSWERING]>,
     /// On a connection with its length in front.
-    question: [u8; OCTETS],
+    question: [u8; QUESTION],
 }
 
-impl<const OCTETS: usize> Memory<OCTETS> {
+/// Where answers come, `S` octets of them.
+struct Answers<S: ?Sized> {
+    /// Of the question, and of answers.
+    meta: [PacketMetadata; 1 + ANSWERS],
+    octets: S,
+}
+
+/// Buffers of the socket for time servers, which are asked by datagrams only.
+pub(crate) type TimeMemory = Memory<TIME_QUESTION, TIME_ANSWERS>;
+/// Buffers of the socket for updates.
+pub(crate) type UpdateMemory = Memory<{ 2 + MAX_UPDATE }, MAX_UPDATE_ANSWER>;
+
+impl<const QUESTION: usize, const ANSWERING: usize> Memory<QUESTION, ANSWERING> {
     pub(crate) const fn new() -> Self {
-        Self { meta: [PacketMetadata::EMPTY; 1 + ANSWERS], answers: [0; MAX_ANSWER], question: [0; OCTETS] }
+        let meta = [PacketMetadata::EMPTY; 1 + ANSWERS];
+        Self { answers: Answers { meta, octets: [0; ANSWERING] }, question: [0; QUESTION] }
     }
 }
 
-/// One socket at work.
+/// What all sockets share.
+pub(crate) struct Common<'a, 's, C> {
+    pub(crate) orders: &'a Orders<[Place]>,
+    pub(crate) stack: Stack<'s>,
+    pub(crate) queues: &'a Queues<C>,
+}
+
+impl<'s, C> Common<'_, 's, C> {
+    /// A socket at work.
+    pub(crate) fn asking<'a, const QUESTION: usize, const ANSWERING: usize>(
+        &'a self,
+        socket: Socket,
+        memory: &'a mut Memory<QUESTION, ANSWERING>,
+    ) -> Asking<'a, 's, C> {
+        let Memory { answers, question } = memory;
+        Asking { socket, common: self, answers, question }
+    }
+}
+
+/// One socket at work. There are many, so it holds little.
 pub(crate) struct Asking<'a, 's, C> {
     socket: Socket,
-    place: Option<&'a Signal<NoopRawMutex, Order>>,
-    desk: &'a Desk,
-    stack: Stack<'s>,
-    queues: &'a Queues<C>,
-    meta: &'a mut [PacketMetadata; 1 + ANSWERS],
-    answers: &'a mut [u8; MAX_ANSWER],
+    common: &'a Common<'a, 's, C>,
+    answers: &'a mut Answers<[u8]>,
     question: &'a mut [u8],
 }
 
@@ -175,7 +207,7 @@ impl<C> Asking<'_, '_, C> {
     )]
     pub(crate) fn serve(mut self) -> impl Future<Output = Infallible> {
         async move {
-            let Some(place) = self.place else {
+            let Some(place) = self.common.orders.place(self.socket) else {
                 return core::future::pending().await;
             };
             let mut order = place.wait().await;
@@ -193,24 +225,29 @@ impl<C> Asking<'_, '_, C> {
 
     /// Asks, and reports what comes; in the end, that nothing more can come.
     async fn ask(&mut self) {
-        match self.desk.transport() {
+        match self.desk().transport() {
             Some(Transport::Udp { port }) => self.ask_by_datagram(port).await,
             Some(Transport::Tcp) => self.ask_on_a_connection().await,
             None => {}
         }
-        self.queues.room().await;
-        report(self.socket, DnsReport::Failed, self.queues);
+        self.common.queues.room().await;
+        report(self.socket, DnsReport::Failed, self.common.queues);
+    }
+
+    const fn desk(&self) -> &Desk {
+        &self.common.orders.desk
     }
 
     async fn ask_by_datagram(&mut self, port: u16) {
-        let (tx_meta, rx_meta) = self.meta.split_at_mut(1);
-        let mut udp = UdpSocket::new(self.stack, rx_meta, self.answers, tx_meta, self.question);
+        let (tx_meta, rx_meta) = self.answers.meta.split_at_mut(1);
+        let mut udp =
+            UdpSocket::new(self.common.stack, rx_meta, &mut self.answers.octets, tx_meta, self.question);
         let is_bound = udp.bind(port).is_ok();
-        let sent = self.desk.take(|question| {
+        let sent = self.common.orders.desk.take(|question| {
             let mut context = Context::from_waker(Waker::noop());
             let mut to = UdpMetadata::from(endpoint(question.server));
             // Who asks for an address has none (RFC 2131 §4.1).
-            let is_nobody = question.server.is_ipv4() && self.stack.config_v4().is_none();
+            let is_nobody = question.server.is_ipv4() && self.common.stack.config_v4().is_none();
             to.local_address = is_nobody.then_some(IpAddress::Ipv4(Ipv4Addr::UNSPECIFIED));
             udp.poll_send_to(&question.octets, to, &mut context)
         });
@@ -219,49 +256,43 @@ impl<C> Asking<'_, '_, C> {
         }
         loop {
             udp.wait_recv_ready().await;
-            self.queues.room().await;
-            pass_on(&udp, self.socket, self.queues);
+            self.common.queues.room().await;
+            pass_on(&udp, self.socket, self.common.queues);
         }
     }
 
     async fn ask_on_a_connection(&mut self) {
-        let Some((server, mut question)) = self
-            .desk
-            .take(|asked| {
-                let whole = self.question.get_mut(..2 + asked.octets.len())?;
-                let (length, message) = whole.split_first_chunk_mut::<2>()?;
-                *length = u16::try_from(asked.octets.len()).ok()?.to_be_bytes();
-                message.copy_from_slice(&asked.octets);
-                Some((asked.server, &*whole))
-            })
-            .flatten()
-        else {
-            return;
-        };
-        let (leaving, came) = self.answers.split_at_mut(LEAVING);
-        let mut tcp = TcpSocket::new(self.stack, came, leaving);
-        if tcp.connect(endpoint(server)).await.is_err() {
+        let taken = self.common.orders.desk.take(|asked| {
+            let left = 2 + asked.octets.len();
+            let (length, message) = last(self.question, left)?.split_first_chunk_mut::<2>()?;
+            *length = u16::try_from(asked.octets.len()).ok()?.to_be_bytes();
+            message.copy_from_slice(&asked.octets);
+            Some((endpoint(asked.server), left))
+        });
+        let Some((remote, mut left)) = taken.flatten() else { return };
+        let Some((leaving, came)) = self.answers.octets.split_at_mut_checked(LEAVING) else { return };
+        let mut tcp = TcpSocket::new(self.common.stack, came, leaving);
+        if tcp.connect(remote).await.is_err() {
             return;
         }
-        while !question.is_empty() {
-            let Ok(written) = tcp.write(question).await else { return };
-            question = question.get(written..).unwrap_or_default();
+        while left > 0 {
+            let written = tcp.write(last(self.question, left).unwrap_or_default());
+            let Ok(written) = written.await else { return };
+            left = left.saturating_sub(written);
         }
         loop {
             tcp.wait_read_ready().await;
-            self.queues.room().await;
-            let read = |came: &mut [u8]| {
-                let (now, _) = came.split_at(came.len().min(MAX_DATAGRAM));
-                let octets = Datagram::from_slice(now).unwrap_or_default();
-                let news = DnsReport::Octets { server, octets };
-                let passed = !now.is_empty() && report(self.socket, news, self.queues);
-                (if passed { now.len() } else { 0 }, !now.is_empty())
-            };
-            if !matches!(tcp.read_with(read).await, Ok(true)) {
+            self.common.queues.room().await;
+            if !pass_on_octets(&mut tcp, self.socket, self.common.queues) {
                 return;
             }
         }
     }
+}
+
+/// The last so many octets of a buffer: a question ends where its buffer ends, so that what is left of it is a number.
+fn last(buffer: &mut [u8], octets: usize) -> Option<&mut [u8]> {
+    buffer.len().checked_sub(octets).and_then(|start| buffer.get_mut(start..))
 }
 
 /// Tells Control, if there is room at once.
@@ -283,6 +314,19 @@ fn pass_on<C>(udp: &UdpSocket<'_>, socket: Socket, queues: &Queues<C>) {
     }
 }
 
+/// Reports octets that came on a connection, now that there is room, as [`pass_on`] does; whether more may come.
+fn pass_on_octets<C>(tcp: &mut TcpSocket<'_>, socket: Socket, queues: &Queues<C>) -> bool {
+    let Some(from) = tcp.remote_endpoint() else { return false };
+    let read = pin!(tcp.read_with(|came| {
+        let (now, _) = came.split_at(came.len().min(MAX_DATAGRAM));
+        let octets = Datagram::from_slice(now).unwrap_or_default();
+        let news = DnsReport::Octets { server: SocketAddr::new(from.addr.into(), from.port), octets };
+        let passed = !now.is_empty() && report(socket, news, queues);
+        (if passed { now.len() } else { 0 }, !now.is_empty())
+    }));
+    matches!(read.poll(&mut Context::from_waker(Waker::noop())), Poll::Pending | Poll::Ready(Ok(true)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::println;
@@ -302,8 +346,8 @@ mod tests {
     /// All that asking takes of Network: orders, buffers and futures of its sockets.
     fn octets<const SOCKETS: usize>() -> usize {
         let questions = SOCKETS * (size_of::<Memory>() + future());
-        let update = size_of::<Memory<{ 2 + MAX_UPDATE }>>() + future();
-        size_of::<Orders<SOCKETS>>() + questions + update
+        let others = size_of::<TimeMemory>() + size_of::<UpdateMemory>() + 2 * future();
+        size_of::<Orders<[Place; SOCKETS]>>() + questions + others
     }
 
     /// Of a socket that waits remains little but its buffers, and a host has none for clients.
@@ -315,6 +359,6 @@ mod tests {
             "sockets for questions, octets: a host's {host}, a gateway's {gateway}; the future of each {}",
             future()
         );
-        assert!(host <= 21 << 10 && gateway <= 45 << 10);
+        assert!(host <= 20 << 10 && gateway <= 40 << 10);
     }
 }

@@ -54,7 +54,7 @@ const TURN: usize = 8;
 const QUESTIONS: usize = dns::ALL_SOCKETS;
 
 /// Sockets of the stack that a gateway needs itself; what is beyond them is for applications.
-pub const NETWORK_SOCKETS: usize = network::IKE_SOCKETS + QUESTIONS + 1;
+pub const NETWORK_SOCKETS: usize = network::IKE_SOCKETS + QUESTIONS + 2;
 
 /// What a gateway's Network needs in memory: `SAS` pairs of SAs with replay windows of `WORDS` × 32 packets, and a
 /// stack of so many sockets, [`NETWORK_SOCKETS`] of them its own.

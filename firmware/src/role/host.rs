@@ -30,7 +30,7 @@ const LINK_HEADER: usize = 14;
 const QUESTIONS: usize = dns::OWN_SOCKETS as usize;
 
 /// Sockets of the stack that a host needs itself; what is beyond them is for applications.
-pub const NETWORK_SOCKETS: usize = network::IKE_SOCKETS + QUESTIONS + 1;
+pub const NETWORK_SOCKETS: usize = network::IKE_SOCKETS + QUESTIONS + 2;
 
 /// What a host's Network needs in memory: `SAS` pairs of SAs with replay windows of `WORDS` × 32 packets, and a
 /// stack of so many sockets, [`NETWORK_SOCKETS`] of them its own.
