@@ -166,7 +166,7 @@ proptest! {
         let header = Header::parse(&[1; 28]).unwrap();
         let mut writer = Writer::new(&mut buffer, &header).unwrap();
         let list = (1..).zip(&list).map(|(number, (protocol, spi, transforms))| {
-            Proposal { number, protocol: *protocol, spi, transforms: transforms.iter().copied() }
+            Proposal { number, protocol: *protocol, spi, transforms: transforms.as_slice() }
         });
         sa::write(list, &mut writer).unwrap();
         let message = writer.finish().unwrap();
@@ -181,7 +181,7 @@ proptest! {
             header,
             |writer| {
                 let list = (1..).zip(&list).map(|(number, (protocol, spi, transforms))| {
-                    Proposal { number, protocol: *protocol, spi, transforms: transforms.iter().copied() }
+                    Proposal { number, protocol: *protocol, spi, transforms: transforms.as_slice() }
                 });
                 sa::write(list, writer).unwrap();
             },

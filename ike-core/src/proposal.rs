@@ -49,15 +49,31 @@ fn integrity(algorithm: Algorithm) -> Option<Transform> {
     }
 }
 
+/// The transforms of one proposal: of ESP with as many groups as are offered, or with each type of additional key
+/// exchange.
+type Transforms =
+    heapless::Vec<Transform, { 4 + if ADDITIONAL > MAX_GROUPS + 1 { ADDITIONAL } else { MAX_GROUPS + 1 } }>;
+
+const ADDITIONAL: usize = TransformType::ADDITIONAL.len();
+
+fn add(transforms: &mut Transforms, more: impl IntoIterator<Item = Transform>) {
+    for transform in more {
+        let added = transforms.push(transform);
+        debug_assert!(added.is_ok(), "more transforms than a proposal of ours has");
+    }
+}
+
 /// The transforms of a suite for an IKE SA, one of each type, without those of additional key exchanges.
-fn ike_transforms(suite: &Suite) -> impl Iterator<Item = Transform> + Clone + use<> {
+fn ike_transforms(suite: &Suite, additional: &[Option<Transform>]) -> Transforms {
     let own = [
         Some(encryption(suite.ike)),
         Some(transform(TransformType::PRF, suite.prf.id())),
         integrity(suite.ike),
         Some(transform(TransformType::KE, suite.group.id())),
     ];
-    own.into_iter().flatten()
+    let mut transforms = Transforms::new();
+    add(&mut transforms, own.iter().chain(additional).copied().flatten());
+    transforms
 }
 
 /// What was agreed for an IKE SA.
@@ -113,7 +129,7 @@ pub(crate) fn offer_ike(
         number,
         protocol: Protocol::IKE,
         spi: spi.as_ref().map_or(&[][..], |spi| spi),
-        transforms: ike_transforms(suite).chain(additional::own(suite.additional)),
+        transforms: ike_transforms(suite, &[additional::own(suite.additional)]),
     });
     sa::write(proposals, writer)
 }
@@ -126,7 +142,7 @@ pub(crate) fn answer_ike(
 ) -> Result<(), NoSpace> {
     let spi = spi.map(IkeSpi::octets);
     let spi = spi.as_ref().map_or(&[][..], |spi| spi);
-    let transforms = ike_transforms(&choice.suite).chain(choice.additional.into_iter().flatten());
+    let transforms = ike_transforms(&choice.suite, &choice.additional);
     sa::write([Proposal { number: choice.number, protocol: Protocol::IKE, spi, transforms }], writer)
 }
 
@@ -137,18 +153,18 @@ pub(crate) fn choose_ike(
     kind: IkeSaKind,
 ) -> Result<IkeChoice, Mismatch> {
     for suite in suites {
-        let wanted = ike_transforms(suite);
+        let wanted = ike_transforms(suite, &[]);
         let choice = |p: ProposalView<'_>| {
             let (spi, additional) = (kind.spi(&p)?, additional::choose(&p, kind.additional(suite)?)?);
-            let fits = is_for_ike(&p, suite.ike) && differs(&p, wanted.clone()).is_none();
+            let fits = is_for_ike(&p, suite.ike) && differs(&p, &wanted).is_none();
             fits.then_some(IkeChoice { number: p.number, suite: *suite, spi, additional })
         };
         if let Some(choice) = offer.proposals().find_map(choice) {
             return Ok(choice);
         }
     }
-    let wanted = |suite| ike_transforms(suite).chain(additional::own(suite.additional));
-    Err(describe(offer, suites.first().into_iter().flat_map(wanted)))
+    let wanted = |suite: &Suite| ike_transforms(suite, &[additional::own(suite.additional)]);
+    Err(describe(offer, &suites.first().map(wanted).unwrap_or_default()))
 }
 
 fn is_for_ike(proposal: &ProposalView<'_>, algorithm: Algorithm) -> bool {
@@ -166,14 +182,14 @@ fn is_usable(proposal: &ProposalView<'_>, algorithm: Algorithm) -> bool {
 }
 
 /// The first transform that is wanted and not in the proposal.
-fn differs(proposal: &ProposalView<'_>, mut wanted: impl Iterator<Item = Transform>) -> Option<Transform> {
-    wanted.find(|w| !proposal.transforms().any(|t| t.transform() == Some(*w)))
+fn differs(proposal: &ProposalView<'_>, wanted: &[Transform]) -> Option<Transform> {
+    wanted.iter().copied().find(|w| !proposal.transforms().any(|t| t.transform() == Some(*w)))
 }
 
 /// Where the first proposal and our first suite part.
-fn describe(offer: &SaView<'_>, mut wanted: impl Iterator<Item = Transform> + Clone) -> Mismatch {
+fn describe(offer: &SaView<'_>, wanted: &[Transform]) -> Mismatch {
     let first = offer.proposals().next();
-    let ours = first.and_then(|p| differs(&p, wanted.clone())).or_else(|| wanted.next());
+    let ours = first.and_then(|p| differs(&p, wanted)).or_else(|| wanted.first().copied());
     let kind = ours.map_or(TransformType::INTEG, |t| t.kind);
     let theirs = first.and_then(|p| p.transforms().find(|t| t.kind == kind));
     Mismatch {
@@ -191,8 +207,7 @@ pub(crate) fn accept_ike(answer: &SaView<'_>, suites: &[Suite], kind: IkeSaKind)
     let proposal = only(answer)?;
     let suite = suites.get(usize::from(proposal.number).checked_sub(1)?)?;
     let (spi, own) = (kind.spi(&proposal)?, additional::own(kind.additional(suite)?));
-    let matches =
-        proposal.protocol == Protocol::IKE && is_exactly(&proposal, ike_transforms(suite).chain(own));
+    let matches = proposal.protocol == Protocol::IKE && is_exactly(&proposal, &ike_transforms(suite, &[own]));
     let additional = additional::choose(&proposal, kind.additional(suite)?)?;
     matches.then_some(IkeChoice { number: proposal.number, suite: *suite, spi, additional })
 }
@@ -205,8 +220,8 @@ fn only<'a>(answer: &SaView<'a>) -> Option<ProposalView<'a>> {
 }
 
 /// Whether these are the proposal's transforms and no other (RFC 7296 §3.3.6).
-fn is_exactly(proposal: &ProposalView<'_>, wanted: impl Iterator<Item = Transform> + Clone) -> bool {
-    proposal.transforms().count() == wanted.clone().count() && differs(proposal, wanted).is_none()
+fn is_exactly(proposal: &ProposalView<'_>, wanted: &[Transform]) -> bool {
+    proposal.transforms().count() == wanted.len() && differs(proposal, wanted).is_none()
 }
 
 /// Groups that are offered at most.

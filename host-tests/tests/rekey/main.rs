@@ -117,7 +117,7 @@ fn offer(method: Option<u16>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
     let exchange = method.map(|method| transform(TransformType::KE, method));
     let transforms =
         [Some(transform(TransformType::ENCR, 28)), exchange, Some(transform(TransformType::ESN, 1))];
-    let transforms = transforms.into_iter().flatten();
+    let transforms: Vec<_> = transforms.into_iter().flatten().collect();
     let spi = [0x80, 0, 0, 1];
     wire::sa::write([Proposal { number: 1, protocol: Protocol::ESP, spi: &spi, transforms }], writer)
 }

@@ -6,7 +6,10 @@ use esp_engine::crypto::Algorithm;
 use esp_engine::sa::Spi;
 
 use super::additional::{self, AdditionalTransforms};
-use super::{MAX_GROUPS, describe, differs, encryption, integrity, is_exactly, is_usable, only, transform};
+use super::{
+    MAX_GROUPS, Transforms, add, describe, differs, encryption, integrity, is_exactly, is_usable, only,
+    transform,
+};
 use crate::config::Suite;
 use crate::crypto::Group;
 use crate::error::Mismatch;
@@ -67,11 +70,11 @@ fn sequence(extended: bool) -> Transform {
 }
 
 /// The transforms of an algorithm for Child SAs, behind which those of the other types stand.
-fn esp_transforms(
-    algorithm: Algorithm,
-    others: impl IntoIterator<Item = Transform, IntoIter: Clone>,
-) -> impl Iterator<Item = Transform> + Clone {
-    [Some(encryption(algorithm)), integrity(algorithm)].into_iter().flatten().chain(others)
+fn esp_transforms(algorithm: Algorithm, others: impl IntoIterator<Item = Transform>) -> Transforms {
+    let mut transforms = Transforms::new();
+    add(&mut transforms, [Some(encryption(algorithm)), integrity(algorithm)].into_iter().flatten());
+    add(&mut transforms, others);
+    transforms
 }
 
 /// The suites' ciphers for packets, each once.
@@ -171,8 +174,8 @@ pub(crate) fn choose_esp(offer: &SaView<'_>, suites: &[Suite], pfs: Pfs) -> Resu
             }
         }
     }
-    let wanted = suites.first().into_iter().flat_map(|suite| esp_transforms(suite.esp, [sequence(true)]));
-    Err(describe(offer, wanted))
+    let wanted = suites.first().map(|suite| esp_transforms(suite.esp, [sequence(true)]));
+    Err(describe(offer, &wanted.unwrap_or_default()))
 }
 
 fn choose_from(
@@ -190,7 +193,7 @@ fn choose_from(
     let is_beside = additional.is_none() || group.is_some_and(|group| Some(group) != additional);
     let outbound = proposal.child_spi().and_then(Spi::new)?;
     let number = proposal.number;
-    (is_ours && is_beside && differs(proposal, wanted).is_none()).then_some(EspChoice {
+    (is_ours && is_beside && differs(proposal, &wanted).is_none()).then_some(EspChoice {
         number,
         algorithm,
         extended_sequence,
@@ -217,7 +220,7 @@ pub(crate) fn accept_esp(
     let method = exchange.map(|group| transform(TransformType::KE, group.id()));
     let own = || method.into_iter().chain(additional::own(additional));
     let extended_sequence = [true, false].into_iter().find(|extended| {
-        is_exactly(&proposal, esp_transforms(algorithm, own().chain([sequence(*extended)])))
+        is_exactly(&proposal, &esp_transforms(algorithm, own().chain([sequence(*extended)])))
     })?;
     Some(EspChoice {
         number: proposal.number,

@@ -152,7 +152,7 @@ pub struct Proposal<'a, T> {
 ///
 /// # Errors
 /// [`NoSpace`].
-pub fn write<'a, T: IntoIterator<Item = Transform>>(
+pub fn write<'a, T: AsRef<[Transform]>>(
     proposals: impl IntoIterator<Item = Proposal<'a, T>>,
     writer: &mut Writer<'_>,
 ) -> Result<(), NoSpace> {
@@ -162,16 +162,14 @@ pub fn write<'a, T: IntoIterator<Item = Transform>>(
             if let Some(at) = previous.replace(body.length()) {
                 body.patch(at, &[MORE])?;
             }
-            write_proposal(proposal, body)?;
+            let Proposal { number, protocol, spi, ref transforms } = proposal;
+            write_proposal(Proposal { number, protocol, spi, transforms: transforms.as_ref() }, body)?;
         }
         Ok(())
     })
 }
 
-fn write_proposal<T: IntoIterator<Item = Transform>>(
-    proposal: Proposal<'_, T>,
-    body: &mut Octets<'_>,
-) -> Result<(), NoSpace> {
+fn write_proposal(proposal: Proposal<'_, &[Transform]>, body: &mut Octets<'_>) -> Result<(), NoSpace> {
     let start = body.length();
     let spi_size = u8::try_from(proposal.spi.len()).map_err(|_| NoSpace)?;
     body.put(&[LAST, 0, 0, 0, proposal.number, proposal.protocol.0, spi_size, 0])?;
