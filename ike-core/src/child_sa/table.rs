@@ -90,7 +90,13 @@ impl<'r> Children<'r> {
     fn change_at<T>(&mut self, slot: u16, change: impl FnOnce(&mut Option<Child>) -> T) -> Option<T> {
         let entry = self.slots.get_mut(usize::from(slot))?;
         let result = change(entry);
-        let child = entry.as_ref();
+        self.index(slot);
+        Some(result)
+    }
+
+    /// The indexes learn what a slot holds now.
+    fn index(&mut self, slot: u16) {
+        let child = self.slots.get(usize::from(slot)).and_then(Option::as_ref);
         if child.is_some() {
             self.vacant.take(slot)
         } else {
@@ -104,7 +110,6 @@ impl<'r> Children<'r> {
         let agreed = child.filter(|child| child.outbound.is_some());
         let flow = agreed.map(|child| self.by_flow.of(&single_address(&child.remote_ts)));
         self.by_flow.put_first(slot, flow);
-        Some(result)
     }
 
     /// An SPI in a free slot; `Ok(None)` when there is none. Then one that drains makes room for the next try.
