@@ -24,6 +24,7 @@ impl Instant {
     }
 
     /// Time passed since `earlier`; zero when `earlier` lies ahead.
+    #[inline(never)]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -32,8 +33,10 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    // Not inlined: moments are reckoned in many places, and each would carry multiplications of 64 bits.
+    #[inline(never)]
     fn add(self, duration: Duration) -> Self {
-        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let ms = duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()));
         Self(self.0.saturating_add(ms))
     }
 }

@@ -137,12 +137,12 @@ impl Suite {
 impl Config<'_> {
     /// The PAD with its numbers.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (PeerId, &PadEntry<'_>)> {
-        (0..=u16::MAX).map(PeerId).zip(self.pad)
+        self.pad.iter().enumerate().map(|(place, entry)| (PeerId(place as u16), entry))
     }
 
     /// The SPD with its numbers.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (PolicyId, &IkePolicy<'_>)> {
-        (0..=u16::MAX).map(PolicyId).zip(self.policies)
+        self.policies.iter().enumerate().map(|(place, policy)| (PolicyId(place as u16), policy))
     }
 
     /// Whether any peer shares a post-quantum key with us (RFC 8784).

@@ -69,11 +69,17 @@ impl Counters {
             None => Some(&mut self.malformed),
         };
         if let Some(counter) = counter {
-            *counter = counter.saturating_add(1);
+            bump(counter);
         }
     }
 
     fn index(reason: Discarded) -> Option<usize> {
         Discarded::ALL.iter().position(|other| *other == reason)
     }
+}
+
+/// Once more; a counter at its end stays there.
+#[inline(never)]
+pub(crate) fn bump(counter: &mut u32) {
+    *counter = counter.saturating_add(1);
 }

@@ -9,7 +9,7 @@ use rand_core::TryCryptoRng;
 
 use crate::child_sa::{Children, Stage};
 use crate::config::Config;
-use crate::counters::Counters;
+use crate::counters::{Counters, bump};
 use crate::crypto::{Crypto, PublicKey};
 use crate::error::{AcquireError, CloseReason, Discarded};
 use crate::handshake::Handshake;
@@ -74,7 +74,7 @@ impl<'r, C: Crypto, R: TryCryptoRng> Endpoint<'r, C, R> {
             if self.outbox.has_room() { self.demultiplex(now, path, datagram) } else { Err(Discarded::Busy) };
         self.begin_again(now);
         match result {
-            Ok(()) => self.desk.counters.accepted = self.desk.counters.accepted.saturating_add(1),
+            Ok(()) => bump(&mut self.desk.counters.accepted),
             Err(reason) => self.desk.counters.count(reason),
         }
         result

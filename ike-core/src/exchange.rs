@@ -240,8 +240,19 @@ pub(crate) fn seal<C: Crypto, R>(
     header: &Header,
     payloads: impl FnOnce(&mut Writer<'_>) -> Result<(), NoSpace>,
 ) -> Option<BufferId> {
+    endpoint.draft.write(header, payloads).ok()?;
+    seal_draft(endpoint, sa, header)
+}
+
+/// Seals what was written.
+#[inline(never)]
+fn seal_draft<C: Crypto, R>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    header: &Header,
+) -> Option<BufferId> {
     let key = keys(endpoint, sa)?.outbound;
-    seal_with(endpoint, sa, &key, header, payloads)
+    fragment::seal_draft(endpoint, sa, &key, header, sa.fragmentation, 1)
 }
 
 /// As [`seal`], under a key that the IKE SA does not have yet.

@@ -145,6 +145,7 @@ pub(crate) enum Standing {
 }
 
 impl IkeSa {
+    #[inline(never)]
     pub(crate) fn new(role: Role, spis: IkeSpis, path: Path, now: Instant) -> Self {
         Self {
             spis,
@@ -170,6 +171,7 @@ impl IkeSa {
     }
 
     /// A header for a message of ours.
+    #[inline(never)]
     pub(crate) fn header(&self, exchange: ExchangeType, response: bool, message_id: u32) -> Header {
         Header {
             initiator_spi: IkeSpi(self.spis.initiator),
@@ -206,10 +208,7 @@ impl IkeSa {
 
     /// How the peer is reached.
     pub(crate) fn way(&self) -> Way {
-        Way {
-            at: self.path.remote.ip(),
-            behind: self.established().and_then(|established| established.behind),
-        }
+        Way { at: self.path.peer(), behind: self.established().and_then(|established| established.behind) }
     }
 
     /// Whether it only repeats its last answer, and gives way to whoever needs the place.
@@ -224,6 +223,7 @@ impl IkeSa {
 }
 
 /// The keys of the SK payload from our side.
+#[inline(never)]
 pub(crate) fn cipher_keys(keys: &IkeKeys, role: Role) -> KeyPair<RawKey> {
     let pair = keys.cipher_keys(role);
     KeyPair { inbound: pair.inbound.clone(), outbound: pair.outbound.clone() }

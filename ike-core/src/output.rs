@@ -27,6 +27,14 @@ pub struct Path {
     pub remote: SocketAddr,
 }
 
+impl Path {
+    /// The peer's address, whatever its port.
+    #[inline(never)]
+    pub(crate) const fn peer(&self) -> IpAddr {
+        self.remote.ip()
+    }
+}
+
 /// The next thing that an endpoint wants done. Drain until [`Output::Timeout`] after every input.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "outputs are moved once, straight out of the endpoint")]

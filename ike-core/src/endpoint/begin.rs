@@ -69,7 +69,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if is_served {
             return Ok(());
         }
-        if packet.is_some() && self.desk.setbacks.is_waiting(policy, path.remote.ip(), now) {
+        if packet.is_some() && self.desk.setbacks.is_waiting(policy, path.peer(), now) {
             return Err(AcquireError::TooSoon);
         }
         if let Some(owner) = self.usable_for(entry, wanted.is_some(), policy, &path, behind) {
@@ -202,7 +202,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             let want = self.handshake_of(sa).and_then(Handshake::want);
             want.is_some_and(|want| want.policy != policy && is_so(want))
         };
-        self.sas.at(path.remote.ip()).find(|(_, sa)| fits(sa)).map(|(slot, _)| slot)
+        self.sas.at(path.peer()).find(|(_, sa)| fits(sa)).map(|(slot, _)| slot)
     }
 
     /// Begins what was put off until the IKE SA before it had its slot back.
@@ -223,7 +223,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if !self.outbox.has_room() {
             return Err(AcquireError::NoBuffer);
         }
-        let remote = want.path.remote.ip();
+        let remote = want.path.peer();
         if self.is_under_way(&want, remote) {
             return Ok(());
         }

@@ -48,7 +48,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             }
             _ => false,
         };
-        self.sas.at(path.remote.ip()).find(|(_, sa)| fits(sa)).map(|(slot, _)| slot)
+        self.sas.at(path.peer()).find(|(_, sa)| fits(sa)).map(|(slot, _)| slot)
     }
 
     /// Asks for another Child SA on this IKE SA, as soon as no other request waits for its answer.

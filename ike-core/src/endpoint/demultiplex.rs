@@ -7,6 +7,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::Endpoint;
+use crate::counters::bump;
 use crate::crypto::Crypto;
 use crate::error::Discarded;
 use crate::exchange::{self, fragment, ike_sa_init};
@@ -71,6 +72,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         Discarded::MajorVersion
     }
 
+    #[inline(never)]
     fn init_request(&mut self, now: Instant, path: Path, octets: &mut [u8]) -> Result<(), Discarded> {
         let message = Message::parse(octets)?;
         let header = message.header;
@@ -109,6 +111,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         self.slot_of(answer.responder_spi, Role::Responder).ok()
     }
 
+    #[inline(never)]
     fn init_response(&mut self, now: Instant, path: Path, octets: &mut [u8]) -> Result<(), Discarded> {
         let message = Message::parse(octets)?;
         if message.header.flags.initiator {
@@ -120,6 +123,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         })
     }
 
+    #[inline(never)]
     fn protected(
         &mut self,
         now: Instant,
@@ -175,6 +179,12 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     ) -> Result<(), Discarded> {
         let mut sa = self.sas.take(slot).ok_or(Discarded::UnknownSpi)?;
         let result = exchange(self, &mut sa);
+        self.give_back(slot, sa);
+        result
+    }
+
+    /// The IKE SA goes back into its slot, unless it is gone.
+    fn give_back(&mut self, slot: u16, sa: IkeSa) {
         if matches!(sa.state, State::Gone) {
             self.desk.wants.forget(slot);
             self.free(slot, sa);
@@ -182,7 +192,6 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         } else {
             self.sas.put(slot, sa);
         }
-        result
     }
 
     /// Lets each IKE SA whose peer is at this address be seen to, as [`Self::with_sa`] does.
@@ -216,7 +225,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
                 sa.window.replace_response(narrowed);
                 endpoint.buffers.keep(narrowed, now);
             }
-            endpoint.desk.counters.replayed = endpoint.desk.counters.replayed.saturating_add(1);
+            bump(&mut endpoint.desk.counters.replayed);
             endpoint.outbox.message(path, response);
             Ok(())
         })

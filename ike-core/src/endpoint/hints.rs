@@ -83,6 +83,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// A message within an IKE SA that we do not have. A request is answered with INVALID_IKE_SPI, a hint
     /// is taken, and an answer gets nothing (RFC 7296 §1.5, §2.21.4).
+    #[inline(never)]
     pub(super) fn stray(&mut self, now: Instant, path: Path, octets: &[u8], header: &Header) -> Discarded {
         if header.flags.response {
             return Discarded::UnknownSpi;
@@ -97,7 +98,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         let notify = payloads.ok().and_then(|payloads| payloads.notify(NotifyType::INVALID_SPI));
         match notify.and_then(|notify| notify.invalid_spi()) {
             Some(spi) => {
-                self.suspect(now, path.remote.ip(), spi);
+                self.suspect(now, path.peer(), spi);
                 Discarded::Hint
             }
             None => Discarded::UnknownSpi,

@@ -5,6 +5,7 @@ use rand_core::TryCryptoRng;
 
 use super::Endpoint;
 use crate::child_sa::DRAIN;
+use crate::counters::bump;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange::informational;
@@ -199,7 +200,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             self.desk.again = Some(Want { path, behind, restarts: 0, ..want });
             return;
         }
-        self.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
+        self.desk.setbacks.failed(want.policy, want.path.peer(), now);
     }
 
     pub(crate) fn free_handshake(&mut self, index: u8) {
@@ -243,10 +244,9 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         identity: Option<crate::pad::OwnedIdentity>,
         reason: FailReason,
     ) {
-        self.desk.counters.failed = self.desk.counters.failed.saturating_add(1);
+        bump(&mut self.desk.counters.failed);
         if reason.is_authentication() {
-            self.desk.counters.authentication_failed =
-                self.desk.counters.authentication_failed.saturating_add(1);
+            bump(&mut self.desk.counters.authentication_failed);
         }
         if reason == FailReason::NetworkFull {
             self.desk.counters.network_full = self.desk.counters.network_full.saturating_add(1);
@@ -256,7 +256,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             (None, Some(want)) => Some(want.entry),
             (None, None) => identity
                 .as_ref()
-                .and_then(|identity| self.config.search(&identity.view(), sa.path.remote.ip()))
+                .and_then(|identity| self.config.search(&identity.view(), sa.path.peer()))
                 .map(|(id, _)| id),
         };
         let established = sa.established().is_some();

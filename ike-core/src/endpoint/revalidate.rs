@@ -184,6 +184,6 @@ impl<C: Crypto, R> Endpoint<'_, C, R> {
     /// Whether this Child SA is on an IKE SA to another address than that of `sa`.
     pub(crate) fn runs_elsewhere(&self, spi: Spi, sa: &IkeSa) -> bool {
         let owner = self.children.look(spi).and_then(|child| self.sas.get(child.owner));
-        owner.is_some_and(|old| old.path.remote.ip() != sa.path.remote.ip())
+        owner.is_some_and(|old| old.path.peer() != sa.path.peer())
     }
 }

@@ -44,7 +44,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// An IKE SA has come to stand: if both ends began at once, one of the two goes.
     pub(crate) fn settle_rivalry(&mut self, sa: &mut IkeSa, now: Instant) {
         let mut seen = None;
-        while let Some(slot) = self.sas.next_at(sa.path.remote.ip(), seen) {
+        while let Some(slot) = self.sas.next_at(sa.path.peer(), seen) {
             seen = Some(slot);
             self.sas.change(slot, |other| {
                 if sa.role != other.role && is_same_peer(sa, other) && is_crossing(sa, other) {
@@ -58,7 +58,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// The time of an IKE SA that has a successor is over, unless the successor is gone, or lacks a Child SA.
     pub(super) fn give_way(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
-        let heir = self.sas.at(sa.path.remote.ip()).find(|(_, other)| is_same_peer(sa, other));
+        let heir = self.sas.at(sa.path.peer()).find(|(_, other)| is_same_peer(sa, other));
         let Some(heir) = heir.map(|(heir, _)| heir) else {
             if let State::Established(established) = &mut sa.state {
                 established.standing = Standing::Current;
@@ -77,7 +77,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
 
     /// Asks on its successor for what an IKE SA carries and the successor does not; whether there is any.
     fn bring_along(&mut self, slot: u16, sa: &IkeSa, heir: u16) -> bool {
-        let remote = sa.path.remote.ip();
+        let remote = sa.path.peer();
         let mut is_missing = false;
         for child in self.children.of(slot).filter(|child| child.stands()) {
             let is_there = self.children.of(heir).any(|other| {
@@ -117,7 +117,7 @@ fn is_same_peer(one: &IkeSa, other: &IkeSa) -> bool {
     who(a) == who(b)
         && a.identity == b.identity
         && b.standing == Standing::Current
-        && one.path.remote.ip() == other.path.remote.ip()
+        && one.path.peer() == other.path.peer()
         && one.path.local.ip() == other.path.local.ip()
 }
 

@@ -48,7 +48,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// Whether another IKE SA with the peer at this address stands, or is on its way because both ends began
     /// at once (RFC 7296 §2.4, INITIAL_CONTACT).
     pub(crate) fn knows(&self, sa: &IkeSa) -> bool {
-        self.sas.at(sa.path.remote.ip()).any(|(_, other)| !other.is_over())
+        self.sas.at(sa.path.peer()).any(|(_, other)| !other.is_over())
     }
 
     /// The peer says that it knows of no other IKE SA with us: those that stood before this one began
@@ -56,7 +56,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
     /// (RFC 7296 §2.4, RFC 7619 §2.3).
     pub(crate) fn forget_before(&mut self, sa: &IkeSa, who: Who<'_>) {
         let is_nameless = matches!(who.identity.view(), Identity::Null);
-        let is_there = |other: &IkeSa| other.path.remote.ip() == sa.path.remote.ip();
+        let is_there = |other: &IkeSa| other.path.peer() == sa.path.peer();
         let mut seen = None;
         while let Some(slot) = self.sas.next_with(who, seen) {
             seen = Some(slot);

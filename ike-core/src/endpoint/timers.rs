@@ -6,6 +6,7 @@ use rand_core::{TryCryptoRng, TryRng};
 
 use super::Endpoint;
 use super::hints::is_quiet;
+use crate::counters::bump;
 use crate::crypto::Crypto;
 use crate::error::{CloseReason, FailReason};
 use crate::exchange::{create_child_sa, fragment, ike_followup_ke, ike_sa_init, informational};
@@ -55,6 +56,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
+    #[inline(never)]
     fn fire(&mut self, slot: u16, sa: &mut IkeSa, timer: Timer, now: Instant) {
         match timer {
             Timer::Retransmit => self.retransmit(slot, sa, now),
@@ -92,6 +94,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         sa.timers.set(Timer::Retransmit, now + self.config.timing.wait(tries, random));
     }
 
+    #[inline(never)]
     fn retransmit(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
         let Some(outstanding) = sa.window.outstanding().copied() else {
             return;
@@ -104,7 +107,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
         if outstanding.tries < self.config.timing.tries {
             sa.window.send_again();
-            self.desk.counters.retransmitted = self.desk.counters.retransmitted.saturating_add(1);
+            bump(&mut self.desk.counters.retransmitted);
             self.outbox.message(sa.path, outstanding.buffer);
             self.await_answer(sa, now);
             if outstanding.tries == TRIES_BEFORE_SUSPICION && outstanding.purpose == Purpose::Liveness {
@@ -135,7 +138,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         };
         sa.fragmentation = sa.fragmentation.narrowed();
         sa.window.replace_request(narrowed);
-        self.desk.counters.retransmitted = self.desk.counters.retransmitted.saturating_add(1);
+        bump(&mut self.desk.counters.retransmitted);
         self.outbox.message(sa.path, narrowed);
         self.await_answer(sa, now);
         true
@@ -170,6 +173,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         }
     }
 
+    #[inline(never)]
     fn expire(&mut self, slot: u16, sa: &mut IkeSa, now: Instant) {
         match &sa.state {
             State::Handshake(_) => {

@@ -109,6 +109,7 @@ pub(crate) fn is_first(octets: &[u8]) -> bool {
 
 /// A fragment whose Message ID is in the window.
 #[expect(clippy::too_many_arguments, reason = "all of them are what a fragment is judged by")]
+#[inline(never)]
 pub(super) fn gather<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,

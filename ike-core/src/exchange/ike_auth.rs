@@ -12,6 +12,7 @@ use esp_engine::time::Instant;
 use rand_core::{TryCryptoRng, TryRng};
 
 use crate::auth::{AuthData, IntAuth, NotProven, Proof, SignedOctets, prove};
+use crate::counters::bump;
 use crate::crypto::{Crypto, PrfOutput, PublicKey};
 use crate::endpoint::Endpoint;
 use crate::error::FailReason;
@@ -178,7 +179,7 @@ fn establish<C: Crypto, R: TryCryptoRng>(
         is_full: false,
         is_ending: false,
     });
-    endpoint.desk.counters.established = endpoint.desk.counters.established.saturating_add(1);
+    bump(&mut endpoint.desk.counters.established);
     if let State::Established(established) = &sa.state {
         let event = Event::Established(output::Established::of(sa, established));
         endpoint.outbox.event(event);

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Appends the link, if there is one.
 pub(crate) fn write_link(link: Option<Link>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
-    link.map_or(Ok(()), |link| NotifyView::new(NotifyType::ADDITIONAL_KEY_EXCHANGE, &link).write(writer))
+    link.map_or(Ok(()), |link| NotifyView::put(NotifyType::ADDITIONAL_KEY_EXCHANGE, &link, writer))
 }
 
 impl<C: Crypto, R> Endpoint<'_, C, R> {

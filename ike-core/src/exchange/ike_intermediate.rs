@@ -11,6 +11,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{Received, ike_auth};
+use crate::counters::bump;
 use crate::crypto::{Crypto, ExchangeError, Group, KeyExchange, PrfOutput, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
@@ -68,6 +69,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
 }
 
 /// The responder's answer, which proved to come from whom we agreed on keys with.
+#[inline(never)]
 pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -90,7 +92,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
             return Ok(());
         }
     };
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    bump(&mut endpoint.desk.counters.key_exchanges);
     let responder = int_auth(&endpoint.crypto, &agreed, Role::Responder, &received.clear);
     let keys = next_keys(&endpoint.crypto, &agreed, sa, &secret);
     let before = core::mem::replace(&mut agreed.keys, keys);
@@ -120,6 +122,7 @@ fn judge<K: KeyExchange>(received: &Received<'_>, exchange: &K) -> Result<Shared
 }
 
 /// As responder: the initiator's request, which proved to come from whom we agreed on keys with.
+#[inline(never)]
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &mut IkeSa,
@@ -185,7 +188,7 @@ fn answer<C: Crypto, R: TryCryptoRng>(
             );
         }
     };
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    bump(&mut endpoint.desk.counters.key_exchanges);
     let header = sa.header(ExchangeType::IKE_INTERMEDIATE, true, received.header.message_id);
     let sealed_with = cipher_keys(&agreed.keys, agreed.role).outbound;
     let response = exchange::seal_with(endpoint, sa, &sealed_with, &header, |writer| {

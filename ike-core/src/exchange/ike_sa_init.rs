@@ -31,7 +31,7 @@ fn write_exchange(group: Group, public: &[u8], nonce: &[u8], writer: &mut Writer
 }
 
 fn write_hashes(writer: &mut Writer<'_>) -> Result<(), NoSpace> {
-    NotifyView::new(NotifyType::SIGNATURE_HASH_ALGORITHMS, &HashAlgorithms::ALL.octets()).write(writer)
+    NotifyView::put(NotifyType::SIGNATURE_HASH_ALGORITHMS, &HashAlgorithms::ALL.octets(), writer)
 }
 
 fn hashes(payloads: &Payloads<'_>) -> SignatureHashes {
@@ -45,7 +45,7 @@ fn write_fragmentation(timing: &Timing, writer: &mut Writer<'_>) -> Result<(), N
     if timing.datagram == 0 {
         return Ok(());
     }
-    NotifyView::new(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[]).write(writer)
+    NotifyView::put(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[], writer)
 }
 
 /// Fragments are for those who both say that they can.
@@ -61,7 +61,7 @@ fn write_intermediate(is_wanted: bool, writer: &mut Writer<'_>) -> Result<(), No
     if !is_wanted {
         return Ok(());
     }
-    NotifyView::new(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, &[]).write(writer)
+    NotifyView::put(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, &[], writer)
 }
 
 /// Whether the peer says so too.

@@ -47,6 +47,7 @@ pub(crate) fn well_formed<'p, 'm, C: Crypto, R: TryCryptoRng>(
 
 /// A request of an exchange that there is not: as malformed as an unknown payload's insides, and one of us is
 /// broken (RFC 7296 §2.21.3).
+#[inline(never)]
 pub(crate) fn handle_unknown<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -60,6 +61,7 @@ pub(crate) fn handle_unknown<C: Crypto, R: TryCryptoRng>(
 }
 
 /// A request on an IKE SA that stands.
+#[inline(never)]
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -180,6 +182,7 @@ pub(crate) fn conclude<C: Crypto, R: TryCryptoRng>(
 }
 
 /// An answer to a request of ours.
+#[inline(never)]
 pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,

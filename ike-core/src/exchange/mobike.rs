@@ -70,7 +70,7 @@ pub(crate) fn is_wanted<C: Crypto, R>(endpoint: &Endpoint<'_, C, R>, policy: Pol
 
 /// Announces it, in either role.
 pub(crate) fn write_supported(is_supported: bool, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
-    if is_supported { NotifyView::new(NotifyType::MOBIKE_SUPPORTED, &[]).write(writer) } else { Ok(()) }
+    if is_supported { NotifyView::put(NotifyType::MOBIKE_SUPPORTED, &[], writer) } else { Ok(()) }
 }
 
 /// Both ends announced it.
@@ -116,7 +116,7 @@ pub(super) fn judge<C: Crypto, R>(
     }
     // Only whoever began the IKE SA moves it.
     if !mobility.began && payloads.notify(NotifyType::UPDATE_SA_ADDRESSES).is_some() {
-        answer.verdict = if endpoint.config.is_taken(endpoint.own(), established.peer, path.remote.ip()) {
+        answer.verdict = if endpoint.config.is_taken(endpoint.own(), established.peer, path.peer()) {
             Verdict::Refuse
         } else {
             Verdict::Move(Nat::detect(&endpoint.crypto, payloads, sa.spis, path, pretended))
@@ -128,7 +128,7 @@ pub(super) fn judge<C: Crypto, R>(
 impl Answer {
     pub(super) fn write(&self, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
         if self.verdict == Verdict::Refuse {
-            NotifyView::new(NotifyType::UNACCEPTABLE_ADDRESSES, &[]).write(writer)?;
+            NotifyView::put(NotifyType::UNACCEPTABLE_ADDRESSES, &[], writer)?;
         }
         if let Some(detection) = &self.detection {
             detection.write(writer)?;
@@ -136,7 +136,7 @@ impl Answer {
         if self.cookie2.is_empty() {
             return Ok(());
         }
-        NotifyView::new(NotifyType::COOKIE2, &self.cookie2).write(writer)
+        NotifyView::put(NotifyType::COOKIE2, &self.cookie2, writer)
     }
 }
 
@@ -218,9 +218,9 @@ pub(super) fn resume<C: Crypto, R: TryCryptoRng>(
     let detection = Detection::new(&endpoint.crypto, sa.spis, &sa.path, endpoint.config.force_encapsulation);
     let header = sa.header(ExchangeType::INFORMATIONAL, false, id);
     let message = seal(endpoint, sa, &header, |writer| match owed {
-        Owed::Check => NotifyView::new(NotifyType::COOKIE2, &cookie2).write(writer),
+        Owed::Check => NotifyView::put(NotifyType::COOKIE2, &cookie2, writer),
         Owed::Update | Owed::Nothing => {
-            NotifyView::new(NotifyType::UPDATE_SA_ADDRESSES, &[]).write(writer)?;
+            NotifyView::put(NotifyType::UPDATE_SA_ADDRESSES, &[], writer)?;
             detection.write(writer)
         }
     });

@@ -93,8 +93,8 @@ impl Detection {
 
     /// Appends both.
     pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
-        NotifyView::new(NotifyType::NAT_DETECTION_SOURCE_IP, &self.source).write(writer)?;
-        NotifyView::new(NotifyType::NAT_DETECTION_DESTINATION_IP, &self.destination).write(writer)
+        NotifyView::put(NotifyType::NAT_DETECTION_SOURCE_IP, &self.source, writer)?;
+        NotifyView::put(NotifyType::NAT_DETECTION_DESTINATION_IP, &self.destination, writer)
     }
 }
 

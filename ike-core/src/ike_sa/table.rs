@@ -139,7 +139,7 @@ impl<'r> IkeSas<'r> {
         self.over.set(slot, sa.is_over().then_some(()));
         self.ended.set(slot, matches!(sa.state, State::Ended(..)).then_some(()));
         self.half_open.set(slot, sa.is_half_open().then_some(()));
-        let at = self.by_address.of(&sa.path.remote.ip());
+        let at = self.by_address.of(&sa.path.peer());
         self.by_address.put_in_order(slot, Some(at));
         let established = sa.established();
         let peer = established.map(|established| chain_of(self.by_peer, &established.who()));
@@ -206,12 +206,12 @@ impl<'r> IkeSas<'r> {
 
     /// Those whose peer is at this address.
     pub(crate) fn at(&self, remote: IpAddr) -> impl Iterator<Item = (u16, &IkeSa)> {
-        self.chained(self.by_address.of(&remote), self.by_address, move |sa| sa.path.remote.ip() == remote)
+        self.chained(self.by_address.of(&remote), self.by_address, move |sa| sa.path.peer() == remote)
     }
 
     /// The slot of the next of them behind this one: others may come and go between two calls.
     pub(crate) fn next_at(&self, remote: IpAddr, after: Option<u16>) -> Option<u16> {
-        let is_there = |sa: &IkeSa| sa.path.remote.ip() == remote;
+        let is_there = |sa: &IkeSa| sa.path.peer() == remote;
         self.next_chained(self.by_address.of(&remote), self.by_address, after, is_there)
     }
 

@@ -109,7 +109,7 @@ impl Timing {
         }
         soft.time -= jitter(soft.time / 8, random);
         for limit in [&mut soft.octets, &mut soft.packets] {
-            *limit -= (u128::from(*limit / 8) * u128::from(random) / u128::from(u32::MAX)) as u64;
+            *limit -= part(*limit / 8, random);
         }
         lifetime
     }
@@ -153,6 +153,13 @@ impl Timing {
 }
 
 /// A part of `span`, chosen by lot.
+/// `random` of `u32::MAX` parts of a number, in 64 bits: small machines have no more.
+fn part(number: u64, random: u32) -> u64 {
+    let (random, all) = (u64::from(random), u64::from(u32::MAX));
+    let (high, low) = (number >> 32, number & all);
+    high * random + (high * random) / all + (low * random) / all
+}
+
 fn jitter(span: Duration, random: u32) -> Duration {
     let milliseconds = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(u64::from(random) % milliseconds.saturating_add(1))

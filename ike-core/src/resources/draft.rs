@@ -30,11 +30,16 @@ impl Draft {
         header: &Header,
         payloads: impl FnOnce(&mut Writer<'_>) -> Result<(), NoSpace>,
     ) -> Result<(), NoSpace> {
-        self.length = 0;
-        let mut writer = Writer::new(self.octets.get_mut(..LONGEST).ok_or(NoSpace)?, header)?;
+        let mut writer = self.begin(header)?;
         payloads(&mut writer)?;
         self.length = writer.finish()?.len();
         Ok(())
+    }
+
+    /// What is the same whatever the payloads are, in one place.
+    fn begin(&mut self, header: &Header) -> Result<Writer<'_>, NoSpace> {
+        self.length = 0;
+        Writer::new(self.octets.get_mut(..LONGEST).ok_or(NoSpace)?, header)
     }
 
     /// Opens a message of ours that was sealed before, or a fragment of one behind those before it.

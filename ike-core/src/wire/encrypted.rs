@@ -168,11 +168,15 @@ impl<'m> Clear<'m> {
         let all = u32::try_from(head.len().saturating_add(text.len())).unwrap_or(u32::MAX).to_be_bytes();
         let inner =
             u16::try_from(PAYLOAD_HEADER.saturating_add(text.len())).unwrap_or(u16::MAX).to_be_bytes();
-        let (spis, fields) = header.split_at(NEXT_PAYLOAD_IN_HEADER);
-        let fields = fields.iter().skip(1).take(LENGTH_IN_HEADER - NEXT_PAYLOAD_IN_HEADER - 1);
-        let octets = spis.iter().copied().chain([PayloadType::SK.0]).chain(fields.copied());
-        let octets = octets.chain(all).chain([first.0, reserved]).chain(inner);
-        head.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+        let parts: [(usize, &[u8]); 4] = [
+            (0, header),
+            (NEXT_PAYLOAD_IN_HEADER, &[PayloadType::SK.0]),
+            (LENGTH_IN_HEADER, &all),
+            (Header::LENGTH, &[first.0, reserved, inner[0], inner[1]]),
+        ];
+        for (at, part) in parts {
+            head.iter_mut().skip(at).zip(part).for_each(|(to, from)| *to = *from);
+        }
         Self { head, text }
     }
 

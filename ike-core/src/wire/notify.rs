@@ -125,6 +125,14 @@ impl<'a> NotifyView<'a> {
         (self.kind == kind).then_some(self)
     }
 
+    /// Appends a notification that is not about an existing Child SA.
+    ///
+    /// # Errors
+    /// [`NoSpace`].
+    pub fn put(kind: NotifyType, data: &'a [u8], writer: &mut Writer<'_>) -> Result<(), NoSpace> {
+        Self::new(kind, data).write(writer)
+    }
+
     /// Appends this payload.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{child, ike_sa, resume};
+use crate::counters::bump;
 use crate::crypto::{Crypto, Group, KeyExchange, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
@@ -21,6 +22,7 @@ use crate::wire::writer::Writer;
 use crate::wire::{Malformed, NoSpace};
 
 /// The peer's answer.
+#[inline(never)]
 pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -97,7 +99,7 @@ pub(super) fn agree<C: Crypto, R>(
 ) -> Result<SharedSecret, NotifyType> {
     let is_ours = |ke: &&KeView<'_>| ke.method.0 == exchange.group().id();
     let ke = payloads.ke.as_ref().filter(is_ours).ok_or(NotifyType::INVALID_SYNTAX)?;
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    bump(&mut endpoint.desk.counters.key_exchanges);
     exchange.clone().agree(ke.data).map_err(|_| NotifyType::INVALID_SYNTAX)
 }
 

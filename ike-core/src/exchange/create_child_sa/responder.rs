@@ -5,6 +5,7 @@ use esp_engine::time::Instant;
 use rand_core::TryCryptoRng;
 
 use super::{child, ike_sa, ours};
+use crate::counters::bump;
 use crate::crypto::{Crypto, ExchangeError, Group, PublicValue, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{CloseReason, Discarded, FailReason};
@@ -62,6 +63,7 @@ impl Fresh {
 }
 
 /// The peer's request.
+#[inline(never)]
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -194,7 +196,7 @@ pub(crate) fn exchange_keys<C: Crypto, R: TryCryptoRng>(
     group: Group,
     ke: &KeView<'_>,
 ) -> Result<Fresh, Refusal> {
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    bump(&mut endpoint.desk.counters.key_exchanges);
     let exchanged = endpoint.crypto.respond(group, ke.data, &mut endpoint.random);
     let (public, secret) = exchanged.map_err(|error| match error {
         ExchangeError::NoRandom => Refusal::Notify(NotifyType::TEMPORARY_FAILURE),

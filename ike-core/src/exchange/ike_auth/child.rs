@@ -122,7 +122,7 @@ pub(crate) fn install<C: Crypto, R: TryCryptoRng>(
         outbound: choice.outbound,
         mode,
         local: sa.path.local.ip(),
-        remote: sa.path.remote.ip(),
+        remote: sa.path.peer(),
         encapsulation,
         extended_sequence: choice.extended_sequence,
         local_ts: local_ts.clone(),

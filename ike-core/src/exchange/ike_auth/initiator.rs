@@ -61,7 +61,7 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
         proof.write_identity(PayloadType::IDI, writer)?;
         // Nobody has a say about what stood before (RFC 7619 §2.3).
         if is_first && !entry.is_null() {
-            NotifyView::new(NotifyType::INITIAL_CONTACT, &[]).write(writer)?;
+            NotifyView::put(NotifyType::INITIAL_CONTACT, &[], writer)?;
         }
         proof.write_key(writer)?;
         CertRequestView::RAW_PUBLIC_KEY.write(writer)?;
@@ -118,7 +118,7 @@ fn offered<C: Crypto, R>(
     if let Some(old) = old.filter(|_| !(is_elsewhere && is_bound)) {
         return child::offer::like(old);
     }
-    let way = Way { at: sa.path.remote.ip(), behind: want.behind };
+    let way = Way { at: sa.path.peer(), behind: want.behind };
     child::offer::offer(
         endpoint.own(),
         policy,
@@ -131,12 +131,13 @@ fn offered<C: Crypto, R>(
 
 pub(crate) fn write_mode(policy: &IkePolicy<'_>, writer: &mut Writer<'_>) -> Result<(), NoSpace> {
     if child::mode_of(policy) == esp_engine::sa::Mode::Transport {
-        NotifyView::new(NotifyType::USE_TRANSPORT_MODE, &[]).write(writer)?;
+        NotifyView::put(NotifyType::USE_TRANSPORT_MODE, &[], writer)?;
     }
     Ok(())
 }
 
 /// The peer's answer, which proved to come from whom we agreed on keys with.
+#[inline(never)]
 pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -163,7 +164,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     let identity = received.payloads.as_ref().ok().and_then(|payloads| asserted(&agreed, payloads));
     match (judged, &received.payloads) {
         (Ok(proven), Ok(payloads)) => {
-            endpoint.outrank(&proven, sa.path.remote.ip());
+            endpoint.outrank(&proven, sa.path.peer());
             if is_somebody(proven.level) {
                 endpoint.remember(sa, &proven, now);
             }
@@ -208,7 +209,7 @@ fn judge<C: Crypto, R>(
     if payloads.eap.is_some() {
         return Err(FailReason::WrongMethod);
     }
-    let way = Way { at: sa.path.remote.ip(), behind: want.behind };
+    let way = Way { at: sa.path.peer(), behind: want.behind };
     let wanted = want.peer.or(want.behind.map(|_| want.entry));
     // Before it began, DNS was asked whatever it was asked at all.
     peer::judge(endpoint, agreed, payloads, wanted, &way, sa.created).map_err(|unproven| match unproven {
@@ -237,6 +238,7 @@ fn refuse_peer<C: Crypto, R: TryCryptoRng>(
 
 /// The Child SA's part of the answer; whatever comes of it, the IKE SA stands.
 #[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
+#[inline(never)]
 fn finish_child<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -249,7 +251,7 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
 ) {
     let Some(inbound) = endpoint.children.of(slot).map(|child| child.inbound).next() else {
         // We asked for none (RFC 6023). The packet that wants one gets it next; without room it asks again.
-        endpoint.desk.setbacks.succeeded(want.policy, want.path.remote.ip());
+        endpoint.desk.setbacks.succeeded(want.policy, want.path.peer());
         if want.packet.is_some() {
             let wanted = Wanted { policy: want.policy, packet: want.packet, like: None };
             let _ = endpoint.desk.wants.note(slot, wanted);
@@ -271,7 +273,7 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
                         endpoint.remember(sa, proven, now);
                     }
                     child::install(endpoint, slot, sa, &agreed.making(), proven, agreement);
-                    endpoint.desk.setbacks.succeeded(want.policy, want.path.remote.ip());
+                    endpoint.desk.setbacks.succeeded(want.policy, want.path.peer());
                     match want.replaces {
                         Some(replaced) if endpoint.runs_elsewhere(replaced, sa) => {
                             endpoint.retire_elsewhere(replaced, now);
@@ -296,10 +298,10 @@ fn finish_child<C: Crypto, R: TryCryptoRng>(
     }
     if reason == FailReason::Refused(NotifyType::TS_UNACCEPTABLE.0) && proven.level >= Level::Validated {
         // It is known who refuses, and that it was not somebody on the way.
-        let remote = want.packet.map_or(want.path.remote.ip(), |packet| packet.destination);
+        let remote = want.packet.map_or(want.path.peer(), |packet| packet.destination);
         endpoint.open(now, want.policy, remote);
     }
-    endpoint.desk.setbacks.failed(want.policy, want.path.remote.ip(), now);
+    endpoint.desk.setbacks.failed(want.policy, want.path.peer(), now);
     endpoint.fail(sa, Some(proven.identity.clone()), reason);
     if is_made {
         // The peer has installed what we refuse.

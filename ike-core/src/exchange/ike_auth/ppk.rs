@@ -63,7 +63,7 @@ pub(super) fn answer<C: Crypto, R>(
         // Refused for what it is, later.
         return Ok(());
     };
-    let source = received.path.remote.ip();
+    let source = received.path.peer();
     let identity = payloads.idi.map(|id| Identity::from_wire(id.kind.0, id.data));
     let entry = identity.and_then(|identity| endpoint.config.search(&identity, source));
     let ours = entry.and_then(|(_, entry)| entry.ppk);
@@ -112,7 +112,7 @@ pub(super) fn write_identity(
     };
     NotifyView::write_fixed_ppk_id(ppk.id, writer)?;
     match other {
-        Some(proof) => NotifyView::new(NotifyType::NO_PPK_AUTH, &proof.auth.data).write(writer),
+        Some(proof) => NotifyView::put(NotifyType::NO_PPK_AUTH, &proof.auth.data, writer),
         None => Ok(()),
     }
 }

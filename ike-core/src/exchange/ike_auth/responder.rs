@@ -29,6 +29,7 @@ use crate::wire::payloads::Payloads;
 use crate::wire::ts;
 
 /// The peer's request, which proved to come from whom we agreed on keys with.
+#[inline(never)]
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -78,6 +79,7 @@ enum Judged {
 
 /// Has DNS asked and keeps the request until it answers. Where there is no room to keep it, its retransmission
 /// finds the answer.
+#[inline(never)]
 fn hold<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -87,7 +89,7 @@ fn hold<C: Crypto, R: TryCryptoRng>(
     (entry, way): (PeerId, Way),
 ) -> (Handshake<C>, Result<(), Discarded>) {
     let text = endpoint.buffers.spare(1).then(|| endpoint.buffers.store(received.clear.text)).flatten();
-    let source = received.path.remote.ip();
+    let source = received.path.peer();
     let asserted = received.payloads.as_ref().ok().and_then(|payloads| asserted(&agreed, payloads));
     let of = asserted.and_then(|asserted| endpoint.asked_about(entry, &asserted, &way));
     let held = of.ok_or(Discarded::WrongState).and_then(|of| endpoint.hold(now, slot, source, (entry, &of)));
@@ -131,6 +133,7 @@ pub(crate) fn resume<C: Crypto, R: TryCryptoRng>(
 }
 
 /// Answers, whatever the answer is; an error means that not even that was possible.
+#[inline(never)]
 fn judge<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -150,7 +153,7 @@ fn judge<C: Crypto, R: TryCryptoRng>(
             return refuse(endpoint, sa, FailReason::BadMessage, &notify);
         }
     };
-    let source = sa.path.remote.ip();
+    let source = sa.path.peer();
     let secret = peer::with_secret(endpoint, payloads, source);
     if secret.is_some_and(|entry| endpoint.desk.guesses.is_waiting(entry, network(source), now)) {
         return Err(Discarded::GuessLimit);
@@ -224,6 +227,7 @@ fn prove<C: Crypto, R>(
 
 /// The peer is who it says; the answer carries our proof and what became of the Child SA.
 #[expect(clippy::too_many_arguments, reason = "all of them go into the answer")]
+#[inline(never)]
 fn accept<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -269,7 +273,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
         mobike::agree(sa);
     }
     if !is_somebody(proven.level) {
-        endpoint.suspect_others(now, sa.path.remote.ip());
+        endpoint.suspect_others(now, sa.path.peer());
     }
     let is_childless = !matches!(agreement, Some(Ok(_)));
     let failure = match agreement {
@@ -295,6 +299,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
     Ok(())
 }
 
+#[inline(never)]
 fn write_response<C: Crypto, R>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &mut IkeSa,
@@ -311,7 +316,7 @@ fn write_response<C: Crypto, R>(
         proof.write_key(writer)?;
         proof.auth.view().write(writer)?;
         if agreed.ppk == PpkUse::Mixed {
-            NotifyView::new(NotifyType::PPK_IDENTITY, &[]).write(writer)?;
+            NotifyView::put(NotifyType::PPK_IDENTITY, &[], writer)?;
         }
         mobike::write_supported(is_mobile, writer)?;
         match agreement {
@@ -321,18 +326,18 @@ fn write_response<C: Crypto, R>(
                 ts::write(PayloadType::TSI, &agreement.remote_ts, writer)?;
                 ts::write(PayloadType::TSR, &agreement.local_ts, writer)?;
                 if agreement.more {
-                    NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
+                    NotifyView::put(NotifyType::ADDITIONAL_TS_POSSIBLE, &[], writer)?;
                 }
                 config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))
             }
-            Some(Err(reason)) => NotifyView::new(child::refusal(*reason), &[]).write(writer),
+            Some(Err(reason)) => NotifyView::put(child::refusal(*reason), &[], writer),
         }?;
         let lifetime = config.timing.reauthentication.as_secs();
         if lifetime == 0 {
             return Ok(());
         }
         let lifetime = u32::try_from(lifetime).unwrap_or(u32::MAX).to_be_bytes();
-        NotifyView::new(NotifyType::AUTH_LIFETIME, &lifetime).write(writer)
+        NotifyView::put(NotifyType::AUTH_LIFETIME, &lifetime, writer)
     })
 }
 

@@ -11,7 +11,7 @@ use crate::exchange::create_child_sa::initiator::write_exchange;
 use crate::handshake::Handshake;
 use crate::ike_sa::IkeSa;
 use crate::ike_sa::window::Purpose;
-use crate::resources::free_slot;
+use crate::resources::{BufferId, free_slot};
 use crate::wire::code_point::ExchangeType;
 use crate::wire::notify::NotifyView;
 
@@ -26,14 +26,26 @@ pub(crate) fn begin<C: Crypto, R: TryCryptoRng>(
     kept: impl FnOnce(C::KeyExchange) -> Handshake<C>,
 ) -> Option<()> {
     let index = free_slot(endpoint.handshakes).and_then(|index| u8::try_from(index).ok())?;
+    let (exchange, message) = write(endpoint, sa, group, link)?;
+    *endpoint.handshakes.get_mut(usize::from(index))? = Some(kept(exchange));
+    exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
+    Some(())
+}
+
+/// Our key exchange, and the request that it goes out in.
+#[inline(never)]
+fn write<C: Crypto, R: TryCryptoRng>(
+    endpoint: &mut Endpoint<'_, C, R>,
+    sa: &mut IkeSa,
+    group: Group,
+    link: &NotifyView<'_>,
+) -> Option<(C::KeyExchange, BufferId)> {
     let id = sa.window.next_request()?;
     let exchange = endpoint.crypto.generate(group, &mut endpoint.random).ok()?;
     let header = sa.header(ExchangeType::IKE_FOLLOWUP_KE, false, id);
     let message = exchange::seal(endpoint, sa, &header, |writer| {
         write_exchange(Some(&exchange), writer)?;
-        NotifyView::new(link.kind, link.data).write(writer)
+        NotifyView::put(link.kind, link.data, writer)
     })?;
-    *endpoint.handshakes.get_mut(usize::from(index))? = Some(kept(exchange));
-    exchange::send_request(endpoint, sa, message, Purpose::CreateChild(index), now);
-    Some(())
+    Some((exchange, message))
 }

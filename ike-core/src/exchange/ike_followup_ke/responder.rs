@@ -63,6 +63,7 @@ pub(crate) fn expire<C: Crypto, R: TryCryptoRng>(
 }
 
 /// The peer's request.
+#[inline(never)]
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,

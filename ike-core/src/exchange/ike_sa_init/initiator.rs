@@ -9,6 +9,7 @@ use super::{
     derive, fragmentation, hashes, speaks_intermediate, wanted_key, write_exchange, write_fragmentation,
     write_hashes, write_intermediate,
 };
+use crate::counters::bump;
 use crate::crypto::{Crypto, Group, KeyExchange};
 use crate::endpoint::Endpoint;
 use crate::error::{AcquireError, Discarded};
@@ -71,7 +72,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
     let ppk = config.entry(init.want.entry).and_then(|entry| entry.ppk);
     let buffer = exchange::write(endpoint, &header, |crypto, writer| {
         if !init.cookie.is_empty() {
-            NotifyView::new(NotifyType::COOKIE, &init.cookie).write(writer)?;
+            NotifyView::put(NotifyType::COOKIE, &init.cookie, writer)?;
         }
         proposal::offer_ike(config.suites, None, writer)?;
         write_exchange(init.exchange.group(), &init.exchange.public(), &init.nonce, writer)?;
@@ -79,7 +80,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
         write_fragmentation(&config.timing, writer)?;
         write_hashes(writer)?;
         write_intermediate(config.suites.iter().any(|suite| suite.additional.is_some()), writer)?;
-        if ppk.is_some() { NotifyView::new(NotifyType::USE_PPK, &[]).write(writer) } else { Ok(()) }
+        if ppk.is_some() { NotifyView::put(NotifyType::USE_PPK, &[], writer) } else { Ok(()) }
     })?;
     if let Some(before) = sa.window.take_back() {
         endpoint.buffers.release(before.buffer);
@@ -89,6 +90,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
 }
 
 /// An answer to our request, from whoever knows our SPI.
+#[inline(never)]
 pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -126,6 +128,7 @@ pub(crate) fn handle_response<C: Crypto, R: TryCryptoRng>(
 
 /// What the answer leads to; `Ok(None)` when the request was sent anew.
 #[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
+#[inline(never)]
 fn judge<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -193,6 +196,7 @@ fn retry<'r, C: Crypto, R: TryCryptoRng>(
 
 /// The answer agrees: keys, then IKE_INTERMEDIATE if that is a part of it, then IKE_AUTH.
 #[expect(clippy::too_many_arguments, reason = "all of them are what an answer is judged by")]
+#[inline(never)]
 fn agree<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -221,7 +225,7 @@ fn agree<C: Crypto, R: TryCryptoRng>(
         return Err(Discarded::BadNonce);
     }
     let peer_nonce = heapless::Vec::from_slice(nonce.data()).map_err(|_| Discarded::BadNonce)?;
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    bump(&mut endpoint.desk.counters.key_exchanges);
     let secret = init.exchange.clone().agree(ke.data).map_err(|_| Discarded::BadKeyExchange)?;
     let spis = IkeSpis { responder: responder.0, ..sa.spis };
     let nonces = Nonces { initiator: &init.nonce, responder: nonce.data() };

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::config::Suite;
 use crate::cookie::Request;
+use crate::counters::bump;
 use crate::crypto::{Crypto, ExchangeError, PublicValue, SharedSecret};
 use crate::endpoint::Endpoint;
 use crate::error::{Discarded, FailReason};
@@ -37,6 +38,7 @@ use crate::wire::payloads::Payloads;
 const BUFFERS: usize = 2;
 
 /// A request that no IKE SA of ours has seen yet.
+#[inline(never)]
 pub(crate) fn handle_request<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     now: Instant,
@@ -105,6 +107,7 @@ fn spis(message: &Message<'_>, responder: u64) -> IkeSpis {
 }
 
 /// Whether the stranger may go on, and the slot for it.
+#[inline(never)]
 fn admit<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     now: Instant,
@@ -119,7 +122,7 @@ fn admit<C: Crypto, R: TryCryptoRng>(
     if is_pressed {
         check_cookie(endpoint, now, path, message, payloads, nonce)?;
     }
-    let from_source = endpoint.sas.at(path.remote.ip()).filter(|(_, sa)| sa.is_half_open()).count();
+    let from_source = endpoint.sas.at(path.peer()).filter(|(_, sa)| sa.is_half_open()).count();
     if from_source >= usize::from(endpoint.config.timing.half_open_per_source) {
         return Err(Discarded::HalfOpenLimit);
     }
@@ -129,7 +132,7 @@ fn admit<C: Crypto, R: TryCryptoRng>(
     if !endpoint.buffers.spare(BUFFERS) {
         return Err(Discarded::NoBuffer);
     }
-    endpoint.slot_for_stranger(path.remote.ip()).ok_or(Discarded::NoSlot)
+    endpoint.slot_for_stranger(path.peer()).ok_or(Discarded::NoSlot)
 }
 
 fn check_cookie<C: Crypto, R: TryCryptoRng>(
@@ -140,8 +143,7 @@ fn check_cookie<C: Crypto, R: TryCryptoRng>(
     payloads: &Payloads<'_>,
     nonce: &NonceView<'_>,
 ) -> Result<(), Discarded> {
-    let request =
-        Request { nonce: nonce.data(), source: path.remote.ip(), spi: message.header.initiator_spi.0 };
+    let request = Request { nonce: nonce.data(), source: path.peer(), spi: message.header.initiator_spi.0 };
     let timing = &endpoint.config.timing;
     let shown = payloads.notify(NotifyType::COOKIE).map(|notify| notify.data);
     if shown.is_some_and(|shown| endpoint.desk.cookies.check(&endpoint.crypto, timing, now, request, shown)) {
@@ -164,6 +166,7 @@ struct Answer {
     secret: SharedSecret,
 }
 
+#[inline(never)]
 fn compute<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -174,7 +177,7 @@ fn compute<C: Crypto, R: TryCryptoRng>(
     if ke.data.len() != suite.group.public_length() {
         return Err(Discarded::BadKeyExchange);
     }
-    endpoint.desk.counters.key_exchanges = endpoint.desk.counters.key_exchanges.saturating_add(1);
+    bump(&mut endpoint.desk.counters.key_exchanges);
     let exchanged = endpoint.crypto.respond(suite.group, ke.data, &mut endpoint.random);
     let (public, secret) = exchanged.map_err(|error| match error {
         ExchangeError::NoRandom => Discarded::NoRandom,
@@ -207,11 +210,12 @@ fn write_response<C: Crypto, R>(
         // RFC 6023 §4 wants the protocol to be IKE.
         let kind = NotifyType::CHILDLESS_IKEV2_SUPPORTED;
         NotifyView { protocol: Protocol::IKE, spi: &[], kind, data: &[] }.write(writer)?;
-        if use_ppk { NotifyView::new(NotifyType::USE_PPK, &[]).write(writer) } else { Ok(()) }
+        if use_ppk { NotifyView::put(NotifyType::USE_PPK, &[], writer) } else { Ok(()) }
     })
 }
 
 #[expect(clippy::too_many_arguments, reason = "all of them are what was agreed")]
+#[inline(never)]
 fn agreed<C: Crypto, R>(
     endpoint: &Endpoint<'_, C, R>,
     payloads: &Payloads<'_>,

@@ -22,8 +22,8 @@ impl IkeSas<'_> {
     }
 
     fn finds(&self, sa: &IkeSa) -> bool {
-        let remote = sa.path.remote.ip();
-        let at = self.iter().filter(|(_, other)| other.path.remote.ip() == remote).map(|(slot, _)| slot);
+        let remote = sa.path.peer();
+        let at = self.iter().filter(|(_, other)| other.path.peer() == remote).map(|(slot, _)| slot);
         if !self.at(remote).map(|(slot, _)| slot).eq(at) {
             return false;
         }

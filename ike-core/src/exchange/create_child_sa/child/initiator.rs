@@ -45,6 +45,7 @@ pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
 }
 
 /// Sends the request; `None` when that is not possible now.
+#[inline(never)]
 fn send<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -122,6 +123,7 @@ fn offered<C: Crypto, R>(
 }
 
 /// What the peer says to it.
+#[inline(never)]
 pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -142,6 +144,7 @@ pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
 }
 
 /// The pair is there, unless the answer is not one to our offer.
+#[inline(never)]
 fn accept<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -191,6 +194,7 @@ fn accept<C: Crypto, R: TryCryptoRng>(
 }
 
 /// The exchange that stays has an additional key exchange, which follows (RFC 9370 §2.2.4).
+#[inline(never)]
 fn go_on<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -215,6 +219,7 @@ fn go_on<C: Crypto, R: TryCryptoRng>(
 }
 
 /// What the peer says to the additional key exchange.
+#[inline(never)]
 pub(in super::super) fn handle_followup<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -249,6 +254,7 @@ pub(in super::super) fn handle_followup<C: Crypto, R: TryCryptoRng>(
 }
 
 /// What the peer made, with the secret of a key exchange if there was one.
+#[inline(never)]
 fn judge<C: Crypto, R>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &IkeSa,

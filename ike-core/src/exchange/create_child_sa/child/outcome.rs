@@ -47,7 +47,7 @@ pub(super) fn conclude<C: Crypto, R: TryCryptoRng>(
     let inbound = agreement.inbound;
     child::install(endpoint, slot, sa, &making, &proven(established), agreement);
     match aim {
-        Aim::New(wanted) => endpoint.desk.setbacks.succeeded(wanted.policy, sa.path.remote.ip()),
+        Aim::New(wanted) => endpoint.desk.setbacks.succeeded(wanted.policy, sa.path.peer()),
         // The pair whose exchange has the lowest of the four nonces goes (RFC 7296 §2.8.1).
         Aim::Successor { .. } if is_redundant => {
             endpoint.children.advance(slot, &[inbound.get()], Stage::DeleteOwed);
@@ -112,7 +112,7 @@ pub(super) fn take_back<C: Crypto, R: TryCryptoRng>(
 ) {
     endpoint.children.advance(slot, &[inbound.get()], Stage::DeleteOwed);
     if let Aim::New(wanted) = aim {
-        endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
+        endpoint.desk.setbacks.failed(wanted.policy, sa.path.peer(), now);
     }
     endpoint.fail(sa, None, reason);
 }
@@ -175,7 +175,7 @@ pub(super) fn give_up<C: Crypto, R: TryCryptoRng>(
             {
                 established.is_full = true;
             } else {
-                endpoint.desk.setbacks.failed(wanted.policy, sa.path.remote.ip(), now);
+                endpoint.desk.setbacks.failed(wanted.policy, sa.path.peer(), now);
             }
             endpoint.fail(sa, None, reason);
         }

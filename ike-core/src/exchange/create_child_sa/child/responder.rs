@@ -109,6 +109,7 @@ pub(in crate::exchange) fn install<C: Crypto, R: TryCryptoRng>(
 }
 
 /// What is agreed on, if anything can be.
+#[inline(never)]
 fn agree<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -177,7 +178,7 @@ fn write_response<C: Crypto, R>(
         ts::write(PayloadType::TSI, &agreement.remote_ts, writer)?;
         ts::write(PayloadType::TSR, &agreement.local_ts, writer)?;
         if agreement.more {
-            NotifyView::new(NotifyType::ADDITIONAL_TS_POSSIBLE, &[]).write(writer)?;
+            NotifyView::put(NotifyType::ADDITIONAL_TS_POSSIBLE, &[], writer)?;
         }
         config.policy(agreement.policy).map_or(Ok(()), |policy| write_mode(policy, writer))?;
         let link = agreement.choice.additional.map(|_| child_link(agreement.inbound));

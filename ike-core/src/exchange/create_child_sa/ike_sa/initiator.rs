@@ -38,6 +38,7 @@ pub(in super::super) fn begin<C: Crypto, R: TryCryptoRng>(
 }
 
 /// Sends the request; `None` when that is not possible now.
+#[inline(never)]
 fn send<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     sa: &mut IkeSa,
@@ -72,6 +73,7 @@ fn send<C: Crypto, R: TryCryptoRng>(
 }
 
 /// What the peer says to it.
+#[inline(never)]
 pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,
@@ -109,6 +111,7 @@ pub(in super::super) fn handle_answer<C: Crypto, R: TryCryptoRng>(
 
 /// The nonces decide whether the additional key exchange follows: of the exchange that has the lowest one
 /// nothing more comes, for there is nothing to delete yet (RFC 9370 §2.2.4).
+#[inline(never)]
 fn go_on<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     (slot, sa): (u16, &mut IkeSa),
@@ -147,6 +150,7 @@ fn go_on<C: Crypto, R: TryCryptoRng>(
 }
 
 /// What the peer says to the additional key exchange.
+#[inline(never)]
 pub(in super::super) fn handle_followup<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,

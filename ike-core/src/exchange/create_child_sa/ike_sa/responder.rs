@@ -27,6 +27,7 @@ const WAITING: usize = 2;
 
 /// Answers, makes the successor and hands the Child SAs over; with an additional key exchange it is only
 /// promised.
+#[inline(never)]
 pub(in super::super) fn answer<C: Crypto, R: TryCryptoRng>(
     endpoint: &mut Endpoint<'_, C, R>,
     slot: u16,

@@ -87,7 +87,7 @@ fn choose_policy<C: Crypto, R>(
     is_transport: bool,
     substitution: Substitution,
 ) -> Result<Fit, FailReason> {
-    let way = Way { at: sa.path.remote.ip(), behind: proven.behind };
+    let way = Way { at: sa.path.peer(), behind: proven.behind };
     let claims = endpoint.config.claims(endpoint.own(), proven.peer, &way);
     let mut failure = FailReason::SelectorsUnacceptable;
     for (policy, rule) in endpoint.config.policies() {
@@ -95,7 +95,7 @@ fn choose_policy<C: Crypto, R>(
             continue;
         };
         let own = own_ranges(mode, sa.path.local.ip());
-        let theirs = their_ranges(mode, claims.ranges(), sa.path.remote.ip());
+        let theirs = their_ranges(mode, claims.ranges(), sa.path.peer());
         let local = narrow(substitution.local(tsr.selectors()), &endpoint.own().side_of(rule), &own);
         let remote = narrow(substitution.remote(tsi.selectors()), rule.remote, &theirs);
         if local.selectors.is_empty() || remote.selectors.is_empty() {

@@ -103,7 +103,7 @@ pub(crate) fn accept<C: Crypto, R>(
     };
     let local_ts = within(substitution.local(tsi.selectors()), &offered.0)?;
     let remote_ts = within(substitution.remote(tsr.selectors()), &offered.1)?;
-    let way = Way { at: sa.path.remote.ip(), behind: proven.behind };
+    let way = Way { at: sa.path.peer(), behind: proven.behind };
     let claims = endpoint.config.claims(endpoint.own(), proven.peer, &way);
     if !remote_ts.iter().all(|selector| claims.cover(selector)) {
         return Err(FailReason::SelectorsUnacceptable);

@@ -27,7 +27,7 @@ pub(crate) struct Substitution {
 impl Substitution {
     /// For a Child SA in transport mode.
     pub(crate) fn new(nat: Nat, path: &Path) -> Self {
-        Self { local: nat.local.then(|| path.local.ip()), remote: nat.remote.then(|| path.remote.ip()) }
+        Self { local: nat.local.then(|| path.local.ip()), remote: nat.remote.then(|| path.peer()) }
     }
 
     /// Whether it changes anything.
