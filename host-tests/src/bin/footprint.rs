@@ -1,4 +1,5 @@
-//! Prints flash and static RAM of a firmware image by crate, from its symbol table.
+//! Prints flash and static RAM of a firmware image by crate, from its symbol table. What algorithms in software
+//! take of our crates has rows of its own, and so have texts for people (`Debug`).
 //!
 //! A function that was inlined counts where it ended up; read-only data without a symbol is shown
 //! as `(no symbol)`.
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    match by_crate(&path) {
+    match by_part(&path) {
         Ok(sizes) => {
             print(&sizes);
             ExitCode::SUCCESS
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn by_crate(path: &str) -> Result<BTreeMap<String, Size>, Box<dyn std::error::Error>> {
+fn by_part(path: &str) -> Result<BTreeMap<String, Size>, Box<dyn std::error::Error>> {
     let data = std::fs::read(path)?;
     let file = object::File::parse(&*data)?;
     let mut sizes: BTreeMap<String, Size> = BTreeMap::new();
@@ -46,7 +47,7 @@ fn by_crate(path: &str) -> Result<BTreeMap<String, Size>, Box<dyn std::error::Er
         let left = rest.entry(section.index().0).or_default();
         left.flash = left.flash.saturating_sub(size.flash);
         left.ram = left.ram.saturating_sub(size.ram);
-        add(sizes.entry(crate_of(symbol.name()?)).or_default(), size);
+        add(sizes.entry(part_of(symbol.name()?)).or_default(), size);
     }
     for size in rest.into_values() {
         add(sizes.entry("(no symbol)".into()).or_default(), size);
@@ -73,13 +74,22 @@ fn add(sum: &mut Size, size: Size) {
     sum.ram += size.ram;
 }
 
-/// The first crate that a demangled path names: `<ike_core::A as core::B>::f` is ike_core's.
-fn crate_of(symbol: &str) -> String {
+/// The crate, and what of ours it is.
+fn part_of(symbol: &str) -> String {
     let name = format!("{:#}", rustc_demangle::demangle(symbol));
+    let owner = crate_of(&name);
+    match owner {
+        "ike_core" | "esp_engine" if name.contains("::crypto::software::") => format!("{owner} cryptography"),
+        "ike_core" | "esp_engine" if name.contains(" as core::fmt::Debug>") => format!("{owner} Debug"),
+        _ => owner.to_owned(),
+    }
+}
+
+/// The first crate that a demangled path names: `<ike_core::A as core::B>::f` is ike_core's.
+fn crate_of(name: &str) -> &str {
     name.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
         .find_map(|word| word.split_once("::").map(|(first, _)| first).filter(|first| !first.is_empty()))
         .unwrap_or("(C and assembly)")
-        .to_owned()
 }
 
 fn print(sizes: &BTreeMap<String, Size>) {
