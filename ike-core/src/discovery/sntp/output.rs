@@ -46,7 +46,7 @@ pub enum Output {
     },
     /// Servers disagree. A time that counts all the same follows.
     Disagreement(Opinions),
-    /// Servers say that it is this late. Say by [`Sntp::judge`] what came of it.
+    /// Servers say that it is this late. Say by [`Sntp::judge`](super::Sntp::judge) what came of it.
     Time(UnixTime),
     /// Nothing more until this moment, or until an input.
     Timeout(Option<Instant>),
