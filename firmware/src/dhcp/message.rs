@@ -1,12 +1,16 @@
-//! The messages of DHCP (RFC 2131 §2, RFC 2132): what is written has one length, what is read has what is needed.
+//! What of DHCP's messages (RFC 2131 §2, RFC 2132) the client writes and reads; smoltcp knows how they are spelt.
 
 use core::net::Ipv4Addr;
+
+use smoltcp::wire::{DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress};
 
 /// Octets of our messages: what relays expect at least (RFC 951 §3).
 pub(crate) const MESSAGE: usize = 300;
 
-const OPTIONS: usize = 240;
-const COOKIE: [u8; 4] = [99, 130, 83, 99];
+/// Option code of a list of routers (RFC 2132 §3.5).
+const ROUTERS: u8 = 3;
+/// Options that we want to be told: subnet mask, routers, the times of the lease (RFC 2132).
+const WANTED: &[u8] = &[1, ROUTERS, 51, 58, 59];
 
 /// What a server says.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -46,99 +50,64 @@ pub(super) enum Request {
 impl Reply {
     /// `None` for what is no message of a server.
     pub(super) fn parse(octets: &[u8]) -> Option<Self> {
-        let (fixed, options) = octets.split_at_checked(OPTIONS)?;
-        // BOOTREPLY, Ethernet, six octets of address.
-        if fixed.first_chunk()? != &[2, 1, 6] || fixed.last_chunk()? != &COOKIE {
-            return None;
-        }
-        let field = |at: usize| fixed.get(at..)?.first_chunk::<4>();
-        let mut kind = None;
-        let mut reply = Self {
-            kind: Kind::Nak,
-            id: u32::from_be_bytes(*field(4)?),
-            link: *fixed.get(28..)?.first_chunk()?,
-            address: Ipv4Addr::from(*field(16)?),
-            server: None,
-            mask: None,
-            router: None,
-            lease: 0,
-            renew: None,
-            rebind: None,
+        let packet = DhcpPacket::new_checked(octets).ok()?;
+        let message = DhcpRepr::parse(&packet).ok()?;
+        let kind = match message.message_type {
+            DhcpMessageType::Offer => Kind::Offer,
+            DhcpMessageType::Ack => Kind::Ack,
+            DhcpMessageType::Nak => Kind::Nak,
+            _ => return None,
         };
-        for (code, value) in Options(options) {
-            let number = value.first_chunk::<4>().copied();
-            match (code, value) {
-                (53, [2]) => kind = Some(Kind::Offer),
-                (53, [5]) => kind = Some(Kind::Ack),
-                (53, [6]) => kind = Some(Kind::Nak),
-                (1, [_, _, _, _]) => reply.mask = number.map(Ipv4Addr::from),
-                // The first of a list (RFC 2132 §3.5).
-                (3, _) => reply.router = number.map(Ipv4Addr::from),
-                (51, [_, _, _, _]) => reply.lease = number.map_or(0, u32::from_be_bytes),
-                (54, [_, _, _, _]) => reply.server = number.map(Ipv4Addr::from),
-                (58, [_, _, _, _]) => reply.renew = number.map(u32::from_be_bytes),
-                (59, [_, _, _, _]) => reply.rebind = number.map(u32::from_be_bytes),
-                _ => {}
-            }
-        }
-        kind.map(|kind| Self { kind, ..reply })
-    }
-}
-
-/// Options up to the end, or to the first that is cut off.
-struct Options<'m>(&'m [u8]);
-
-impl<'m> Iterator for Options<'m> {
-    type Item = (u8, &'m [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (code, rest) = self.0.split_first()?;
-            self.0 = rest;
-            match code {
-                0 => {}
-                255 => return None,
-                _ => {
-                    let (length, rest) = self.0.split_first()?;
-                    let (value, rest) = rest.split_at_checked(usize::from(*length))?;
-                    self.0 = rest;
-                    return Some((*code, value));
-                }
-            }
-        }
+        // smoltcp reads lists of one.
+        let routers = packet.options().find(|option| option.kind == ROUTERS).map(|option| option.data);
+        Some(Self {
+            kind,
+            id: message.transaction_id,
+            link: message.client_hardware_address.0,
+            address: message.your_ip,
+            server: message.server_identifier,
+            mask: message.subnet_mask,
+            router: routers.and_then(<[u8]>::first_chunk::<4>).copied().map(Ipv4Addr::from),
+            lease: message.lease_duration.unwrap_or(0),
+            renew: message.renew_duration,
+            rebind: message.rebind_duration,
+        })
     }
 }
 
 /// A message of ours. Who has no address yet has the answer sent to everybody (RFC 2131 §4.1).
 pub(super) fn write(id: u32, link: [u8; 6], request: Request) -> [u8; MESSAGE] {
-    let mut message = [0; MESSAGE];
-    let mut put = |at: usize, octets: &[u8]| {
-        if let Some(place) = message.get_mut(at..at + octets.len()) {
-            place.copy_from_slice(octets);
-        }
+    let link = EthernetAddress(link);
+    let (message_type, kept, taken) = match request {
+        Request::Discover => (DhcpMessageType::Discover, None, None),
+        Request::Take { server, address } => (DhcpMessageType::Request, None, Some((server, address))),
+        Request::Renew { address } => (DhcpMessageType::Request, Some(address), None),
     };
-    put(0, &[1, 1, 6]);
-    put(4, &id.to_be_bytes());
-    put(28, &link);
-    put(236, &COOKIE);
-    match request {
-        Request::Renew { address } => put(12, &address.octets()),
-        Request::Discover | Request::Take { .. } => put(10, &[0x80]),
-    }
-    let [a, b, c, d, e, f] = link;
-    let kind = if request == Request::Discover { 1 } else { 3 };
-    // The client's identifier; subnet mask, router, the times of the lease.
-    put(OPTIONS, &[53, 1, kind, 61, 7, 1, a, b, c, d, e, f, 55, 5, 1, 3, 51, 58, 59]);
-    let end = OPTIONS + 19;
-    match request {
-        Request::Take { server, address } => {
-            put(end, &[50, 4]);
-            put(end + 2, &address.octets());
-            put(end + 6, &[54, 4]);
-            put(end + 8, &server.octets());
-            put(end + 12, &[255]);
-        }
-        Request::Discover | Request::Renew { .. } => put(end, &[255]),
-    }
-    message
+    let message = DhcpRepr {
+        message_type,
+        transaction_id: id,
+        secs: 0,
+        client_hardware_address: link,
+        client_ip: kept.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        your_ip: Ipv4Addr::UNSPECIFIED,
+        server_ip: Ipv4Addr::UNSPECIFIED,
+        router: None,
+        subnet_mask: None,
+        relay_agent_ip: Ipv4Addr::UNSPECIFIED,
+        broadcast: kept.is_none(),
+        requested_ip: taken.map(|(_, address)| address),
+        client_identifier: Some(link),
+        server_identifier: taken.map(|(server, _)| server),
+        parameter_request_list: Some(WANTED),
+        dns_servers: None,
+        max_size: None,
+        lease_duration: None,
+        renew_duration: None,
+        rebind_duration: None,
+        additional_options: &[],
+    };
+    let mut octets = [0; MESSAGE];
+    let written = message.emit(&mut DhcpPacket::new_unchecked(octets.as_mut_slice()));
+    debug_assert!(written.is_ok(), "the longest has room");
+    octets
 }

@@ -4,6 +4,7 @@ use std::vec::Vec;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use smoltcp::wire::{DhcpPacket, DhcpRepr};
 
 use core::net::IpAddr;
 
@@ -104,10 +105,13 @@ fn here() -> Site {
     Site { address, gateway: Some([192, 0, 2, 254].into()) }
 }
 
-/// The kind of a message of ours, and the address that it names: ciaddr, or option 50.
+/// The kind of a message of ours, the address that it names, and whether it wants the answer sent to everybody.
 fn said(message: &[u8; MESSAGE]) -> (u8, [u8; 4], bool) {
-    let named = if message[12..16] == [0; 4] { &message[261..265] } else { &message[12..16] };
-    (message[242], named.try_into().unwrap(), message[10] == 0x80)
+    let packet = DhcpPacket::new_checked(message).unwrap();
+    let message = DhcpRepr::parse(&packet).unwrap();
+    assert_eq!(message.client_identifier, Some(message.client_hardware_address));
+    let named = message.requested_ip.unwrap_or(message.client_ip);
+    (message.message_type.into(), named.octets(), message.broadcast)
 }
 
 /// RFC 2131 §3.1: DISCOVER and REQUEST to everybody, answered to everybody, and the address is ours.
