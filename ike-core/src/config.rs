@@ -135,12 +135,12 @@ impl Suite {
 }
 
 impl Config<'_> {
-    /// The PAD with its numbers.
+    /// The PAD with its numbers, for all of which there is room ([`Config::check`]).
     pub(crate) fn entries(&self) -> impl Iterator<Item = (PeerId, &PadEntry<'_>)> {
         self.pad.iter().enumerate().map(|(place, entry)| (PeerId(place as u16), entry))
     }
 
-    /// The SPD with its numbers.
+    /// The SPD with its numbers, likewise.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (PolicyId, &IkePolicy<'_>)> {
         self.policies.iter().enumerate().map(|(place, policy)| (PolicyId(place as u16), policy))
     }

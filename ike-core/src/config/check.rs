@@ -55,9 +55,12 @@ pub enum ConfigError {
     /// carries.
     Datagram,
     /// The resources have no room for one IKE SA, handshake, Child SA or three messages, or for more
-    /// than 65,535 of a kind.
+    /// than 65,535 of a kind; or there are more entries or policies than numbers for them.
     Resources,
 }
+
+/// Numbers of entries and of policies.
+const MAX_NUMBERED: usize = 1 << 16;
 
 impl Config<'_> {
     /// Whether this configuration can work.
@@ -83,11 +86,13 @@ impl Config<'_> {
         if !matches!(self.timing.datagram, 0 | 256..=1500) {
             return Err(ConfigError::Datagram);
         }
+        if self.pad.len() > MAX_NUMBERED || self.policies.len() > MAX_NUMBERED {
+            return Err(ConfigError::Resources);
+        }
         for (id, entry) in self.entries() {
             self.check_entry(id, entry)?;
         }
-        for (index, policy) in self.policies.iter().enumerate() {
-            let id = PolicyId(u16::try_from(index).map_err(|_| ConfigError::Resources)?);
+        for (id, policy) in self.policies() {
             self.check_policy(id, policy)?;
         }
         Ok(())
@@ -184,6 +189,8 @@ impl Config<'_> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use crate::config::{Suite, Timing};
     use crate::crypto::PrivateKey;
@@ -242,6 +249,14 @@ mod tests {
         assert_eq!(check(&[null, null]), Err(ConfigError::TwoWildcards(PeerId(0))));
         let narrow = entry(Matcher::Suffix(".example"), Authentication::Btns);
         assert_eq!(check(&[narrow]), Err(ConfigError::BtnsNamesPeer(PeerId(0))));
+    }
+
+    /// Each entry has a number of its own.
+    #[test]
+    fn more_entries_than_numbers() {
+        let name =
+            entry(Matcher::Exact(Identity::Fqdn("b.example")), Authentication::Dns(Published::default()));
+        assert_eq!(check(&std::vec![name; (1 << 16) + 1]), Err(ConfigError::Resources));
     }
 
     /// RFC 7435 §3: whom the operator names is never replaced by a stranger; and DNS knows names and addresses.
