@@ -1,8 +1,10 @@
 //! What it costs to find a peer's key by its name, validated from the root down: root signed by RSA with 2,048 bits, a
-//! zone below it by ECDSA P-256, and below that one of each kind. First with nothing known, then another name of the
-//! same zone. The servers' answers were recorded (`host-tests/src/dns/measured.rs`).
+//! zone below it by ECDSA P-256, and below that one of each kind. First with nothing known, then other names of the
+//! same zone, and the root's keys by themselves (RFC 5011). The servers' answers were recorded
+//! (`host-tests/src/dns/measured.rs`).
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
 
 use cortex_m_semihosting::hprintln;
 use esp_engine::time::Instant;
@@ -24,9 +26,15 @@ use crate::{primitives, rsa};
 
 /// What a device has: two look-ups at once, four answers and eight zones that are kept.
 type Room = Resources<2, 4, 8>;
+type Tested<'r> = Resolver<'r, Software, ChaCha20Rng>;
 
-/// The peers of that zone: nothing is known of it when the first one is asked for.
-const PEERS: [(&str, &str); 2] = [("cold", "one.peer.test"), ("warm", "two.peer.test")];
+/// Names of that zone, of which nothing is known when the first one is asked for, and the keys that each leads to.
+const NAMES: [(&str, &str, usize); 4] = [
+    ("cold", "one.peer.test", 1),
+    ("warm", "two.peer.test", 1),
+    ("by CNAME and DNAME", "alias.peer.test", 1),
+    ("not there", "nobody.peer.test", 0),
+];
 /// Octets of the DS record in front of the answers.
 const DS: usize = 36;
 /// Octets of a header, in front of the question (RFC 1035 §4.1).
@@ -86,7 +94,7 @@ pub fn measure() {
     assert!(deepest <= STACK, "the stack has grown");
 }
 
-/// Finds both peers of a zone; octets of the deepest stack.
+/// Finds all names of a zone, and looks at the root's keys; octets of the deepest stack.
 fn zone(file: &[u8], room: &mut Room, answer: &mut [u8; 1232]) -> usize {
     let (ds, answers) = file.split_at(DS);
     let anchors = [Ds::read(ds).expect("the root's")];
@@ -96,39 +104,69 @@ fn zone(file: &[u8], room: &mut Room, answer: &mut [u8; 1232]) -> usize {
     clock.set(NOW, TIME).expect("later than 1970");
     let rng = ChaCha20Rng::seed_from_u64(1);
     let mut resolver = Resolver::new(config, clock, room, Software, rng).expect("it works");
-    let (mut before, mut deepest) = ((0, 0), 0);
-    for (what, peer) in PEERS {
-        let peer = Question::Peer(peer.parse::<Name>().expect("a name"));
-        let paint = Paint::new();
-        let instructions = look_up(&mut resolver, peer, answers, answer);
-        let stack = paint.deepest();
-        let counters = resolver.counters();
-        let (queries, checks) = (counters.queries - before.0, counters.verifications - before.1);
-        before = (counters.queries, counters.verifications);
-        hprintln!(
-            "  {}: {} queries, {} signatures, {} instructions, deepest stack {}",
-            what,
-            queries,
-            checks,
-            instructions,
-            stack
-        );
-        deepest = deepest.max(stack);
+    let mut deepest = 0;
+    let mut now = NOW;
+    for (what, name, keys) in NAMES {
+        let peer = Question::Peer(name.parse::<Name>().expect("a name"));
+        let begin = |it: &mut Tested<'_>| it.lookup(now, Ticket(1), peer).expect("there is room");
+        deepest = deepest.max(step(&mut resolver, now, what, begin, Some(keys), (answers, &mut *answer)));
+        // Servers are asked so many questions a second and no more.
+        now = now + Duration::from_secs(1);
     }
-    deepest
+    let begin = |it: &mut Tested<'_>| {
+        it.follow_root(now, None);
+        it.handle_timeout(now);
+    };
+    deepest.max(step(&mut resolver, now, "keys of the root", begin, None, (answers, answer)))
 }
 
-/// Not inlined, so that its stack is counted whole. Instructions of the resolver alone.
+/// What `begin` begins, and what came of it; octets of the deepest stack.
+fn step(
+    resolver: &mut Tested<'_>,
+    now: Instant,
+    what: &str,
+    begin: impl FnOnce(&mut Tested<'_>),
+    keys: Option<usize>,
+    (answers, answer): (&[u8], &mut [u8; 1232]),
+) -> usize {
+    let before = counted(resolver);
+    let paint = Paint::new();
+    let (instructions, found) = carry(resolver, now, begin, answers, answer);
+    let stack = paint.deepest();
+    assert!(found == keys, "{:?}", found);
+    let after = counted(resolver);
+    let (queries, checks) = (after.0 - before.0, after.1 - before.1);
+    assert!(queries > 0, "it asked");
+    hprintln!(
+        "  {}: {} queries, {} signatures, {} instructions, deepest stack {}",
+        what,
+        queries,
+        checks,
+        instructions,
+        stack
+    );
+    stack
+}
+
+/// Queries and signatures so far.
+fn counted(resolver: &Tested<'_>) -> (u32, u32) {
+    let counters = resolver.counters();
+    (counters.queries, counters.verifications)
+}
+
+/// Not inlined, so that its stack is counted whole. Instructions of the resolver alone, and the keys of an answer.
 #[inline(never)]
-fn look_up(
-    resolver: &mut Resolver<'_, Software, ChaCha20Rng>,
-    peer: Question,
+fn carry(
+    resolver: &mut Tested<'_>,
+    now: Instant,
+    begin: impl FnOnce(&mut Tested<'_>),
     answers: &[u8],
     answer: &mut [u8; 1232],
-) -> u64 {
+) -> (u64, Option<usize>) {
     let watch = Stopwatch::new();
-    resolver.lookup(NOW, Ticket(1), peer).expect("there is room");
+    begin(resolver);
     let mut instructions = watch.instructions();
+    let mut found = None;
     loop {
         let watch = Stopwatch::new();
         let output = resolver.poll_output();
@@ -137,15 +175,14 @@ fn look_up(
             Output::Query { socket, server, octets, .. } => {
                 let length = serve(octets, answers, answer);
                 let watch = Stopwatch::new();
-                resolver.handle_datagram(NOW, socket, server, &answer[..length]).expect("its own answer");
+                resolver.handle_datagram(now, socket, server, &answer[..length]).expect("its own answer");
                 instructions += watch.instructions();
             }
             Output::Answer { outcome, .. } => {
                 assert!(outcome.security == Security::Secure, "{:?}", outcome.security);
-                assert!(outcome.keys().count() == 1, "the peer has a key");
-                return instructions;
+                found = Some(outcome.keys().count());
             }
-            Output::Timeout(_) => panic!("something was not answered"),
+            Output::Timeout(_) => return (instructions, found),
             // Nothing that is part of a look-up.
             _ => {}
         }

@@ -1,5 +1,5 @@
 //! What look-ups are measured with, here and on bare metal: a root signed by RSA with 2,048 bits, a zone `test.` signed
-//! by ECDSA P-256, and below it `peer.test.`, signed by a key of any kind, with two peers in it.
+//! by ECDSA P-256, and below it `peer.test.`, signed by a key of any kind, with two peers in it and an alias.
 //!
 //! The bare-metal image has the answers of a server in a file ([`recorded`]), and a server of its own that gives each the
 //! ID and the letters of its question:
@@ -19,6 +19,9 @@ use crate::signed_zone::ZoneKey;
 
 /// The peer that is looked up first, and one more of its zone, which has no IPv6 address.
 pub const PEERS: [&str; 2] = ["one.peer.test.", "two.peer.test."];
+
+/// A name that leads by a CNAME and a DNAME record to the first peer, and one that is not there.
+pub const FURTHER: [&str; 2] = ["alias.peer.test.", "nobody.peer.test."];
 
 /// Signatures by zone, the root first: of keys and of the child's DS record, in the last one of keys and of three
 /// RRsets.
@@ -50,6 +53,7 @@ pub fn tree(last: KeyKind) -> Rc<Tree> {
         .iter()
         .map(|peer| format!("{peer} IPSECKEY 10 0 4 . {key}\n{peer} A 192.0.2.1\n"))
         .chain([format!("{} AAAA 2001:db8::1\n", PEERS[0])])
+        .chain([format!("{} CNAME one.far.peer.test.\nfar.peer.test. DNAME peer.test.\n", FURTHER[0])])
         .collect();
     let zones = [
         (".", Signing::Signed, ""),
@@ -72,7 +76,7 @@ pub fn recording(tree: &Rc<Tree>, tape: &Rc<RefCell<Vec<Vec<u8>>>>) -> Server {
     })
 }
 
-/// The file of answers with which both peers are found, each question once.
+/// The file of answers with which all these names are found, each question once.
 pub fn recorded(last: KeyKind) -> Vec<u8> {
     let (tree, tape) = (tree(last), Rc::default());
     let anchors = tree.anchors();
@@ -81,7 +85,7 @@ pub fn recorded(last: KeyKind) -> Vec<u8> {
     file.extend([anchors[0].algorithm.number(), 2]);
     file.extend(digest);
     let mut world = World::new(vec![recording(&tree, &tape)], anchors);
-    for peer in PEERS {
+    for peer in PEERS.into_iter().chain(FURTHER) {
         assert_eq!(world.peer(peer).security, Security::Secure);
     }
     let mut answers: Vec<Vec<u8>> = tape.take().into_iter().map(plain).collect();

@@ -24,7 +24,7 @@ mod zone;
 pub use algorithm::Algorithm;
 pub use anchor::ROOT;
 pub use ds::{Digest, Ds, DsSet, MAX_DS, MAX_DS_DATA, Unusable};
-pub use entry_point::{EntryPoint, EntryPoints};
+pub use entry_point::{EntryPoint, EntryPoints, Signers};
 pub use work::{MAX_VERIFICATIONS, Validation, Work};
 pub use zone::{Term, Zone};
 

@@ -1,7 +1,7 @@
 //! Secure entry points: what a DNSKEY RRset of the root says about keys that are, were or may become trust
 //! anchors (RFC 5011 §2). Nothing here is trusted; who keeps the anchors decides what follows.
 
-use domain::base::{Rtype, name};
+use domain::base::{Message, Rtype, name};
 use domain::dep::octseq::Parser;
 use domain::rdata::Dnskey;
 
@@ -15,6 +15,12 @@ const REVOKE: u16 = 0x0080;
 
 /// The keys of one RRset.
 pub type EntryPoints = heapless::Vec<EntryPoint, MAX_KEYS>;
+
+/// Those of them that signed the RRset, by their places in it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Signers(u16);
+
+const _: () = assert!(MAX_KEYS <= u16::BITS as usize);
 
 /// A key of the root, as one RRset shows it. Its tag and digests are those that it had, or would have, without
 /// its Revoke flag: it stays the same key when it is revoked (RFC 5011 §2.1).
@@ -33,27 +39,40 @@ pub struct EntryPoint {
 }
 
 impl EntryPoint {
-    /// Every usable key of the root in the answer section.
+    /// Which keys of the root signed the RRset in the answer section, revoked ones too.
     ///
     /// # Errors
     /// [`Bogus`]: there is no such RRset, or it is too large. A signature that is wrong is none.
-    pub fn read<C: Crypto>(answer: &mut Validation<'_, C>) -> Result<EntryPoints, Bogus> {
+    #[inline(never)]
+    pub fn signers<C: Crypto>(answer: &mut Validation<'_, C>) -> Result<Signers, Bogus> {
         let root = super::super::root();
         let set = RrSet::find(answer.answer, Section::Answer, &root, Rtype::DNSKEY)?;
         if set.len() > MAX_KEYS {
             return Err(Bogus::TooMuchWork);
         }
-        let mut seen = EntryPoints::new();
-        for data in set.data() {
+        let mut signers = Signers(0);
+        for (place, data) in set.data().enumerate() {
             let Some(key) = ZoneKey::read_even_revoked(data.octets()) else { continue };
             let of = (&root, Rtype::DNSKEY);
-            let signed = rrsig::verify_set((&root, &[key]), Section::Answer, of, &set, answer);
-            if let Err(Bogus::TooMuchWork) = signed {
-                return Err(Bogus::TooMuchWork);
+            match rrsig::verify_set((&root, &[key]), Section::Answer, of, &set, answer) {
+                Ok(_) => signers.0 |= 1 << place,
+                Err(Bogus::TooMuchWork) => return Err(Bogus::TooMuchWork),
+                Err(_) => {}
             }
-            seen.extend(Self::new(data.octets(), signed.is_ok(), answer.crypto));
         }
-        Ok(seen)
+        Ok(signers)
+    }
+
+    /// Every usable key of the root in the RRset of this answer, which these signed.
+    pub fn read<C: Crypto>(answer: &Message<[u8]>, signers: Signers, crypto: &C) -> EntryPoints {
+        let root = super::super::root();
+        let set = RrSet::find(answer, Section::Answer, &root, Rtype::DNSKEY);
+        let data = set.iter().flat_map(RrSet::data).enumerate();
+        let usable = data.filter(|(_, data)| ZoneKey::read_even_revoked(data.octets()).is_some());
+        let keys =
+            usable.filter_map(|(place, data)| Self::new(data.octets(), signers.0 & 1 << place != 0, crypto));
+        // No more than there is room for: that was checked.
+        keys.take(MAX_KEYS).collect()
     }
 
     fn new<C: Crypto>(data: &[u8], signs: bool, crypto: &C) -> Option<Self> {

@@ -6,7 +6,7 @@ use domain::base::Rtype;
 use super::super::answer;
 use super::super::cache::{Cut, Deepest};
 use super::super::clock::later;
-use super::super::dnssec::{Bogus, Delegation, DsSet, EntryPoint, Term, Validation, Zone};
+use super::super::dnssec::{Bogus, Delegation, DsSet, EntryPoint, Signers, Term, Validation, Zone};
 use super::super::outcome::{Found, Indeterminate, Security};
 use super::super::query::Received;
 use super::super::upstream::Unfit;
@@ -59,9 +59,9 @@ impl Lookup {
         means: &mut Means<'_, '_, C>,
     ) {
         let mut validation = Validation::new(answer.message, means.time, means.crypto, &mut self.work);
-        if let Ok(seen) = EntryPoint::read(&mut validation) {
+        if let Ok(signers) = EntryPoint::signers(&mut validation) {
             let ttl = term.map_or(0, |term| term.original_ttl);
-            self.revoked |= means.anchors.observe(means.now, &seen, ttl);
+            self.revoked |= note(signers, ttl, answer, means);
         }
     }
 
@@ -234,4 +234,12 @@ impl Lookup {
         let least = self.outcome.signed_until.map_or(until, |other| other.min(until));
         self.outcome.signed_until = Some(least);
     }
+}
+
+/// What these keys signed is shown to the trust anchors; whether one of them was given up. By itself: what the keys are
+/// told by does not lie on the stack while signatures are verified.
+#[inline(never)]
+fn note<C: Crypto>(signers: Signers, ttl: u32, answer: &Received<'_>, means: &mut Means<'_, '_, C>) -> bool {
+    let seen = EntryPoint::read(answer.message, signers, means.crypto);
+    means.anchors.observe(means.now, &seen, ttl)
 }

@@ -60,7 +60,9 @@ impl<C: Crypto, R: TryCryptoRng> Resolver<'_, C, R> {
         self.desk.follow.next.filter(|_| !under_way)
     }
 
-    /// Looks at them, if it is time.
+    /// Looks at them, if it is time. Not inlined: whoever calls this verifies signatures next, and the stack need not hold
+    /// the new lookup then.
+    #[inline(never)]
     pub(super) fn refresh(&mut self) {
         let now = self.desk.now;
         if self.next_refresh().is_none_or(|next| now < next) {
