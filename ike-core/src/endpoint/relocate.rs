@@ -1,6 +1,6 @@
-//! Ends that get other addresses. We do ([`Own`]): SAs there move or are begun anew. Peers that show up elsewhere (RFC 7296 §2.23): whether one is followed says
-//! [`Nat::follow`](crate::ike_sa::nat::Nat::follow), for IKE messages and ESP packets alike. All Child
-//! SAs of the IKE SA go along, since IKE and ESP share one mapping of the NAT.
+//! Ends that get other addresses. We do ([`Own`]): SAs there move or are begun anew. Peers that show up elsewhere
+//! (RFC 7296 §2.23): whether one is followed says [`Nat::follow`](crate::ike_sa::nat::Nat::follow), for IKE messages
+//! and ESP packets alike. All Child SAs of the IKE SA go along, since IKE and ESP share one mapping of the NAT.
 
 use core::net::{IpAddr, SocketAddr};
 
