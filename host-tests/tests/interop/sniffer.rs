@@ -233,14 +233,16 @@ fn fragment(message: &[u8]) -> Option<bool> {
     (*message.get(16)? == ENCRYPTED_FRAGMENT).then_some(message.get(19)? & RESPONSE != 0)
 }
 
-/// ICMP port unreachable (RFC 792) about UDP to a port of IKE, from a machine whose daemon is dead.
+/// ICMP port unreachable (RFC 792) about UDP of IKE or ESP: to a machine whose daemon is dead, or to a NAT that has
+/// forgotten who is behind it.
 fn tells_that_nobody_serves_ike(message: &[u8]) -> bool {
     let Some(([3, 3], quoted)) =
         message.split_first_chunk().map(|(kind, rest)| (*kind, rest.get(6..).unwrap_or_default()))
     else {
         return false;
     };
-    let port = quoted.get(22..24);
-    quoted.get(9) == Some(&17)
-        && (port == Some(&500_u16.to_be_bytes()) || port == Some(&4500_u16.to_be_bytes()))
+    let is_ours = |port: Option<&[u8]>| {
+        port.is_some_and(|port| [500_u16, 4500].map(u16::to_be_bytes).iter().any(|it| it == port))
+    };
+    quoted.get(9) == Some(&17) && (is_ours(quoted.get(20..22)) || is_ours(quoted.get(22..24)))
 }
