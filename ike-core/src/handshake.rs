@@ -114,6 +114,23 @@ pub(crate) struct Want {
     pub(crate) replaces: Option<Spi>,
 }
 
+impl Want {
+    /// An SA of this policy with this peer and no other, which speaks for itself, without a packet that asks for it.
+    pub(crate) const fn with(peer: PeerId, policy: PolicyId, path: Path) -> Self {
+        Self {
+            policy,
+            peer: Some(peer),
+            entry: peer,
+            packet: None,
+            path,
+            behind: None,
+            restarts: 0,
+            single_pair: false,
+            replaces: None,
+        }
+    }
+}
+
 /// IKE_SA_INIT was sent and no good answer has come.
 #[cfg_attr(feature = "explore", derive(Clone, Hash))]
 pub(crate) struct InitSent<K> {

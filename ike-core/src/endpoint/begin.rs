@@ -81,17 +81,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if let Some(owner) = self.negotiating_with(entry, policy, &path, behind) {
             return self.desk.wants.note(owner, Wanted { policy, packet, like: None });
         }
-        let want = Want {
-            policy,
-            peer: wanted,
-            entry,
-            packet,
-            path,
-            behind,
-            restarts: 0,
-            single_pair: false,
-            replaces: None,
-        };
+        let want = Want { peer: wanted, packet, behind, ..Want::with(entry, policy, path) };
         self.start(now, want)
     }
 
@@ -119,18 +109,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             way = other;
             path = self.config.path_for(self.own(), Some(peer), Some(way.at), Mode::Tunnel, None)?;
         }
-        let (single_pair, replaces) = (false, Some(spi));
-        let want = Want {
-            policy,
-            peer: Some(peer),
-            entry: peer,
-            packet: None,
-            path,
-            behind: way.behind,
-            restarts: 0,
-            single_pair,
-            replaces,
-        };
+        let want = Want { behind: way.behind, replaces: Some(spi), ..Want::with(peer, policy, path) };
         self.start(now, want)
     }
 
@@ -148,17 +127,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         if !is_tunnel || !is_for_another || !is_free || established.behind.is_some() {
             return false;
         }
-        self.desk.again = Some(Want {
-            policy,
-            peer: Some(peer),
-            entry: peer,
-            packet: Some(packet),
-            path: self.beginning(peer, sa.path),
-            behind: None,
-            restarts: 0,
-            single_pair: false,
-            replaces: None,
-        });
+        let path = self.beginning(peer, sa.path);
+        self.desk.again = Some(Want { packet: Some(packet), ..Want::with(peer, policy, path) });
         true
     }
 

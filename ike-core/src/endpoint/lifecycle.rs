@@ -249,7 +249,7 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
             bump(&mut self.desk.counters.authentication_failed);
         }
         if reason == FailReason::NetworkFull {
-            self.desk.counters.network_full = self.desk.counters.network_full.saturating_add(1);
+            bump(&mut self.desk.counters.network_full);
         }
         let peer = match (sa.established(), self.handshake_of(sa).and_then(Handshake::want)) {
             (Some(established), _) => Some(established.peer),

@@ -87,20 +87,8 @@ impl<C: Crypto, R: TryCryptoRng> Endpoint<'_, C, R> {
         for child in self.children.of(slot).filter(|child| child.stands()) {
             let policy = child.policy;
             if anew.iter().all(|want| want.policy != policy) {
-                let (restarts, single_pair, replaces) = (0, false, None);
-                let (peer, entry) = (Some(peer), peer);
                 // What has no place here comes with its next packet.
-                let _ = anew.push(Want {
-                    policy,
-                    peer,
-                    entry,
-                    packet: None,
-                    path,
-                    behind,
-                    restarts,
-                    single_pair,
-                    replaces,
-                });
+                let _ = anew.push(Want { behind, ..Want::with(peer, policy, path) });
             }
         }
         anew
