@@ -16,18 +16,7 @@ use crate::inside::*;
 use crate::stage::*;
 
 /// Near protects what has a key, for two minutes at most, and lets the rest pass.
-const OF_NEAR: &str = r#"role = "gateway"
-identity = "near.example"
-key = "near.pem"
-
-[[interface]]
-device = "wan0"
-addresses = ["192.0.2.1/24"]
-
-[[interface]]
-device = "lan0"
-addresses = ["10.1.0.1/16"]
-
+const OF_NEAR: &str = r#"
 [dns]
 servers = ["192.0.2.53"]
 
@@ -52,25 +41,7 @@ action = "bypass"
 "#;
 
 /// Far is its clients' server itself, and knows near.
-const OF_FAR: &str = r#"role = "gateway"
-identity = "far.example"
-key = "far.pem"
-
-[[interface]]
-device = "wan0"
-addresses = ["192.0.2.2/24"]
-
-[[interface]]
-device = "lan0"
-addresses = ["198.51.100.1/24"]
-
-[[peer]]
-name = "near"
-identity = "near.example"
-address = "192.0.2.1"
-key = "near.pub"
-ranges = ["10.1.0.0/16"]
-
+const OF_FAR: &str = r#"
 [[policy]]
 name = "clients"
 local = "192.0.2.2/32"

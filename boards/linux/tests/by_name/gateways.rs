@@ -13,18 +13,7 @@ use crate::inside::*;
 use crate::stage::*;
 
 /// Near has an entry for whoever has a key in the reverse tree.
-const OF_NEAR: &str = r#"role = "gateway"
-identity = "near.example"
-key = "near.pem"
-
-[[interface]]
-device = "wan0"
-addresses = ["192.0.2.1/24"]
-
-[[interface]]
-device = "lan0"
-addresses = ["10.1.0.1/16"]
-
+const OF_NEAR: &str = r#"
 [[peer]]
 name = "others"
 dns-network = "198.51.100.0/24"
@@ -49,25 +38,7 @@ servers = ["192.0.2.53"]
 "#;
 
 /// Far has near's key.
-const OF_FAR: &str = r#"role = "gateway"
-identity = "far.example"
-key = "far.pem"
-
-[[interface]]
-device = "wan0"
-addresses = ["192.0.2.2/24"]
-
-[[interface]]
-device = "lan0"
-addresses = ["198.51.100.1/24"]
-
-[[peer]]
-name = "near"
-identity = "near.example"
-address = "192.0.2.1"
-key = "near.pub"
-ranges = ["10.1.0.0/16"]
-
+const OF_FAR: &str = r#"
 [[policy]]
 name = "net"
 local = "198.51.100.0/24"

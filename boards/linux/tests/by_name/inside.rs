@@ -38,8 +38,43 @@ pub const NEAR_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 /// Behind far.
 pub const FAR_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 
-/// Runs the gateways near (10.1.0.1 inside) and far (198.51.100.1 inside) with these configurations until `main` is
-/// done. `near_app` is behind near, `far_app` behind far, and far itself sends back what arrives.
+/// What every near is.
+const NEAR_ITSELF: &str = r#"role = "gateway"
+identity = "near.example"
+key = "near.pem"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.1/24"]
+
+[[interface]]
+device = "lan0"
+addresses = ["10.1.0.1/16"]
+"#;
+
+/// What every far is, which has near's key.
+const FAR_ITSELF: &str = r#"role = "gateway"
+identity = "far.example"
+key = "far.pem"
+
+[[interface]]
+device = "wan0"
+addresses = ["192.0.2.2/24"]
+
+[[interface]]
+device = "lan0"
+addresses = ["198.51.100.1/24"]
+
+[[peer]]
+name = "near"
+identity = "near.example"
+address = "192.0.2.1"
+key = "near.pub"
+ranges = ["10.1.0.0/16"]
+"#;
+
+/// Runs the gateways near (10.1.0.1 inside) and far (198.51.100.1 inside) with this behind what they always are, until
+/// `main` is done. `near_app` is behind near, `far_app` behind far, and far itself sends back what arrives.
 pub fn with_gateways<T>(
     zone: &Shared,
     [of_near, of_far]: [&str; 2],
@@ -49,7 +84,8 @@ pub fn with_gateways<T>(
 ) -> T {
     time::make_virtual();
     let (outside, near_inside, far_inside) = (Cable::new(1), Cable::new(2), Cable::new(3));
-    let [near, far, server] = [("near", of_near), ("far", of_far), ("server", OF_SERVER)]
+    let (of_near, of_far) = (format!("{NEAR_ITSELF}{of_near}"), format!("{FAR_ITSELF}{of_far}"));
+    let [near, far, server] = [("near", of_near.as_str()), ("far", &of_far), ("server", OF_SERVER)]
         .map(|(name, text)| Station::new(name, text, false));
     let came_back = RefCell::new(false);
     let tasks: Vec<executor::Task<'_>> = vec![

@@ -105,27 +105,33 @@ fn own_sources(cable: &Cable, from: usize) -> Vec<IpAddr> {
     sources(cable, from).into_iter().filter(|source| !others.contains(source)).collect()
 }
 
-#[test]
-fn host_has_its_address_from_a_server_and_follows_it() {
+/// Runs near, whose address this server gives, and far on one cable until `main` is done; near calls far all the time.
+fn with_hosts(server: &Server, main: impl AsyncFnOnce(&Cable, [&Surroundings; 2], &Heard)) {
     time::make_virtual();
     let cable = Cable::new(1);
     let [near, far] = [Surroundings::new(), Surroundings::new()];
     let configs = hosts_with_dhcp();
-    let (heard, server) = (Heard::default(), Server::new([192, 0, 2, 9], 120));
+    let heard = Heard::default();
     let to: IpAddr = [192, 0, 2, 2].into();
     let tasks: Vec<executor::Task> = vec![
         Box::pin(run_host(near.board(&configs[0]), plug(&cable, 1), async |stack| {
             ping(stack, to, heard.clone()).await
         })),
         Box::pin(run_host(far.board(&configs[1]), plug(&cable, 2), pong)),
-        Box::pin(run_server(&server, plug(&cable, 254))),
+        Box::pin(run_server(server, plug(&cable, 254))),
     ];
-    let main = async {
+    executor::run(main(&cable, [&near, &far], &heard), tasks).unwrap();
+}
+
+#[test]
+fn host_has_its_address_from_a_server_and_follows_it() {
+    let server = Server::new([192, 0, 2, 9], 120);
+    with_hosts(&server, async |cable, [near, far], heard| {
         until(10, || heard.get() > 0).await;
         assert!(heard.get() > 0, "{:#?}", near.log.borrow());
         let site = near.status().await.outside[0];
         assert_eq!((site.address, site.gateway), (prefix("192.0.2.9/24"), Some([192, 0, 2, 254].into())));
-        assert!(matches!(put(&near, "192.0.2.77/24").await, Response::Refused(_)));
+        assert!(matches!(put(near, "192.0.2.77/24").await, Response::Refused(_)));
 
         // Renewed twice without anybody noticing.
         Timer::after(Duration::from_secs(130)).await;
@@ -145,8 +151,8 @@ fn host_has_its_address_from_a_server_and_follows_it() {
         assert!(heard.get() > from, "{:#?}", near.log.borrow());
         let unspecified = IpAddr::from(Ipv4Addr::UNSPECIFIED);
         let own: [IpAddr; 3] = [unspecified, [192, 0, 2, 9].into(), [192, 0, 2, 10].into()];
-        assert_eq!(own_sources(&cable, before), own);
-        for device in [&near, &far] {
+        assert_eq!(own_sources(cable, before), own);
+        for device in [near, far] {
             let status = device.status().await;
             assert_eq!((status.ike_sas.len(), status.child_sas.len()), (1, 1), "{status:#?}");
         }
@@ -157,37 +163,24 @@ fn host_has_its_address_from_a_server_and_follows_it() {
         assert!(near.status().await.outside.is_empty(), "{:#?}", near.log.borrow());
         let before = cable.seen().len();
         Timer::after(Duration::from_secs(100)).await;
-        assert_eq!(own_sources(&cable, before), [unspecified], "nothing but questions for an address");
+        assert_eq!(own_sources(cable, before), [unspecified], "nothing but questions for an address");
 
         // The same address again.
         server.is_silent.set(false);
         let from = Instant::now().as_millis();
         until(100, || heard.get() > from).await;
         assert!(heard.get() > from, "{:#?}", near.log.borrow());
-        let overheard = overhear(&cable);
+        let overheard = overhear(cable);
         assert_eq!(overheard.other, 0, "{overheard:?}");
-    };
-    executor::run(main, tasks).unwrap();
+    });
 }
 
 /// A server that offers what belongs to others, or is no address, gets nowhere and is counted; with a good offer all
 /// goes well.
 #[test]
 fn hostile_leases_are_refused() {
-    time::make_virtual();
-    let cable = Cable::new(1);
-    let [near, far] = [Surroundings::new(), Surroundings::new()];
-    let configs = hosts_with_dhcp();
-    let (heard, server) = (Heard::default(), Server::new([192, 0, 2, 2], 3_600));
-    let to: IpAddr = [192, 0, 2, 2].into();
-    let tasks: Vec<executor::Task> = vec![
-        Box::pin(run_host(near.board(&configs[0]), plug(&cable, 1), async |stack| {
-            ping(stack, to, heard.clone()).await
-        })),
-        Box::pin(run_host(far.board(&configs[1]), plug(&cable, 2), pong)),
-        Box::pin(run_server(&server, plug(&cable, 254))),
-    ];
-    let main = async {
+    let server = Server::new([192, 0, 2, 2], 3_600);
+    with_hosts(&server, async |cable, [near, _], heard| {
         for address in [[192, 0, 2, 2], [0; 4], [255; 4], [224, 0, 0, 1], [127, 0, 0, 1], [192, 0, 2, 255]] {
             server.gives.set(address.into());
             Timer::after(Duration::from_secs(70)).await;
@@ -199,13 +192,12 @@ fn hostile_leases_are_refused() {
         }
         let status = near.status().await;
         assert!(status.outside.is_empty() && status.refused_leases >= 6, "{status:#?}");
-        assert!(!server.heard.borrow().contains(&3) && own_sources(&cable, 0) == [IpAddr::from([0; 4])]);
+        assert!(!server.heard.borrow().contains(&3) && own_sources(cable, 0) == [IpAddr::from([0; 4])]);
         server.gives.set([192, 0, 2, 9].into());
         until(70, || heard.get() > 0).await;
         assert!(heard.get() > 0, "{:#?}", near.log.borrow());
-        overhear(&cable);
-    };
-    executor::run(main, tasks).unwrap();
+        overhear(cable);
+    });
 }
 
 /// A gateway likewise, with a peer that it calls at once; what clients inside say on DHCP's ports does not leave.
